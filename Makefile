@@ -1,0 +1,27 @@
+# `make demo` runs the main job on simulated data, `make test` passes the tests.
+# Both first build a clean virtual environment in .venv from pyproject.toml and constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/done
+	$(BIN)/grnrep demo
+
+test: .venv/done
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+lint: .venv/done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "grnrep needs Python 3.11 or newer; found %s. Set PYTHON=..." % sys.version.split()[0])'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --editable . --group test
+	touch $@
+
+clean:
+	rm -rf .venv demo_out

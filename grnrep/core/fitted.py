@@ -1,0 +1,32 @@
+"""What a solver returns, whichever solver it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Decoder and representations after fitting; arrays in the order of the `Network`.
+
+    Parameters
+    ----------
+    weight
+        Learned strength of every edge, ``(n_edges,)`` float64.
+    bias
+        Intercept of every gene, ``(n_genes,)`` float64, or None.
+    activity
+        Representations, ``(n_cells, n_regulators)`` float64.
+    history
+        Objective after every iteration (exact) or epoch (gradient).
+    converged
+        Whether the stopping rule was met before the limit of iterations.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray | None
+    activity: np.ndarray
+    history: list[float] = field(default_factory=list)
+    converged: bool = True

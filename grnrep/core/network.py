@@ -1,0 +1,79 @@
+"""Edges of a regulatory network as index arrays: the shape of the decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Edges between regulators (sources) and genes (targets), without names.
+
+    Edges are kept sorted by gene, then by regulator, so that the edges of one
+    gene are contiguous. Build it with :meth:`from_edges`, which sorts.
+
+    Parameters
+    ----------
+    gene
+        Index of the target gene of every edge, shape ``(n_edges,)``.
+    regulator
+        Index of the regulator of every edge, shape ``(n_edges,)``.
+    sign
+        Prior sign of every edge: -1, +1, or 0 where it is unknown.
+    n_genes
+        Number of genes, with or without edges.
+    n_regulators
+        Number of regulators, with or without edges.
+    """
+
+    gene: np.ndarray
+    regulator: np.ndarray
+    sign: np.ndarray
+    n_genes: int
+    n_regulators: int
+
+    @classmethod
+    def from_edges(cls, gene, regulator, sign, n_genes: int, n_regulators: int) -> Network:
+        """Sort edges by gene, then regulator. A repeated edge raises ``ValueError``."""
+        gene = np.asarray(gene, dtype=np.int64)
+        regulator = np.asarray(regulator, dtype=np.int64)
+        sign = np.sign(np.asarray(sign, dtype=np.float64))
+        order = np.lexsort((regulator, gene))
+        gene, regulator, sign = gene[order], regulator[order], sign[order]
+        if len(gene) and (gene.min() < 0 or gene.max() >= n_genes):
+            raise ValueError(f"gene indices must lie in [0, {n_genes}); found {gene.min()} to {gene.max()}")
+        if len(gene) and (regulator.min() < 0 or regulator.max() >= n_regulators):
+            raise ValueError(
+                f"regulator indices must lie in [0, {n_regulators}); "
+                f"found {regulator.min()} to {regulator.max()}"
+            )
+        if np.any((np.diff(gene) == 0) & (np.diff(regulator) == 0)):
+            raise ValueError("edges must be unique: the same gene and regulator occur twice")
+        return cls(gene, regulator, sign, int(n_genes), int(n_regulators))
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges, C_d of Eq. 3."""
+        return len(self.gene)
+
+    @cached_property
+    def indptr(self) -> np.ndarray:
+        """CSR row pointer over genes, shape ``(n_genes + 1,)``."""
+        counts = np.bincount(self.gene, minlength=self.n_genes)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def transpose_order(self) -> np.ndarray:
+        """Permutation that sorts the edges by regulator, then gene."""
+        return np.lexsort((self.gene, self.regulator))
+
+    def targets_per_regulator(self) -> np.ndarray:
+        """Number of targets of every regulator, shape ``(n_regulators,)``."""
+        return np.bincount(self.regulator, minlength=self.n_regulators)
+
+    def regulators_per_gene(self) -> np.ndarray:
+        """Number of regulators of every gene, shape ``(n_genes,)``."""
+        return np.diff(self.indptr)
