@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from grnrep.core.network import Network
 
-# CSR tensors are a documented but "beta" part of torch; the notice is not for our users.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", module="grnrep")
-warnings.filterwarnings("ignore", message="Sparse invariant checks", module="grnrep")
+with warnings.catch_warnings():
+    # torch says once a process that CSR tensors are "beta"; the notice is not for our users
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 1], [0], [0.0], size=(1, 1), check_invariants=False)
 
 _GATHER_BYTES = 2**26  # block size of the portable edge kernel, in bytes
 
@@ -157,13 +158,12 @@ class SparseLinear(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map representations (n_cells, n_regulators) to pre-activations (n_cells, n_genes)."""
         if z.ndim != 2 or z.shape[1] != self.pattern.shape[1]:
-            raise ValueError(
-                f"z must have shape (n_cells, {self.pattern.shape[1]}); found {tuple(z.shape)}"
-            )
+            raise ValueError(f"z must have shape (n_cells, {self.pattern.shape[1]}); found {tuple(z.shape)}")
         out = _Product.apply(self.weight, z.mT.contiguous(), self.pattern).mT
         return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:
         """Sizes, for printing."""
         n_genes, n_regulators = self.pattern.shape
-        return f"regulators={n_regulators}, genes={n_genes}, edges={len(self.weight)}, bias={self.bias is not None}"
+        sizes = f"regulators={n_regulators}, genes={n_genes}, edges={len(self.weight)}"
+        return f"{sizes}, bias={self.bias is not None}"

@@ -19,6 +19,11 @@ class Fit:
         Intercept of every gene, ``(n_genes,)`` float64, or None.
     activity
         Representations, ``(n_cells, n_regulators)`` float64.
+    ridge
+        Penalty λ_j on the square of every regulator's activity, ``(n_regulators,)``;
+        None where the solver had none.
+    squared_error
+        Σ residual² over all entries, at the decoder returned; NaN where not computed.
     history
         Objective after every iteration (exact) or epoch (gradient).
     converged
@@ -28,5 +33,7 @@ class Fit:
     weight: np.ndarray
     bias: np.ndarray | None
     activity: np.ndarray
+    ridge: np.ndarray | None = None
+    squared_error: float = float("nan")
     history: list[float] = field(default_factory=list)
     converged: bool = True

@@ -1,0 +1,55 @@
+"""Where the exact solver starts: the first principal component of every regulon."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grnrep.core.decoder import Pattern
+from grnrep.core.network import Network
+
+_POWER_ITERATIONS = 5
+
+
+def start_weights(blocks: list[Tensor], network: Network, rng: int | np.random.Generator) -> Tensor:
+    """Weights to start from, ``(n_edges,)`` float64, root mean square 1 per regulator.
+
+    A few power iterations, of all regulators at once, turn ±1 (where the sign of
+    an edge is known) or random draws (where not) towards the loadings of the first
+    principal component of each regulator's targets. Alternating from random draws
+    alone can end with regulators in each other's place; from here it did not in
+    any of the simulations under docs, and it needs a third fewer iterations.
+
+    Parameters
+    ----------
+    blocks
+        Expression in blocks of cells, (n_genes, cells) each.
+    network
+        Edges with prior signs.
+    rng
+        Source of the draws.
+    """
+    draw = np.random.default_rng(rng).standard_normal(network.n_edges)
+    weight = torch.as_tensor(np.where(network.sign != 0, network.sign, draw)).to(blocks[0])
+    pattern = Pattern(network).to(weight.device)
+    n_cells = sum(block.shape[1] for block in blocks)
+    mean = sum(block.sum(1, dtype=torch.float64) for block in blocks) / n_cells
+    mean = mean.to(weight)
+    for _ in range(_POWER_ITERATIONS):
+        following = torch.zeros_like(weight, dtype=torch.float64)
+        for block in blocks:
+            centred = block - mean[:, None]
+            following += pattern.edge_products(centred, pattern.matmul_t(weight, centred)).double()
+        weight = _unit(following, weight, pattern)
+    return weight.double()
+
+
+def _unit(weight: Tensor, fallback: Tensor, pattern: Pattern) -> Tensor:
+    """Scale to root mean square 1 per regulator; regulators of constant genes keep ``fallback``."""
+    m = pattern.shape[1]
+    count = torch.bincount(pattern.regulator, minlength=m)
+    squares = torch.zeros(m, dtype=weight.dtype, device=weight.device)
+    squares.index_add_(0, pattern.regulator, weight.square())
+    size = (squares / count.clamp(min=1)).sqrt()[pattern.regulator]
+    return torch.where(size > 0, weight / size.clamp(min=torch.finfo(size.dtype).tiny), fallback).to(fallback)

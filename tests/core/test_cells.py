@@ -1,0 +1,91 @@
+"""The cell solver against a general-purpose optimiser and closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from grnrep.core.cells import cell_solver, project_cells, spd_inverse
+from grnrep.core.decoder import Pattern
+from grnrep.core.network import Network
+
+
+def problem(seed, *, n_genes=40, m=6, n_cells=15, density=0.4):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n_genes, m)) < density
+    mask[0] = False
+    w = mask * rng.uniform(-1, 1, (n_genes, m))
+    z = rng.gamma(1.0, size=(n_cells, m))
+    x = np.maximum(z @ w.T + 0.3 * rng.normal(size=(n_cells, n_genes)), 0)
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m)
+    return network, w, x
+
+
+def solve(network, w, x, ridge, link, n_known=0, **options):
+    m = network.n_regulators - n_known
+    weight = torch.as_tensor(w[network.gene, network.regulator])
+    solver = cell_solver(Pattern(network), weight, m, torch.full((m,), ridge, dtype=torch.float64), link)
+    start = torch.zeros(network.n_regulators, len(x), dtype=torch.float64)
+    start[m:] = 1
+    z = project_cells(solver, torch.as_tensor(x.T.copy()), start, max_iter=20_000, tol=1e-12, **options)
+    return z[:m].T.numpy()
+
+
+def objective(z, w, x, ridge, bias=0.0):
+    p = w @ z + bias
+    r = np.where(x > 0, x - p, np.minimum(-p, 0))
+    gradient = -2 * w.T @ r + 2 * ridge * z
+    return (r**2).sum() + ridge * (z**2).sum(), gradient
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("ridge", [1e-6, 0.5])
+def test_censored_projection_equals_lbfgs(seed, ridge):
+    network, w, x = problem(seed)
+    ours = solve(network, w, x, ridge, "relu")
+    for k in range(len(x)):
+        best = minimize(
+            objective, np.zeros(6), (w, x[k], ridge), jac=True, method="L-BFGS-B",
+            options={"maxiter": 5000, "ftol": 1e-16, "gtol": 1e-10},
+        )  # fmt: skip
+        assert objective(ours[k], w, x[k], ridge)[0] <= best.fun * (1 + 1e-9)
+        np.testing.assert_allclose(ours[k], best.x, atol=2e-5)
+
+
+def test_gradient_vanishes_with_known_columns():
+    _, w, x = problem(7)
+    w = np.column_stack([w, np.linspace(-1, 1, len(w))])  # the last column is an intercept
+    gene, regulator = np.nonzero(np.column_stack([w[:, :-1] != 0, np.ones(len(w), bool)]))
+    full = Network.from_edges(gene, regulator, np.zeros(len(gene)), len(w), 7)
+    z = solve(full, w, x, 0.1, "relu", n_known=1)
+    for k in range(len(x)):
+        _, gradient = objective(z[k], w[:, :-1], x[k], 0.1, bias=w[:, -1])
+        np.testing.assert_allclose(gradient, 0, atol=1e-8)
+
+
+def test_identity_link_is_ridge_regression():
+    network, w, x = problem(1)
+    expected = np.linalg.solve(w.T @ w + 0.3 * np.eye(6), w.T @ x.T).T
+    np.testing.assert_allclose(solve(network, w, x, 0.3, "identity"), expected, atol=1e-10)
+
+
+def test_cells_do_not_influence_each_other():
+    network, w, x = problem(2)
+    together = solve(network, w, x, 0.01, "relu")
+    alone = np.vstack([solve(network, w, x[[k]], 0.01, "relu") for k in range(len(x))])
+    np.testing.assert_allclose(together, alone, atol=1e-8)
+
+
+def test_regulator_without_weight_gets_zero_and_collinear_ones_share():
+    mask = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 1]], dtype=float)
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, np.zeros(9), 3, 3)
+    w = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [3.0, 3.0, 0.0]])
+    z = solve(network, w, np.array([[2.0, 4.0, 6.0]]), 0.0, "identity")
+    np.testing.assert_allclose(z, [[1.0, 1.0, 0.0]], atol=1e-10)
+
+
+def test_inverse_of_a_definite_matrix():
+    a = np.random.default_rng(0).normal(size=(20, 5))
+    np.testing.assert_allclose(spd_inverse(torch.as_tensor(a.T @ a)), np.linalg.inv(a.T @ a), rtol=1e-9)

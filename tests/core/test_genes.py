@@ -1,0 +1,75 @@
+"""The gene solver against one dense least-squares problem per gene."""
+
+import numpy as np
+import pytest
+import torch
+
+from grnrep.core.decoder import Pattern
+from grnrep.core.genes import GeneSolver, Stats
+from grnrep.core.likelihood import residual
+from grnrep.core.network import Network
+
+
+def problem(seed, n_genes=60, m=12, n_cells=50, density=0.3):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n_genes, m)) < density * rng.uniform(0, 2, (n_genes, 1))
+    mask[:2] = [[False] * m, [True] * m]
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m)
+    weight = torch.as_tensor(rng.normal(size=len(gene)))
+    z = torch.as_tensor(rng.normal(size=(m, n_cells)))
+    x = torch.as_tensor(np.maximum(rng.normal(size=(n_genes, n_cells)), 0))
+    return network, weight, z, x
+
+
+def sums(network, weight, z, x, cuts=()):
+    pattern, stats = Pattern(network), Stats.zero(network.n_regulators, network.n_edges)
+    for zb, xb in zip(torch.tensor_split(z, cuts, dim=1), torch.tensor_split(x, cuts, dim=1), strict=True):
+        zb = zb.contiguous()
+        stats.add(pattern, zb, residual(xb, pattern.matmul(weight, zb), "relu"))
+    return stats
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("ridge", [0.0, 0.7])
+def test_step_minimises_the_majoriser_of_every_gene(seed, ridge):
+    network, weight, z, x = problem(seed)
+    lam = torch.full((network.n_regulators,), ridge, dtype=torch.float64)
+    new = GeneSolver(network).step(sums(network, weight, z, x), weight, lam).numpy()
+    for i in range(network.n_genes):
+        edges = slice(network.indptr[i], network.indptr[i + 1])
+        a = z.numpy()[network.regulator[edges]].T
+        p = a @ weight.numpy()[edges]
+        t = np.where(x[i] > 0, x[i], np.minimum(p, 0))
+        a = np.vstack([a, np.sqrt(ridge) * np.eye(a.shape[1])])
+        expected = np.linalg.lstsq(a, np.append(t, np.zeros(a.shape[1])), rcond=None)[0]
+        np.testing.assert_allclose(new[edges], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("cuts", [(1,), (10, 20, 49), (25, 25)])
+def test_sums_add_over_blocks_of_cells(cuts):
+    network, weight, z, x = problem(3)
+    whole, parts = sums(network, weight, z, x), sums(network, weight, z, x, cuts)
+    for name in ("gram", "edge", "loss"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
+
+
+def test_sums_equal_their_definition():
+    network, weight, z, x = problem(4)
+    dense = np.zeros((network.n_genes, network.n_regulators))
+    dense[network.gene, network.regulator] = weight
+    p = dense @ z.numpy()
+    r = np.where(x.numpy() > 0, x.numpy() - p, np.minimum(-p, 0))
+    stats = sums(network, weight, z, x)
+    np.testing.assert_allclose(stats.gram, z.numpy() @ z.numpy().T)
+    np.testing.assert_allclose(stats.edge, (r @ z.numpy().T)[network.gene, network.regulator])
+    np.testing.assert_allclose(stats.loss, (r**2).sum())
+
+
+def test_collinear_regulators_get_the_least_norm_weights():
+    network = Network.from_edges([0, 0], [0, 1], [0, 0], 1, 2)
+    z = torch.as_tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], dtype=torch.float64)
+    x = 4 * z[:1]
+    start = torch.zeros(2, dtype=torch.float64)
+    new = GeneSolver(network).step(sums(network, start, z, x), start, torch.zeros(2, dtype=torch.float64))
+    np.testing.assert_allclose(new, [2.0, 2.0], atol=1e-9)

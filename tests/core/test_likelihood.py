@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import torch
+
+from grnrep.core.likelihood import check_link, predict, residual, squared_sum
+
+
+def test_censored_residual_by_hand():
+    x = torch.tensor([[2.0, 2.0, 0.0, 0.0]])
+    p = torch.tensor([[3.0, -1.0, 4.0, -5.0]])
+    assert residual(x, p, "relu").tolist() == [[-1.0, 3.0, -4.0, 0.0]]
+    assert residual(x, p, "identity").tolist() == [[-1.0, 3.0, -4.0, 5.0]]
+    assert predict(p, "relu").tolist() == [[3.0, 0.0, 4.0, 0.0]]
+    assert predict(p, "identity").tolist() == p.tolist()
+
+
+def test_majoriser_touches_and_lies_above():
+    rng = np.random.default_rng(0)
+    x = torch.as_tensor(np.maximum(rng.normal(size=(50, 40)), 0))
+    p, other = torch.as_tensor(rng.normal(size=(2, 50, 40)))
+    majoriser = (residual(x, p, "relu") + p - other) ** 2  # (t - other)², t = residual + p
+    assert bool((majoriser >= residual(x, other, "relu") ** 2 - 1e-12).all())
+    at_p = (residual(x, p, "relu") + p - p) ** 2
+    torch.testing.assert_close(at_p, residual(x, p, "relu") ** 2)
+
+
+def test_squared_sum_keeps_float64_over_many_rows():
+    r = torch.full((200_000, 3), 0.1, dtype=torch.float32)
+    assert float(squared_sum(r)) == pytest.approx(600_000 * float(np.float32(0.1)) ** 2, rel=1e-6)
+
+
+def test_unknown_link():
+    with pytest.raises(ValueError, match=r"link must be one of \('relu', 'identity'\); found 'softmax'"):
+        check_link("softmax")
