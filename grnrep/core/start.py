@@ -33,16 +33,23 @@ def start_weights(blocks: list[Tensor], network: Network, rng: int | np.random.G
     draw = np.random.default_rng(rng).standard_normal(network.n_edges)
     weight = torch.as_tensor(np.where(network.sign != 0, network.sign, draw)).to(blocks[0])
     pattern = Pattern(network).to(weight.device)
-    n_cells = sum(block.shape[1] for block in blocks)
-    mean = sum(block.sum(1, dtype=torch.float64) for block in blocks) / n_cells
-    mean = mean.to(weight)
+    mean, sd = _mean_and_sd(blocks)
+    scale = torch.where(sd > 0, 1 / sd, 0.0)
     for _ in range(_POWER_ITERATIONS):
         following = torch.zeros_like(weight, dtype=torch.float64)
         for block in blocks:
-            centred = block - mean[:, None]
-            following += pattern.edge_products(centred, pattern.matmul_t(weight, centred)).double()
+            standard = (block - mean[:, None]) * scale[:, None]
+            following += pattern.edge_products(standard, pattern.matmul_t(weight, standard)).double()
         weight = _unit(following, weight, pattern)
-    return weight.double()
+    return _unit(weight * sd[pattern.gene], weight, pattern).double()
+
+
+def _mean_and_sd(blocks: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of every gene over all cells, in the precision of the data."""
+    n_cells = sum(block.shape[1] for block in blocks)
+    mean = sum(block.sum(1, dtype=torch.float64) for block in blocks) / n_cells
+    variance = sum((block - mean[:, None]).square().sum(1) for block in blocks) / n_cells
+    return mean.to(blocks[0]), variance.sqrt().to(blocks[0])
 
 
 def _unit(weight: Tensor, fallback: Tensor, pattern: Pattern) -> Tensor:
