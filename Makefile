@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test lint clean
 
 demo: .venv/done
-	$(BIN)/grnrep demo
+	$(BIN)/grnrep demo --overwrite
 
 test: .venv/done
 	$(BIN)/ruff check .
@@ -24,4 +24,4 @@ lint: .venv/done
 	touch $@
 
 clean:
-	rm -rf .venv demo_out
+	rm -rf .venv grnrep_demo

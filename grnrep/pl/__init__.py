@@ -1,1 +1,8 @@
-"""."""
+"""Plots of a fit beside the truth; for activities alone use scanpy's plots on `grnrep.get.activity`."""
+
+from grnrep.pl.activities import activities
+from grnrep.pl.history import history
+from grnrep.pl.recovery import recovery
+from grnrep.pl.weights import weights
+
+__all__ = ["activities", "history", "recovery", "weights"]

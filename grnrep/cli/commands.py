@@ -1,0 +1,216 @@
+"""The commands; each reads files, calls one verb and writes files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import grnrep as gr
+from grnrep.cli import files
+from grnrep.cli.shell import Group, hush, out, show_frame, show_pairs
+from grnrep.cli.studies import STUDIES
+
+# Help is quick: rooms of the package, and the libraries that they load, are imported when first used.
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,
+    epilog="Data are h5ad files or zarr stores; networks are csv, tsv or parquet tables with columns "
+    "source, target and, if known, weight, of which the sign is used.",
+)
+
+Data = Annotated[Path, typer.Argument(metavar="ADATA", help="Expression, cells × genes: .h5ad or .zarr.")]
+Network = Annotated[
+    Path, typer.Argument(metavar="NETWORK", help="Table source, target, weight: .csv, .tsv or .parquet.")
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Data to write: .h5ad or .zarr.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+Layer = Annotated[str | None, typer.Option(help="Layer with the expression, instead of X.")]
+Key = Annotated[str, typer.Option(help="Name of the fit in obsm and uns.")]
+Rng = Annotated[int, typer.Option(help="Seed.")]
+Csv = Annotated[Path | None, typer.Option("--csv", help="Also write the table: .csv, .tsv or .parquet.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"grnrep {gr.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="GRNREP_DEBUG", help="Show where an error comes from.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Learn the activity of transcription factors in every cell, and the weight of every edge."""
+
+
+@app.command()
+def demo(
+    output_dir: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("grnrep_demo"),
+    n_obs: Annotated[int, typer.Option(min=2, help="Cells to fit.")] = 500,
+    n_held_out: Annotated[int, typer.Option(min=2, help="Further cells, to project.")] = 100,
+    n_vars: Annotated[int, typer.Option(min=1, help="Genes.")] = 1000,
+    n_regulators: Annotated[int, typer.Option(min=1, help="Regulators.")] = 100,
+    rng: Rng = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Simulate, fit without signs, project new cells, and compare with the truth."""
+    from grnrep.cli import demo as steps
+
+    steps.check_outputs(output_dir, overwrite=overwrite)
+    result = steps.run(n_obs, n_held_out, n_vars=n_vars, n_regulators=n_regulators, rng=rng)
+    show_pairs("Simulated cells; all signs hidden from the fit", steps.numbers(result))
+    steps.write(result, output_dir)
+
+
+@app.command()
+def simulate(
+    output: Output,
+    network_output: Annotated[
+        Path, typer.Option(help="Network with true weights to write: .csv, .tsv or .parquet.")
+    ],
+    n_obs: Annotated[int, typer.Option(help="Cells.")] = 500,
+    n_vars: Annotated[int, typer.Option(help="Genes.")] = 1000,
+    n_regulators: Annotated[int, typer.Option(help="Regulators.")] = 100,
+    connectivity: Annotated[float, typer.Option(help="Probability of every edge.")] = 0.1,
+    noise_sd: Annotated[float, typer.Option(help="Standard deviation of the noise.")] = 0.2,
+    zero_fraction: Annotated[
+        float | None, typer.Option(help="Fraction of zeros in every gene; about half by default.")
+    ] = None,
+    counts: Annotated[str | None, typer.Option(help="Also draw counts: poisson or nb.")] = None,
+    rng: Rng = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Simulate expression from activities and a random network (Schuster & Krogh 2021, Eq. 6)."""
+    files.check_output(output, files.DATA, overwrite=overwrite)
+    files.check_output(network_output, files.TABLE, overwrite=overwrite)
+    hush(quiet)
+    model = {"connectivity": connectivity, "noise_sd": noise_sd, "zero_fraction": zero_fraction}
+    sizes = {"n_obs": n_obs, "n_vars": n_vars, "n_regulators": n_regulators}
+    with files.replacing(output) as path:
+        _, net = gr.ds.simulate(**sizes, **model, counts=counts, path=path, rng=rng, progress=not quiet)
+        files.write_table(net, network_output)
+
+
+@app.command("check-network")
+def check_network(adata: Data, network: Network, layer: Layer = None) -> None:
+    """Say how well a network suits the data, before fitting."""
+    net, data = files.read_network(network), files.read_data(adata)
+    report = gr.pp.check_network(data, net, layer=layer)
+    summary = report.summary.round(2).map("{:,.10g}".format)
+    show_pairs("Network and data", summary.to_dict())
+    lost = report.regulators[~report.regulators["kept"]]
+    if len(lost):
+        first = lost.loc[lost.index[:10], ["n_targets_in_net", "reason"]]
+        show_frame(f"{len(lost)} regulators would be dropped; the first are", first)
+    if report.advice:
+        out.print(report.advice, soft_wrap=True)
+
+
+@app.command()
+def fit(
+    adata: Data,
+    network: Network,
+    output: Output,
+    solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",
+    link: Annotated[str, typer.Option(help="auto, relu or identity.")] = "auto",
+    intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
+    layer: Layer = None,
+    key_added: Annotated[str, typer.Option(help="Name of the fit in obsm, varm and uns.")] = "grnrep",
+    max_iter: Annotated[
+        int | None, typer.Option(help="Limit of the exact solver; its own if not given.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes of the gradient solver; its own if not given.")
+    ] = None,
+    rng: Rng = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn activities and edge weights together."""
+    intercepts = {"auto": "auto", "yes": True, "no": False}
+    if intercept not in intercepts:
+        raise ValueError(f"--intercept must be one of {', '.join(intercepts)}; found {intercept!r}")
+    files.check_output(output, files.DATA, overwrite=overwrite)
+    hush(quiet)
+    net, data = files.read_network(network), files.read_data(adata)
+    model = {"solver": solver, "link": link, "intercept": intercepts[intercept]}
+    limits = {"max_iter": max_iter, "epochs": epochs}
+    gr.tl.fit(data, net, **model, **limits, layer=layer, key_added=key_added, rng=rng, progress=not quiet)
+    files.write_data(data, output)
+
+
+@app.command()
+def transform(
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Cells to project: .h5ad or .zarr.")],
+    fitted: Annotated[Path, typer.Argument(metavar="FITTED", help="Data that were fitted: .h5ad or .zarr.")],
+    output: Output,
+    layer: Layer = None,
+    key: Key = "grnrep",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Infer the activities of new cells with weights that were learned before."""
+    files.check_output(output, files.DATA, overwrite=overwrite)
+    hush(quiet)
+    fits, data = files.read_fits(fitted), files.read_data(new)
+    gr.tl.transform(data, fits, key=key, layer=layer, progress=not quiet)
+    files.write_data(data, output)
+
+
+@app.command()
+def evaluate(
+    adata: Data,
+    truth: Annotated[str, typer.Option(help="Name of the true activities in obsm.")] = "true_activity",
+    key: Key = "grnrep",
+    csv: Csv = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare activities with the true ones, and expression with its reconstruction."""
+    if csv is not None:
+        files.check_output(csv, files.TABLE, overwrite=overwrite)
+    from grnrep.cli.evaluate import summary
+
+    data = files.read_data(adata)
+    table = gr.metrics.recovery(data, key=key, truth=truth)
+    show_frame(f"Recovery of {len(table)} regulators in {data.n_obs} cells", summary(data, table, key=key))
+    if csv is not None:
+        files.write_table(table.rename_axis("regulator"), csv, index=True)
+
+
+@app.command()
+def validate(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Study; without it, they are listed.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="GRNREP_DATA_DIR", help="Folder with the data of the study.")
+    ] = None,
+    rng: Rng = 0,
+    csv: Csv = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Run an experiment on real data that validates the method."""
+    if name is None:
+        for study, function in STUDIES.items():
+            out.print(f"{study}: {function.__doc__}", soft_wrap=True)
+        return
+    if name not in STUDIES:
+        raise ValueError(f"NAME must be one of {', '.join(STUDIES)}; found {name!r}")
+    if csv is not None:
+        files.check_output(csv, files.TABLE, overwrite=overwrite)
+    table = STUDIES[name](data_dir, rng)
+    show_frame(f"Study {name}", table)
+    if csv is not None:
+        files.write_table(table, csv, index=True)

@@ -1,0 +1,153 @@
+"""Read and write by file extension; every output appears complete or not at all."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+logger = logging.getLogger("grnrep")
+
+DATA = (".h5ad", ".zarr")
+TABLE = (".csv", ".tsv", ".parquet")
+
+
+def check_output(path: Path, known: tuple[str, ...], *, overwrite: bool) -> None:
+    """Refuse, before any work, an output that could not or should not be written."""
+    _check_extension(path, known)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{str(path)!r} is in a folder that does not exist; make it first")
+    if not path.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(f"{str(path)!r} exists; choose another name, or replace it with --overwrite")
+    stores = path.suffix == ".zarr"
+    if path.is_dir() != stores or (stores and not _is_store(path)):
+        raise FileExistsError(
+            f"{str(path)!r} exists and is no {path.suffix} data; it is not replaced, choose another name"
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside ``path`` to write to; on success alone, what is there becomes ``path``."""
+    asked, path = path, path.resolve()  # a link stays a link
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
+    old = temporary.with_suffix(".old")
+    try:
+        yield temporary
+        if path.is_dir():  # only a file can be replaced in one step
+            path.rename(old)
+        temporary.replace(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
+    else:
+        logger.info("wrote %s", asked)
+    finally:
+        for leftover in (temporary, old):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def read_data(path: Path) -> AnnData:
+    """Read all of an h5ad file or zarr store."""
+    import anndata as ad
+
+    _check_input(path, DATA)
+    with _telling(path):
+        return ad.read_h5ad(path) if path.suffix == ".h5ad" else ad.read_zarr(path)
+
+
+def read_fits(path: Path) -> AnnData:
+    """Read ``uns`` of an h5ad file or zarr store, all that projection needs, and not the rest."""
+    import h5py
+    import zarr
+    from anndata import AnnData
+    from anndata.io import read_elem
+
+    _check_input(path, DATA)
+    with _telling(path):
+        if path.suffix == ".zarr":
+            return AnnData(uns=read_elem(zarr.open_group(path, mode="r")["uns"]))
+        with h5py.File(path, "r") as file:
+            return AnnData(uns=read_elem(file["uns"]))
+
+
+def read_network(path: Path) -> pd.DataFrame:
+    """Read a table of edges; the verbs check its columns."""
+    import pandas as pd
+
+    _check_input(path, TABLE)
+    with _telling(path):
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        # Names stay text: "1433", and "nan" and "NA", which are genes (nanchung, narrow abdomen).
+        return pd.read_csv(
+            path,
+            sep="\t" if path.suffix == ".tsv" else ",",
+            dtype={"source": str, "target": str},
+            keep_default_na=False,
+            na_values={"source": [""], "target": [""], "weight": ["", "NA", "NaN", "nan"]},
+            float_precision="round_trip",
+        )
+
+
+def write_data(adata: AnnData, path: Path) -> None:
+    """Write an h5ad file or zarr store."""
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Writing zarr v2")  # a default of anndata, and readable
+        if path.suffix == ".h5ad":
+            adata.write_h5ad(temporary)
+        else:
+            adata.write_zarr(temporary)
+
+
+def write_table(table: pd.DataFrame, path: Path, *, index: bool = False) -> None:
+    """Write a table; its index, where wanted, as columns."""
+    table = table.reset_index() if index else table
+    with replacing(path) as temporary:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            table.to_csv(temporary, sep="\t" if path.suffix == ".tsv" else ",", index=False)
+
+
+def _check_extension(path: Path, known: tuple[str, ...]) -> None:
+    if path.suffix not in known:
+        raise ValueError(
+            f"{str(path)!r} must end in {', '.join(known[:-1])} or {known[-1]}; "
+            f"found {path.suffix or 'no extension'}"
+        )
+
+
+def _check_input(path: Path, known: tuple[str, ...]) -> None:
+    _check_extension(path, known)
+    if not path.exists():
+        raise FileNotFoundError(f"{str(path)!r} does not exist")
+
+
+def _is_store(path: Path) -> bool:
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup"))
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say which file could not be read; the libraries' messages often do not."""
+    try:
+        yield
+    except Exception as error:
+        why = str(error) or type(error).__name__
+        raise ValueError(f"{str(path)!r} could not be read as {path.suffix} data: {why}") from error

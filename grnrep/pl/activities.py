@@ -1,0 +1,81 @@
+"""Learned activities against the true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from grnrep import _keys
+from grnrep._checks import activities as table_of
+from grnrep._checks import check_adata, some
+from grnrep.pl._axes import DENSITY, axes, diagonal
+
+
+def activities(
+    adata: AnnData,
+    *,
+    regulators: Sequence[str] | None = None,
+    key: str = _keys.FIT,
+    truth: str = _keys.TRUE_ACTIVITY,
+    ax: Axes | None = None,
+) -> Axes:
+    """Plot learned against true activities: how many (cell, regulator) pairs fall on every hexagon.
+
+    Both are standardised regulator by regulator, since the scale of an activity is a
+    convention: mean 0, variance 1. Signs are as learned; a wrong one falls off the diagonal.
+
+    Parameters
+    ----------
+    adata
+        Data with both, such as :func:`grnrep.ds.simulate` makes and :func:`grnrep.tl.fit` completes.
+    regulators
+        Which to show; by default all that both have. One without variance is left out.
+    key, truth
+        Where the learned and the true activities are in ``obsm``.
+    ax
+        Axes to draw on; by default new ones.
+
+    Returns
+    -------
+    The axes.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If there are no activities under ``key`` or ``truth``, or they lack a regulator.
+
+    Examples
+    --------
+    >>> import grnrep as gr
+    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> gr.tl.fit(adata, net, progress=False)
+    >>> int(gr.pl.activities(adata, regulators=["TF_001"]).collections[0].get_array().sum())
+    60
+    """
+    check_adata(adata)
+    learned, true = table_of(adata, key), table_of(adata, truth, argument="truth")
+    both = true.columns[true.columns.isin(learned.columns)]
+    chosen = both if regulators is None else list(regulators)
+    unknown = [name for name in chosen if name not in both]
+    if unknown or len(chosen) == 0:
+        raise ValueError(
+            f"regulators must be in obsm[{key!r}] and obsm[{truth!r}]; found {some(unknown)}, in both are "
+            f"{some(both, 10)}"
+        )
+    x, y = (_standardise(table[chosen].to_numpy(dtype=np.float64)) for table in (true, learned))
+    shown = np.isfinite(x) & np.isfinite(y)
+    ax = axes(ax)
+    style = {"cmap": DENSITY, "linewidths": 0.2, "zorder": 2}
+    ax.hexbin(x[shown], y[shown], gridsize=55, bins="log", mincnt=1, **style)
+    diagonal(ax)
+    ax.set(xlabel="true activity (standardised)", ylabel="learned activity (standardised)")
+    return ax
+
+
+def _standardise(values: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and variance 1; NaN where nothing varies."""
+    spread = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), np.nan)
+    return (values - values.mean(axis=0)) / spread

@@ -1,0 +1,53 @@
+"""The objective while fitting."""
+
+from __future__ import annotations
+
+import numpy as np
+from anndata import AnnData
+from matplotlib.axes import Axes
+
+from grnrep import _keys
+from grnrep._checks import check_adata, record
+from grnrep.pl._axes import BLUE, axes
+
+
+def history(adata: AnnData, *, key: str = _keys.FIT, ax: Axes | None = None) -> Axes:
+    """Plot the objective of a fit, iteration by iteration, on a logarithmic scale.
+
+    Parameters
+    ----------
+    adata
+        Data on which :func:`grnrep.tl.fit` was run.
+    key
+        Where the fit is in ``uns``.
+    ax
+        Axes to draw on; by default new ones.
+
+    Returns
+    -------
+    The axes.
+
+    Raises
+    ------
+    KeyError, TypeError
+        If there is no fit under ``key``, or none with a history: :func:`grnrep.tl.transform` has none.
+
+    Examples
+    --------
+    >>> import grnrep as gr
+    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> gr.tl.fit(adata, net, progress=False)
+    >>> gr.pl.history(adata).get_ylabel()
+    'objective'
+    """
+    check_adata(adata, min_obs=0)
+    kept = record(adata, key)
+    if _keys.HISTORY not in kept:
+        raise KeyError(
+            f"adata.uns[{key!r}] has no history; pass the data that was fitted, not new cells projected on it"
+        )
+    objective = np.asarray(kept[_keys.HISTORY]["objective"])
+    ax = axes(ax)
+    ax.plot(np.arange(1, len(objective) + 1), objective, color=BLUE, linewidth=1.5)
+    ax.set(yscale="log", xlabel="iteration", ylabel="objective")
+    return ax

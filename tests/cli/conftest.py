@@ -1,0 +1,40 @@
+"""Files with small data, and a runner of commands."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from grnrep.cli import app
+
+
+@pytest.fixture
+def grnrep():
+    """Run a command: ``grnrep("fit", path, ...)``; gives ``exit_code``, ``stdout``, ``stderr``."""
+
+    def run(*arguments, **options):
+        return CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+
+    return run
+
+
+@pytest.fixture
+def work(small, tmp_path, monkeypatch):
+    """Folder, the current one, with ``data.h5ad``, ``new.h5ad`` and ``net.csv``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GRNREP_DEBUG", raising=False)
+    adata, net = small(n_obs=80)
+    adata[:60].write_h5ad("data.h5ad")
+    adata[60:].write_h5ad("new.h5ad")
+    net.to_csv("net.csv", index=False)
+    return tmp_path
+
+
+@pytest.fixture
+def listing(work):
+    """Everything in the folder: names and, of files, contents."""
+
+    def of() -> dict[str, bytes]:
+        return {str(p.relative_to(work)): p.read_bytes() if p.is_file() else b"" for p in work.rglob("*")}
+
+    return of

@@ -1,0 +1,249 @@
+"""Commands do what the verbs do, on files of every kind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import grnrep as gr
+from grnrep.cli import studies
+
+COMMANDS = ["demo", "simulate", "fit", "transform", "evaluate", "check-network", "validate"]
+
+
+def _read(path):
+    return ad.read_h5ad(path) if str(path).endswith("h5ad") else ad.read_zarr(path)
+
+
+def _save(adata, path):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Writing zarr v2")
+        adata.write_h5ad(path) if str(path).endswith("h5ad") else adata.write_zarr(path)
+
+
+def test_help_names_every_command(grnrep):
+    result = grnrep("--help")
+    assert result.exit_code == 0
+    for command in COMMANDS:
+        assert f" {command} " in result.stdout
+        assert grnrep(command, "--help").exit_code == 0
+    assert grnrep("--version").stdout == f"grnrep {gr.__version__}\n"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from grnrep.cli import app\n"
+        "try: app(['fit', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'scanpy', 'anndata', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, stdout=subprocess.DEVNULL)
+
+
+# simulate
+
+
+@pytest.mark.parametrize(
+    ("form", "table"), [("h5ad", "csv"), ("h5ad", "tsv"), ("h5ad", "parquet"), ("zarr", "csv")]
+)
+def test_simulate_as_in_memory(grnrep, work, form, table):
+    sizes = {"n_obs": 30, "n_vars": 25, "n_regulators": 4, "connectivity": 0.3, "noise_sd": 0.1}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
+    result = grnrep(
+        "simulate",
+        "-o",
+        f"x.{form}",
+        "--network-output",
+        f"n.{table}",
+        *options,
+        "--rng",
+        3,
+        "--counts",
+        "nb",
+    )
+    assert result.exit_code == 0, result.stderr
+    assert f"wrote x.{form}" in result.stderr
+    assert f"wrote n.{table}" in result.stderr
+    adata, net = gr.ds.simulate(**sizes, rng=3, counts="nb")
+    back = _read(f"x.{form}")
+    np.testing.assert_array_equal(back.X.toarray(), adata.X)
+    np.testing.assert_array_equal(back.layers["counts"].toarray(), adata.layers["counts"].toarray())
+    readers = {"csv": pd.read_csv, "tsv": lambda p: pd.read_csv(p, sep="\t"), "parquet": pd.read_parquet}
+    pd.testing.assert_frame_equal(readers[table](f"n.{table}"), net)
+
+
+# fit
+
+
+@pytest.mark.parametrize(
+    ("form", "table"), [("h5ad", "csv"), ("h5ad", "tsv"), ("h5ad", "parquet"), ("zarr", "csv")]
+)
+def test_fit_is_the_same_for_every_format(grnrep, work, small, form, table):
+    adata, net = small(n_obs=80)
+    adata = adata[:60].copy()
+    _save(adata, f"in.{form}")
+    net.to_csv("net.tsv", sep="\t", index=False)
+    net.to_parquet("net.parquet")
+    result = grnrep("fit", f"in.{form}", f"net.{table}", "--output", f"out.{form}")
+    assert result.exit_code == 0, result.stderr
+    assert f"wrote out.{form}" in result.stderr
+    gr.tl.fit(adata, net, progress=False)
+    back = _read(f"out.{form}")
+    pd.testing.assert_frame_equal(back.obsm["grnrep"], adata.obsm["grnrep"], check_column_type=False)
+    np.testing.assert_array_equal(back.varm["grnrep"].toarray(), adata.varm["grnrep"].toarray())
+    assert dict(back.uns["grnrep"]["params"]) == adata.uns["grnrep"]["params"]
+
+
+@pytest.mark.parametrize(("given", "used"), [("auto", False), ("yes", True), ("no", False)])
+def test_fit_passes_its_options_on(grnrep, work, given, used):
+    data = ad.read_h5ad("data.h5ad")
+    data.layers["twice"] = 2 * data.X
+    data.write_h5ad("data.h5ad")
+    options = {"--intercept": given, "--layer": "twice", "--key-added": "mine", "--max-iter": 7, "--rng": 5}
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *sum(options.items(), ()), "--link=relu")
+    assert result.exit_code == 0, result.stderr
+    params = ad.read_h5ad("out.h5ad").uns["mine"]["params"]
+    wanted = {"intercept": used, "layer": "twice", "max_iter": 7, "rng": 5, "link": "relu", "solver": "exact"}
+    assert {name: params[name] for name in wanted} == wanted
+
+
+def test_fit_with_the_other_solver(grnrep, work):
+    options = ["--solver", "gradient", "--epochs", 3, "--link", "identity"]
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options)
+    assert result.exit_code == 0, result.stderr
+    params = ad.read_h5ad("out.h5ad").uns["grnrep"]["params"]
+    assert (params["solver"], params["epochs"], params["link"]) == ("gradient", 3, "identity")
+
+
+def test_quiet_is_quiet(grnrep, work):
+    loud = grnrep("fit", "data.h5ad", "net.csv", "-o", "loud.h5ad")
+    assert "effective load" in loud.stderr
+    quiet = grnrep("fit", "data.h5ad", "net.csv", "-o", "quiet.h5ad", "--quiet")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "")
+    warned = grnrep("fit", "data.h5ad", "net.csv", "-o", "warned.h5ad", "--quiet", "--max-iter=1")
+    assert warned.stderr.startswith("warning: fit 'grnrep': not converged")
+
+
+def test_names_that_look_like_missing_values_or_numbers(grnrep, work):
+    genes = ["NA", "nan", "1433", "null"]
+    x = np.random.default_rng(0).random((20, 4))
+    ad.AnnData(x, var=pd.DataFrame(index=genes)).write_h5ad("odd.h5ad")
+    net = pd.DataFrame({"source": ["7"] * 4, "target": genes, "weight": ["", "NaN", "1", "-1"]})
+    net.to_csv("odd.csv", index=False)
+    result = grnrep("fit", "odd.h5ad", "odd.csv", "-o", "out.h5ad", "--max-iter=2")
+    assert result.exit_code == 0, result.stderr
+    edges = ad.read_h5ad("out.h5ad").uns["grnrep"]["network"].set_index("target")["weight"]
+    assert set(edges.index) == set(genes)
+    np.testing.assert_array_equal(edges[genes], [np.nan, np.nan, 1, -1])
+
+
+# transform
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_transform_as_in_memory(grnrep, work, form):
+    adata, new, net = ad.read_h5ad("data.h5ad"), ad.read_h5ad("new.h5ad"), pd.read_csv("net.csv")
+    gr.tl.fit(adata, net, key_added="mine", progress=False)
+    _save(adata, f"fitted.{form}")
+    result = grnrep("transform", "new.h5ad", f"fitted.{form}", "-o", f"out.{form}", "--key", "mine", "-q")
+    assert result.exit_code == 0, result.stderr
+    gr.tl.transform(new, adata, key="mine", progress=False)
+    back = _read(f"out.{form}")
+    pd.testing.assert_frame_equal(back.obsm["mine"], new.obsm["mine"], check_column_type=False)
+    assert list(back.uns["mine"]["missing_genes"]) == []
+
+
+# evaluate
+
+
+def test_evaluate_prints_and_saves_recovery(grnrep, work):
+    adata = ad.read_h5ad("data.h5ad")
+    gr.tl.fit(adata, pd.read_csv("net.csv"), progress=False)
+    adata.obsm["grnrep"] *= [1, -1, 1, 1]
+    adata.obsm["other"] = adata.obsm.pop("true_activity")
+    adata.write_h5ad("fitted.h5ad")
+    result = grnrep("evaluate", "fitted.h5ad", "--truth", "other", "--csv", "table.csv")
+    assert result.exit_code == 0, result.stderr
+    table = gr.metrics.recovery(adata, truth="other")
+    genes = gr.metrics.reconstruction(adata)["r2"]
+    rows = {" ".join(line.split()[:-7]): line.split()[-7:] for line in result.stdout.splitlines()}
+    for name, values in {
+        "PCC, signed": table["pearson"],
+        "PCC, absolute": table["abs_pearson"],
+        "R², regulators": table["r2"],
+        "R², genes": genes,
+    }.items():
+        quantiles = values.quantile([0, 0.05, 0.5, 0.95, 1])
+        assert rows[name] == [str(values.count()), *(f"{v:.3f}" for v in (values.mean(), *quantiles))]
+    saved = pd.read_csv("table.csv", index_col="regulator", float_precision="round_trip")
+    pd.testing.assert_frame_equal(saved, table, check_names=False)
+
+
+def test_evaluate_activities_of_another_method(grnrep, work):
+    adata = ad.read_h5ad("data.h5ad")
+    adata.obsm["mlm"] = adata.obsm["true_activity"] ** 2
+    adata.write_h5ad("other.h5ad")
+    result = grnrep("evaluate", "other.h5ad", "--key", "mlm")
+    assert result.exit_code == 0, result.stderr
+    assert "PCC, signed" in result.stdout
+    assert "R²" not in result.stdout
+
+
+# check-network
+
+
+def test_check_network_prints_the_report(grnrep, work):
+    net = pd.read_csv("net.csv")
+    net.loc[len(net)] = ["[red]", "absent", 1.0]
+    net.to_csv("net.csv", index=False)
+    result = grnrep("check-network", "data.h5ad", "net.csv")
+    assert result.exit_code == 0, result.stderr
+    report = gr.pp.check_network(ad.read_h5ad("data.h5ad"), net)
+    rows = [line.split() for line in result.stdout.splitlines()]
+    for name, value in report.summary.round(2).items():
+        assert [name, f"{value:,.10g}"] in rows
+    assert "1 regulators would be dropped" in result.stdout
+    assert ["[red]", "1", "no", "target", "among", "the", "genes"] in rows
+
+
+def test_check_network_advises(grnrep, work):
+    ad.read_h5ad("data.h5ad")[:3].write_h5ad("few.h5ad")
+    result = grnrep("check-network", "few.h5ad", "net.csv")
+    assert "below 1.2: too few values per parameter" in result.stdout
+
+
+# validate
+
+
+def test_validate_lists_studies(grnrep, work):
+    result = grnrep("validate")
+    assert result.exit_code == 0
+    for name, study in studies.STUDIES.items():
+        assert f"{name}: {study.__doc__}" in result.stdout
+
+
+def test_validate_runs_a_study(grnrep, work, monkeypatch):
+    table = pd.DataFrame({"estimate": [0.25]}, index=pd.MultiIndex.from_tuples([("ulm", "auroc")]))
+    calls = []
+
+    def study(data_dir, *, rng):
+        calls.append((str(data_dir), rng))
+        return table
+
+    monkeypatch.setattr("grnrep.validation.yeast_induction", study)
+    result = grnrep("validate", "yeast", "--data-dir", "here", "--rng", 4, "--csv", "table.tsv")
+    assert result.exit_code == 0, result.stderr
+    assert calls == [("here", 4)]
+    assert ["ulm", "auroc", "0.250"] in [line.split() for line in result.stdout.splitlines()]
+    assert pd.read_csv("table.tsv", sep="\t").to_dict("list") == {
+        "method": ["ulm"],
+        "metric": ["auroc"],
+        "estimate": [0.25],
+    }

@@ -1,0 +1,194 @@
+"""What cannot be done is said in a paragraph, with exit code 2, and changes no file."""
+
+from __future__ import annotations
+
+import anndata as ad
+import pandas as pd
+import pytest
+
+FIT = ["fit", "data.h5ad", "net.csv", "-o", "out.h5ad"]
+SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        # inputs
+        (["fit", "lost.h5ad", "net.csv", "-o", "out.h5ad"], ["'lost.h5ad' does not exist"]),
+        (["fit", "data.h5ad", "lost.csv", "-o", "out.h5ad"], ["'lost.csv' does not exist"]),
+        (["fit", "data.loom", "net.csv", "-o", "out.h5ad"], ["must end in .h5ad or .zarr; found .loom"]),
+        (["fit", "data.h5ad", "net.xlsx", "-o", "out.h5ad"], [".csv, .tsv or .parquet; found .xlsx"]),
+        (["fit", "data.h5ad", "net", "-o", "out.h5ad"], ["found no extension"]),
+        (["fit", "junk.h5ad", "net.csv", "-o", "out.h5ad"], ["'junk.h5ad' could not be read as .h5ad"]),
+        (["fit", "data.h5ad", "junk.parquet", "-o", "out.h5ad"], ["'junk.parquet' could not be read"]),
+        (["evaluate", "junk.zarr"], ["'junk.zarr' could not be read as .zarr"]),
+        (["transform", "new.h5ad", "junk.h5ad", "-o", "o.h5ad"], ["'junk.h5ad' could not be read"]),
+        (["check-network", "data.h5ad", "data.h5ad"], [".csv, .tsv or .parquet; found .h5ad"]),
+        # outputs
+        ([*FIT[:4], "data.h5ad"], ["'data.h5ad' exists", "--overwrite"]),
+        ([*FIT[:4], "out.txt"], ["'out.txt' must end in .h5ad or .zarr; found .txt"]),
+        ([*FIT[:4], "lost/out.h5ad"], ["'lost/out.h5ad' is in a folder that does not exist"]),
+        ([*FIT[:4], "junk.zarr", "--overwrite"], ["'junk.zarr' exists and is no .zarr data"]),
+        ([*FIT[:4], "folder.h5ad", "--overwrite"], ["'folder.h5ad' exists and is no .h5ad data"]),
+        (["transform", "new.h5ad", "data.h5ad", "-o", "new.h5ad"], ["'new.h5ad' exists"]),
+        (["evaluate", "data.h5ad", "--csv", "net.csv"], ["'net.csv' exists"]),
+        (["simulate", "-o", "new.h5ad", "--network-output", "n.csv"], ["'new.h5ad' exists"]),
+        (["simulate", "-o", "x.h5ad", "--network-output", "net.csv"], ["'net.csv' exists"]),
+        (["demo", "--output-dir", "net.csv"], ["'net.csv' exists and is no folder"]),
+        # what the verbs refuse
+        ([*FIT, "--layer", "lost"], ["'lost'"]),
+        ([*FIT, "--solver", "magic"], ["solver must be one of 'exact', 'gradient'; found 'magic'"]),
+        ([*FIT, "--epochs", "3"], ["epochs is an option of solver='gradient' only"]),
+        ([*FIT, "--intercept", "maybe"], ["--intercept must be one of auto, yes, no; found 'maybe'"]),
+        ([*FIT, "--key-added", "a/b"], ["key_added must be a non-empty name without '/'"]),
+        (["fit", "data.h5ad", "bare.csv", "-o", "out.h5ad"], ["columns 'source' and 'target'"]),
+        (["fit", "data.h5ad", "holes.csv", "-o", "out.h5ad"], ["1 row(s) without"]),
+        (["transform", "new.h5ad", "data.h5ad", "-o", "o.h5ad"], ["key='grnrep' is no fit", "none"]),
+        (["evaluate", "data.h5ad"], ["key='grnrep' is not in adata.obsm", "'true_activity'"]),
+        (["evaluate", "data.h5ad", "--key=true_activity", "--truth=lost"], ["truth='lost' is not in"]),
+        ([*SIMULATE, "--connectivity", "2"], ["connectivity must be at most 1; found 2.0"]),
+        ([*SIMULATE, "--counts", "nbinom"], ["counts must be one of 'poisson', 'nb'"]),
+        (["validate", "mars"], ["NAME must be one of yeast; found 'mars'"]),
+        (["validate", "yeast", "--data-dir", "lost"], ["zev_expression.tsv is missing"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0].isalpha() else "",
+)
+def test_refusal(grnrep, work, listing, arguments, fragments):
+    (work / "junk.h5ad").write_text("no data")
+    (work / "junk.parquet").write_text("no data")
+    (work / "junk.zarr").mkdir()
+    (work / "junk.zarr" / "letter.txt").write_text("dear")
+    (work / "folder.h5ad").mkdir()
+    (work / "bare.csv").write_text("tf,gene\nP,a\n")
+    (work / "holes.csv").write_text("source,target\nP,\nP,gene1\n")
+    before = listing()
+    result = grnrep(*arguments)
+    assert result.exit_code == 2, result.output
+    paragraph = result.stderr.splitlines()[-1]
+    assert paragraph.startswith("error: ")
+    for fragment in fragments:
+        assert fragment in paragraph
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    assert listing() == before
+
+
+@pytest.mark.parametrize("arguments", [["fit", "data.h5ad"], FIT[:3], ["demo", "--n-obs", "1"], ["lost"]])
+def test_wrong_use_has_exit_code_2(grnrep, work, listing, arguments):
+    before = listing()
+    assert grnrep(*arguments).exit_code == 2
+    assert listing() == before
+
+
+def test_debug_shows_where(grnrep, work):
+    arguments = ["fit", "lost.h5ad", "net.csv", "-o", "out.h5ad"]
+    for result in (grnrep("--debug", *arguments), grnrep(*arguments, env={"GRNREP_DEBUG": "1"})):
+        assert isinstance(result.exception, FileNotFoundError)
+        assert result.exit_code == 1
+
+
+def test_a_defect_keeps_its_traceback(grnrep, work, monkeypatch):
+    def broken(*args, **kwargs):
+        raise AttributeError("a defect")
+
+    monkeypatch.setattr("grnrep.tl.fit", broken)
+    assert isinstance(grnrep(*FIT).exception, AttributeError)
+
+
+# writing
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Make fits take no time: they leave their key."""
+
+    def fit(adata, net, *, key_added, **options):
+        adata.uns[key_added] = len(net)
+
+    monkeypatch.setattr("grnrep.tl.fit", fit)
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_overwrite_replaces(grnrep, work, quick, form):
+    output = f"out.{form}"
+    first = grnrep("fit", "data.h5ad", "net.csv", "-o", output, "--key-added", "one")
+    second = grnrep("fit", "data.h5ad", "net.csv", "-o", output, "--key-added", "two", "--overwrite")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    back = ad.read_h5ad(output) if form == "h5ad" else ad.read_zarr(output)
+    assert "two" in back.uns
+    assert "one" not in back.uns
+    assert sorted(path.name for path in work.iterdir()) == ["data.h5ad", "net.csv", "new.h5ad", output]
+
+
+def test_output_may_be_the_input(grnrep, work, quick):
+    assert grnrep(*FIT[:4], "data.h5ad", "--overwrite").exit_code == 0
+    assert "grnrep" in ad.read_h5ad("data.h5ad").uns
+
+
+def test_a_link_stays_a_link(grnrep, work, quick):
+    (work / "folder").mkdir()
+    (work / "folder" / "real.h5ad").write_text("old")
+    (work / "out.h5ad").symlink_to(work / "folder" / "real.h5ad")
+    assert grnrep(*FIT, "--overwrite").exit_code == 0
+    assert (work / "out.h5ad").is_symlink()
+    assert "grnrep" in ad.read_h5ad("folder/real.h5ad").uns
+
+
+# interruptions
+
+
+def test_interrupted_while_fitting(grnrep, work, listing, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("grnrep.tl.fit", interrupted)
+    before = listing()
+    result = grnrep(*FIT)
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "interrupted; no file is half-written"
+    assert listing() == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_stopped_while_writing(grnrep, work, quick, listing, monkeypatch, form, error, exists):
+    output = f"out.{form}"
+    if exists:
+        assert grnrep(*FIT[:4], output).exit_code == 0
+    whole = getattr(ad.AnnData, f"write_{form}")
+
+    def half(self, path):
+        whole(self, path)
+        raise error
+
+    monkeypatch.setattr(ad.AnnData, f"write_{form}", half)
+    before = listing()
+    result = grnrep(*FIT[:4], output, "--overwrite")
+    assert result.exit_code == (130 if error is KeyboardInterrupt else 2)
+    assert listing() == before
+
+
+def test_stopped_between_two_stores(grnrep, work, quick, listing, monkeypatch):
+    assert grnrep(*FIT[:4], "out.zarr").exit_code == 0
+    before = listing()
+    replace = type(work).replace
+
+    def failing(self, target):
+        if target.name == "out.zarr":
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(type(work), "replace", failing)
+    assert grnrep(*FIT[:4], "out.zarr", "--overwrite").exit_code == 2
+    assert listing() == before
+
+
+def test_simulation_interrupted_at_its_second_output(grnrep, work, listing, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", interrupted)
+    before = listing()
+    assert grnrep(*SIMULATE).exit_code == 130
+    assert listing() == before
