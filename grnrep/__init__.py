@@ -1,1 +1,21 @@
-"""grnrep."""
+"""Transcription factor activities per cell, and the sign and strength of every edge, learned together."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+
+__version__ = version("grnrep")
+__all__ = ["ds", "get", "metrics", "nn", "pl", "pp", "tl", "validation"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a room when it is first asked for: torch and scanpy take seconds to load."""
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

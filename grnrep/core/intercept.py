@@ -1,4 +1,4 @@
-"""Whether the data ask for an intercept per gene."""
+"""Whether data under the ReLU link ask for an intercept per gene."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EXPLAINED = 1e-3  # share of Σx² left over, below which nothing is left to ex
 _GAIN = 0.05  # smallest fall of the squared error that is worth a parameter per gene
 
 
-def needs_intercept(x: np.ndarray, network: Network, *, link: str = "relu", rng: int = 0) -> bool:
+def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
     """Compare short fits with and without intercepts on a few random cells.
 
     Intercepts are needed where they lower the squared error by more than the
@@ -29,21 +29,19 @@ def needs_intercept(x: np.ndarray, network: Network, *, link: str = "relu", rng:
         Expression, (n_cells, n_genes).
     network
         Edges.
-    link
-        "relu" or "identity".
     rng
         Source of the choice of cells and of the fits' start.
     """
-    per_cell = count_constraints(x) / max(1, len(x)) if link == "relu" else x.shape[1]
+    per_cell = count_constraints(x) / max(1, len(x))
     spare = per_cell - _LOAD * network.n_regulators
     n_cells = int(np.ceil(_LOAD * network.n_edges / spare)) if spare > 0 else _MAX_CELLS
     n_cells = min(len(x), _MAX_CELLS, max(100, n_cells))
     x = x[np.sort(np.random.default_rng(rng).permutation(len(x))[:n_cells])]
     error = [
-        fit_exact(x, network, link=link, intercept=intercept, max_iter=_ITERATIONS, rng=rng).squared_error
+        fit_exact(x, network, intercept=intercept, max_iter=_ITERATIONS, rng=rng).squared_error
         for intercept in (False, True)
     ]
-    n_constraints = count_constraints(x) if link == "relu" else x.size
+    n_constraints = count_constraints(x)
     if n_constraints == 0 or error[0] <= _EXPLAINED * float(np.square(x, dtype=np.float64).sum()):
         return False
     gain = np.log(error[0] / max(error[1], np.finfo(np.float64).tiny))

@@ -14,6 +14,8 @@ from grnrep.core.network import Network
 # data, fitted on simulated activities (Gamma, shapes 1 to 5; 15 to 1,000 cells;
 # noise 0.2 to 1; with and without intercepts).
 _PRIOR, _POSITIVE, _SKEW = 1.7, 0.6, 0.5
+# Share of the largest effect of a regulator below which an effect is rounding.
+_COLLAPSED = 1e-9
 
 
 def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
@@ -45,6 +47,7 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
     """
     m = network.n_regulators
     reg = network.regulator
+    fit = _without_collapsed(fit, network)
 
     def per_regulator(values: np.ndarray) -> np.ndarray:
         return np.bincount(reg, weights=values, minlength=m)
@@ -67,7 +70,7 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
     source = np.where(by_prior, "prior", np.where(evidence != 0, name, "none"))
     confidence = 1 / (1 + np.exp(-np.abs(evidence)))
 
-    size = np.sqrt(_ratio(per_regulator(fit.weight**2), network.targets_per_regulator()))
+    size = _rms(fit.weight, network)
     scale = np.where(size > 0, size, 1.0) * np.where(evidence < 0, -1.0, 1.0)
     oriented = replace(
         fit,
@@ -76,6 +79,23 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
         ridge=None if fit.ridge is None else fit.ridge / scale**2,
     )
     return oriented, confidence, source
+
+
+def _rms(weight: np.ndarray, network: Network) -> np.ndarray:
+    """Root mean square of the weights of every regulator, ``(n_regulators,)``."""
+    squares = np.bincount(network.regulator, weights=weight**2, minlength=network.n_regulators)
+    return np.sqrt(_ratio(squares, network.targets_per_regulator()))
+
+
+def _without_collapsed(fit: Fit, network: Network) -> Fit:
+    """Set regulators to zero that the penalty has shrunk to nothing but rounding."""
+    size = _rms(fit.weight, network) * np.sqrt(np.square(fit.activity).sum(0))
+    dead = size <= _COLLAPSED * size.max(initial=0.0)
+    return replace(
+        fit,
+        weight=np.where(dead[network.regulator], 0.0, fit.weight),
+        activity=np.where(dead, 0.0, fit.activity),
+    )
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

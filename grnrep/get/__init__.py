@@ -1,1 +1,5 @@
-"""."""
+"""Get results out of AnnData."""
+
+from grnrep.get.activity import activity
+
+__all__ = ["activity"]

@@ -1,1 +1,23 @@
-"""."""
+"""Measures: how well activities are recovered, expression is explained, and a fit is determined."""
+
+from grnrep.metrics.load import (
+    count_constraints,
+    decoder_load,
+    decoder_load_from_encoder_load,
+    effective_load,
+    encoder_load,
+    n_obs_for_load,
+)
+from grnrep.metrics.reconstruction import reconstruction
+from grnrep.metrics.recovery import recovery
+
+__all__ = [
+    "count_constraints",
+    "decoder_load",
+    "decoder_load_from_encoder_load",
+    "effective_load",
+    "encoder_load",
+    "n_obs_for_load",
+    "reconstruction",
+    "recovery",
+]

@@ -1,1 +1,1 @@
-"""."""
+"""Rows (cells) of a data matrix, read in blocks."""

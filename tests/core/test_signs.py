@@ -79,3 +79,14 @@ def test_nothing_known_is_said():
     assert origin.tolist() == ["none"]
     assert confidence.tolist() == [0.5]
     assert oriented.weight.tolist() == [0.0]
+
+
+def test_collapsed_regulators_become_zero():
+    network = Network.from_edges([0, 1], [0, 1], [1, 1], 2, 2)
+    fit = Fit(np.array([1.0, 1e-30]), None, np.array([[1.0, 1e-30], [2.0, 0.0]]), ridge=np.ones(2))
+    oriented, confidence, origin = orient(fit, network)
+    assert oriented.weight.tolist() == [1.0, 0.0]
+    assert oriented.activity.tolist() == [[1.0, 0.0], [2.0, 0.0]]
+    assert oriented.ridge.tolist() == [1.0, 1.0]
+    assert origin.tolist() == ["prior", "none"]
+    assert confidence[1] == 0.5

@@ -1,0 +1,122 @@
+"""Checks of arguments that the verbs share; every message says what was found and what would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grnrep import _keys
+
+
+def some(items: Iterable[object], n: int = 3) -> str:
+    """Quote the first items, for messages."""
+    items = list(items)
+    text = ", ".join(repr(str(item)) for item in items[:n])
+    return (text or "none") + (", ..." if len(items) > n else "")
+
+
+def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None:
+    """Check that this is AnnData with enough cells."""
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}")
+    if adata.n_obs < min_obs:
+        raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
+
+
+def check_writable(adata: AnnData, *, name: str = "adata") -> None:
+    """Check that results can be set on this very object."""
+    if adata.is_view and adata.isbacked:
+        raise ValueError(
+            f"{name} is a view of a file, on which nothing can be set; use copy=True or {name}.to_memory()"
+        )
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Check a value against the few that are known."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; found {value!r}")
+
+
+def check_key(name: str, key: object) -> None:
+    """Check that results can be kept, and saved, under this key."""
+    if not isinstance(key, str):
+        raise TypeError(f"{name} must be a string; found {type(key).__name__}")
+    if not key or "/" in key:
+        raise ValueError(f"{name} must be a non-empty name without '/', which files reserve; found {key!r}")
+
+
+def check_whole(name: str, value: object, *, least: int = 1) -> None:
+    """Check a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} must be a whole number; found {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}; found {value}")
+
+
+def gene_names(adata: AnnData, *, name: str = "adata") -> pd.Index:
+    """Names of the genes as strings; they must be unique, since genes are matched by name."""
+    names = adata.var_names.astype(str)
+    if not names.is_unique:
+        twice = names[names.duplicated()].unique()
+        raise ValueError(
+            f"{name}.var_names must be unique; {len(twice)} occur more than once, first {some(twice)}. "
+            f"Call {name}.var_names_make_unique()"
+        )
+    return names
+
+
+def gene_mask(adata: AnnData, mask_var: str | np.ndarray | None) -> np.ndarray:
+    """Genes to use, as a boolean array (n_vars,)."""
+    if mask_var is None:
+        return np.ones(adata.n_vars, dtype=bool)
+    if isinstance(mask_var, str):
+        if mask_var not in adata.var:
+            found = [column for column in adata.var if pd.api.types.is_bool_dtype(adata.var[column])]
+            raise KeyError(
+                f"mask_var={mask_var!r} is not in adata.var; boolean columns there: {some(found, 10)}"
+            )
+        values, what = adata.var[mask_var], f"adata.var[{mask_var!r}]"
+    else:
+        values, what = mask_var, "mask_var"
+    if pd.isna(values).any() or np.asarray(values).dtype != bool:
+        raise TypeError(
+            f"{what} must be boolean without missing values; found dtype {np.asarray(values).dtype}"
+        )
+    mask = np.asarray(values)
+    if mask.shape != (adata.n_vars,):
+        raise ValueError(f"mask_var must have shape ({adata.n_vars},), one per gene; found {mask.shape}")
+    if not mask.any():
+        raise ValueError(f"{what} is False for every gene; at least one must be True")
+    return mask
+
+
+def activities(adata: AnnData, key: str, *, argument: str = "key") -> pd.DataFrame:
+    """Get the table cells × regulators under a key of obsm."""
+    if key not in adata.obsm:
+        tables = [k for k, value in adata.obsm.items() if isinstance(value, pd.DataFrame)]
+        raise KeyError(f"{argument}={key!r} is not in adata.obsm; tables there: {some(tables, 10)}")
+    table = adata.obsm[key]
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"adata.obsm[{key!r}] must be a DataFrame with regulators as columns, which are matched by name; "
+            f"found {type(table).__name__}"
+        )
+    return table
+
+
+def record(adata: AnnData, key: str, *, name: str = "adata") -> Mapping:
+    """Get what a fit kept in uns under a key."""
+    found = adata.uns.get(key)
+    if not isinstance(found, Mapping) or _keys.NETWORK not in found:
+        fits = [
+            k
+            for k, v in adata.uns.items()
+            if isinstance(v, Mapping) and _keys.NETWORK in v and _keys.PARAMS in v
+        ]
+        raise KeyError(
+            f"key={key!r} is no fit in {name}.uns; fits there: {some(fits, 10)}. Run grnrep.tl.fit first"
+        )
+    return found

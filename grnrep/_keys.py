@@ -1,0 +1,25 @@
+"""Names under which results are kept in AnnData, in one place."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FIT: Final = "grnrep"  # obsm, varm and uns
+TRUE_ACTIVITY: Final = "true_activity"  # obsm, simulated data
+
+# parts of uns[key]
+NETWORK: Final = "network"
+REGULATORS: Final = "regulators"
+GENES: Final = "genes"
+PARAMS: Final = "params"
+HISTORY: Final = "history"
+DROPPED_REGULATORS: Final = "dropped_regulators"
+MISSING_GENES: Final = "missing_genes"
+
+# columns of uns[key]["network"]
+SOURCE: Final = "source"
+TARGET: Final = "target"
+WEIGHT: Final = "weight"
+LEARNED: Final = "learned"
+
+X: Final = "X"  # what params["layer"] says when X itself was read

@@ -1,0 +1,63 @@
+"""How well data and network determine a fit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from grnrep.core.load import count_constraints, decoder_load, effective_load, n_obs_for_load
+from grnrep.core.network import Network
+
+# Below this, fits of simulated data are no longer reliable; at 1 there are as many parameters as constraints.
+ENOUGH = 1.2
+
+
+class Loads(NamedTuple):
+    """Loads of a network on data.
+
+    Parameters
+    ----------
+    decoder
+        Constraints per parameter, Eq. 3.
+    effective
+        The same without the zeros that a ReLU censors.
+    n_obs_needed
+        Cells, as dense in positive values as these, for an effective load of
+        1.2; None where no number of cells is enough.
+    """
+
+    decoder: float
+    effective: float
+    n_obs_needed: int | None
+
+
+def loads(x: np.ndarray, network: Network, *, link: str, intercept: bool) -> Loads:
+    """Compute the loads of a network on expression ``x`` (n_cells, n_genes) of its genes."""
+    n_obs, n_vars = x.shape
+    sizes = {
+        "n_regulators": network.n_regulators,
+        "n_edges": network.n_edges + (n_vars if intercept else 0),
+    }
+    constraints = count_constraints(x) if link == "relu" else x.size
+    decoder = decoder_load(n_obs, n_vars, **sizes)
+    effective = effective_load(constraints, n_obs, **sizes)
+    per_cell = constraints / n_obs
+    needed = n_obs_for_load(ENOUGH, per_cell, **sizes) if per_cell > ENOUGH * network.n_regulators else None
+    return Loads(decoder, effective, needed)
+
+
+def advice(found: Loads) -> str:
+    """Say what to do about a low load; empty where the load is enough."""
+    if found.effective >= ENOUGH:
+        return ""
+    more = (
+        "no number of such cells reaches it"
+        if found.n_obs_needed is None
+        else f"{found.n_obs_needed} such cells would reach it"
+    )
+    return (
+        f"effective load {found.effective:.2f} is below {ENOUGH}: too few values per parameter for reliable "
+        f"activities and weights ({more}). What helps: more cells, fewer regulators, "
+        "prior signs on more edges, denser data"
+    )

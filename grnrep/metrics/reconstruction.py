@@ -1,0 +1,66 @@
+"""How well expression is explained by the activities and the decoder."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grnrep import _keys
+from grnrep._checks import activities, check_adata, gene_names
+from grnrep._record import Decoder, r2, read_decoder, squared_errors
+from grnrep._values import read_values
+
+
+def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = None) -> pd.DataFrame:
+    """Compare expression with what decoder and activities predict, gene by gene.
+
+    Parameters
+    ----------
+    adata
+        Data on which :func:`grnrep.tl.fit` or :func:`grnrep.tl.transform` was run.
+    key
+        Where results are in ``obsm`` and ``uns``.
+    layer
+        Layer with the expression. By default what the activities were inferred from.
+
+    Returns
+    -------
+    Table with a row for every gene that the decoder and ``adata`` have: ``mse``, the mean squared
+    residual (squared units of expression), and ``r2``, the share of variance explained, NaN for a
+    constant gene.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        If there is no fit under ``key``, or expression has no gene of it or is not finite.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np, pandas as pd
+    >>> import grnrep as gr
+    >>> x = np.outer(np.arange(1.0, 11.0), [1.0, 2.0])
+    >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
+    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"], "weight": 1.0}))
+    >>> gr.metrics.reconstruction(adata)["r2"].round(2).tolist()
+    [1.0, 1.0]
+    """
+    check_adata(adata)
+    decoder, residual, deviation = errors_by_gene(adata, key, layer=layer)
+    return pd.DataFrame(
+        {"mse": residual / adata.n_obs, "r2": r2(residual, deviation)}, index=decoder.genes.rename(None)
+    )
+
+
+def errors_by_gene(
+    adata: AnnData, key: str, *, layer: str | None = None
+) -> tuple[Decoder, np.ndarray, np.ndarray]:
+    """Get the decoder of the genes in ``adata``, and their squared residuals and deviations."""
+    names = gene_names(adata)
+    table = activities(adata, key)
+    decoder = read_decoder(adata, key).restrict(names)
+    if len(decoder.genes) == 0:
+        raise ValueError(f"adata has no gene of the fit under key={key!r}; were genes renamed since?")
+    layer = decoder.layer if layer is None else layer
+    x, cells = read_values(adata, decoder.genes, names.get_indexer(decoder.genes), layer=layer)
+    return decoder, *squared_errors(x, table[decoder.regulators].to_numpy()[cells], decoder)

@@ -1,0 +1,85 @@
+"""Call the chosen solver with the options that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from grnrep._checks import check_choice, check_whole
+from grnrep._record import Decoder
+from grnrep.core.exact import fit_exact, project
+from grnrep.core.fitted import Fit
+from grnrep.core.network import Network
+
+SOLVERS = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
+
+
+def check_solver(solver: str, **limits: int | None) -> dict[str, int]:
+    """Check solver and limits; return the limit that was given, as an option of the solver."""
+    check_choice("solver", solver, tuple(SOLVERS))
+    given = {name: value for name, value in limits.items() if value is not None}
+    for name, value in given.items():
+        if name != SOLVERS[solver]:
+            other = next(other for other in SOLVERS if SOLVERS[other] == name)
+            raise ValueError(f"{name} is an option of solver={other!r} only; found solver={solver!r}")
+        check_whole(name, value)
+    return given
+
+
+def seed(rng: int | np.random.Generator | None) -> int:
+    """Turn ``rng`` into a seed that can be kept with the result."""
+    if isinstance(rng, np.random.Generator | None):
+        return int(np.random.default_rng(rng).integers(2**31))
+    check_whole("rng", rng, least=0)
+    return int(rng)
+
+
+def learn(
+    x: np.ndarray,
+    network: Network,
+    params: Mapping[str, str | int | float | bool],
+    *,
+    device: str | None,
+    progress: bool,
+    **limit: int,
+) -> Fit:
+    """Learn decoder and activities together, as ``params`` say."""
+    model = {name: params[name] for name in ("link", "intercept", "rng")}
+    options = {"device": device, "progress": progress}
+    if params["solver"] == "exact":
+        fit = fit_exact(x, network, **model, **options, **limit)
+    else:
+        from grnrep.nn.recipe import fit_gradient
+
+        fit = fit_gradient(x, network, **model, **options, **limit)
+    _check_finite(params["solver"], fit.weight, fit.activity)
+    return fit
+
+
+def infer(
+    x: np.ndarray,
+    decoder: Decoder,
+    *,
+    solver: str,
+    device: str | None,
+    progress: bool,
+    **limit: int,
+) -> np.ndarray:
+    """Infer activities (n_cells, n_regulators) of new cells; the decoder stays as it is."""
+    model = {"link": str(decoder.params["link"])}
+    if solver == "exact":
+        activity = project(x, decoder.fit, decoder.network, **model, device=device)
+    else:
+        from grnrep.nn.recipe import project_gradient
+
+        options = {"device": device, "progress": progress}
+        activity = project_gradient(x, decoder.fit, decoder.network, **model, **options, **limit)
+    _check_finite(solver, activity)
+    return activity
+
+
+def _check_finite(solver: str, *results: np.ndarray) -> None:
+    """Keep a solver's failure from being stored."""
+    if not all(np.isfinite(result).all() for result in results):
+        raise RuntimeError(f"solver={solver!r} diverged: some weights or activities are not finite")

@@ -1,0 +1,98 @@
+"""Small data and fixtures for all tests."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+
+def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int = 0):
+    """Noise-free data of Eq. 6 with shuffled names, and its network with true weights."""
+    draw = np.random.default_rng(rng)
+    activity = draw.gamma(1.0, 1.0, size=(n_obs, n_regulators))
+    weights = draw.uniform(0.2, 1.0, (n_vars, n_regulators)) * draw.choice([-1, 1], (n_vars, n_regulators))
+    weights[draw.random((n_vars, n_regulators)) < 0.4] = 0
+    weights[np.abs(weights).sum(axis=1) == 0, 0] = 1.0
+    cells = [f"cell{i}" for i in draw.permutation(n_obs)]
+    genes = [f"gene{i}" for i in draw.permutation(n_vars)]
+    regulators = [f"TF{i}" for i in draw.permutation(n_regulators)]
+    adata = ad.AnnData(
+        np.maximum(activity @ weights.T, 0).astype(np.float32),
+        obs=pd.DataFrame(index=cells),
+        var=pd.DataFrame(index=genes),
+        obsm={"true_activity": pd.DataFrame(activity, index=cells, columns=regulators)},
+    )
+    gene, regulator = np.nonzero(weights)
+    net = pd.DataFrame(
+        {
+            "source": np.array(regulators, dtype=object)[regulator],
+            "target": np.array(genes, dtype=object)[gene],
+            "weight": weights[gene, regulator],
+        }
+    )
+    return adata, net.sample(frac=1, random_state=rng).reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Factory of small noise-free data with true weights: ``adata, net = small(n_obs=60)``."""
+    return _small
+
+
+def _update(sha, value) -> None:
+    sha.update(type(value).__name__.encode())
+    if isinstance(value, pd.DataFrame):
+        _update(sha, value.index.to_numpy())
+        for name in value.columns:
+            _update(sha, str(name))
+            _update(sha, value[name].to_numpy())
+    elif sp.issparse(value):
+        for part in (value.data, value.indices, value.indptr):
+            _update(sha, part)
+    elif isinstance(value, np.ndarray):
+        sha.update(f"{value.dtype}{value.shape}".encode())
+        sha.update(value.tobytes() if value.dtype != object else repr(value.tolist()).encode())
+    elif hasattr(value, "items"):
+        for name in sorted(value, key=str):
+            _update(sha, str(name))
+            _update(sha, value[name])
+    else:
+        sha.update(repr(value).encode())
+
+
+@pytest.fixture
+def digest():
+    """Hash of everything in an AnnData: ``digest(adata)`` changes if anything in it does."""
+
+    def of(adata: ad.AnnData) -> str:
+        sha = hashlib.sha256(repr(adata.is_view).encode())
+        for part in ("X", "layers", "obs", "var", "obsm", "varm", "obsp", "varp", "uns"):
+            _update(sha, part)
+            _update(sha, getattr(adata, part))
+        return sha.hexdigest()
+
+    return of
+
+
+@pytest.fixture
+def refuses(digest):
+    """Context in which an error must come, say all of some fragments, and leave AnnData untouched."""
+
+    @contextmanager
+    def check(error: type[Exception], *fragments: str, adata=()):
+        adatas = [adata] if isinstance(adata, ad.AnnData) else list(adata)
+        before = [digest(a) for a in adatas]
+        with pytest.raises(error) as caught:
+            yield
+        message = str(caught.value)
+        for fragment in fragments:
+            assert fragment in message
+        assert [digest(a) for a in adatas] == before
+
+    return check

@@ -1,0 +1,97 @@
+"""Imports point one way, and the package itself is quick to import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import grnrep
+
+ROOT = Path(grnrep.__file__).parent
+FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+PRIVATE = "private"  # modules beside the rooms, grnrep/_*.py: what the verbs share
+
+# a room may import from itself and from these
+ALLOWED = {
+    "core": set(),
+    "nn": {"core"},
+    "rows": {"core"},
+    PRIVATE: {"core", "rows"},
+    **{room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "metrics")},
+    "pl": {"core", "rows", "nn", PRIVATE, "get", "metrics"},
+    "validation": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl"},
+    "cli": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl", "validation"},
+}
+
+
+def _room(parts: tuple[str, ...]) -> str:
+    """Room of a module, given its dotted name below ``grnrep``."""
+    return PRIVATE if parts[0].startswith("_") else parts[0]
+
+
+def _imports(path: Path) -> list[str]:
+    """Dotted names of everything that a file imports, also inside functions."""
+    found = []
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def _rooms(path: Path) -> set[str]:
+    """Rooms that a file imports from."""
+    names = [name.split(".")[1:] for name in _imports(path) if name.split(".")[0] == "grnrep"]
+    return {_room(tuple(name)) for name in names if name and not name[0].startswith("__")}
+
+
+def _inside(path: Path) -> str | None:
+    """Room of a file; None for the package's own face."""
+    return None if path == Path("__init__.py") else _room(path.with_suffix("").parts)
+
+
+def test_every_room_is_known():
+    assert {_inside(path) for path in FILES} - {None} <= set(ALLOWED)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_point_one_way(path):
+    room = _inside(path)
+    if room is None:
+        assert _rooms(path) == set()
+    else:
+        assert _rooms(path) - {room} <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "core"], ids=str)
+def test_core_imports_numerics_only(path):
+    outside = {name.split(".")[0] for name in _imports(path)} - set(sys.stdlib_module_names)
+    assert outside <= {"numpy", "scipy", "torch", "tqdm", "grnrep"}
+
+
+def test_the_check_sees_an_import_inside_a_function():
+    assert "nn" in _rooms(Path("tl/_solve.py"))
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, grnrep; "
+        "heavy = {'torch', 'scanpy', 'anndata', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules); "
+        "assert not heavy, heavy; "
+        "assert grnrep.tl.fit.__name__ == 'fit' and 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_face_of_the_package():
+    assert grnrep.__version__.count(".") == 2
+    assert {"pp", "tl", "pl", "ds", "get", "metrics", "nn", "validation"} == set(grnrep.__all__)
+    assert set(grnrep.__all__) <= set(dir(grnrep))
+    with pytest.raises(AttributeError, match="no attribute 'tools'; it has ds, get"):
+        grnrep.tools  # noqa: B018

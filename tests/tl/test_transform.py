@@ -1,0 +1,248 @@
+"""Inferring activities of new cells with a learned decoder."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import grnrep as gr
+
+
+@pytest.fixture(scope="module")
+def fitted(small):
+    data, net = small(n_obs=90)
+    adata, new = data[:60].copy(), data[60:].copy()
+    gr.tl.fit(adata, net, progress=False)
+    return adata, new
+
+
+@pytest.fixture
+def halves(fitted):
+    """A fit of some cells, and other cells; copies for every test."""
+    return tuple(adata.copy() for adata in fitted)
+
+
+def _activity(new, adata, **options):
+    return gr.tl.transform(new, adata, progress=False, copy=True, **options).obsm["grnrep"]
+
+
+def test_sets_activity_and_a_decoder_that_transforms_again(halves):
+    adata, new = halves
+    assert gr.tl.transform(new, adata, progress=False) is None
+    assert list(new.obsm["grnrep"].columns) == list(adata.obsm["grnrep"].columns)
+    assert new.obsm["grnrep"].index.equals(new.obs_names)
+    record = new.uns["grnrep"]
+    assert set(record) == set(adata.uns["grnrep"]) - {"history"} | {"missing_genes"}
+    assert len(record["missing_genes"]) == 0
+    assert record["network"] is not adata.uns["grnrep"]["network"]
+    pd.testing.assert_frame_equal(_activity(new, new), new.obsm["grnrep"], check_exact=True)
+
+
+def test_recovers_held_out_activities(halves):
+    adata, new = halves
+    activity = _activity(new, adata)
+    for name, true in new.obsm["true_activity"].items():
+        assert np.corrcoef(true, activity[name])[0, 1] > 0.999
+
+
+def test_activities_of_the_fitted_cells_come_again(halves):
+    adata, _ = halves
+    again = _activity(adata, adata)
+    np.testing.assert_allclose(again, adata.obsm["grnrep"], atol=1e-3)
+
+
+def test_original_is_left_alone(halves, digest):
+    adata, new = halves
+    before = digest(adata), digest(new)
+    _activity(new, adata)
+    assert (digest(adata), digest(new)) == before
+    gr.tl.transform(new, adata, progress=False)
+    assert digest(adata) == before[0]
+
+
+def test_only_names_in_uns_are_used(halves):
+    adata, new = halves
+    bare = ad.AnnData(obs=pd.DataFrame(index=["x"]), uns=adata.uns)
+    pd.testing.assert_frame_equal(_activity(new, bare), _activity(new, adata), check_exact=True)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix, sp.csr_array])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_order_format_and_extra_genes_do_not_matter(halves, form, dtype):
+    adata, new = halves
+    draw = np.random.default_rng(0)
+    extra = ad.AnnData(
+        np.full((new.n_obs, 5), np.nan), obs=new.obs, var=pd.DataFrame(index=[f"extra{i}" for i in range(5)])
+    )
+    wide = ad.concat([new, extra], axis="var")
+    wide = wide[draw.permutation(wide.n_obs)][:, draw.permutation(wide.n_vars)].copy()
+    wide.X = form(wide.X.astype(dtype))
+    found = _activity(wide, adata)
+    pd.testing.assert_frame_equal(found.loc[new.obs_names], _activity(new, adata), check_exact=True)
+
+
+def test_missing_genes_are_left_out_and_reported(halves, caplog):
+    adata, new = halves
+    lacking = new[:, 5:].copy()
+    gr.tl.transform(lacking, adata, progress=False)
+    missing = sorted(new.var_names[:5])
+    assert "new lacks 5 of 40 genes of the decoder" in caplog.text
+    assert list(lacking.uns["grnrep"]["missing_genes"]) == missing
+    for name, true in new.obsm["true_activity"].items():
+        assert np.corrcoef(true, lacking.obsm["grnrep"][name])[0, 1] > 0.99
+
+
+def test_regulator_without_any_target_gets_nan_and_the_others_do_not(halves, caplog):
+    adata, new = halves
+    edges = adata.uns["grnrep"]["network"]
+    lost = edges["source"].iloc[0]
+    keep = ~new.var_names.isin(edges.loc[edges["source"] == lost, "target"])
+    lacking = new[:, keep].copy()
+    gr.tl.transform(lacking, adata, progress=False)
+    assert f"1 regulators have no target in new and get NaN: '{lost}'" in caplog.text
+    assert lacking.obsm["grnrep"][lost].isna().all()
+    others = lacking.obsm["grnrep"].drop(columns=lost)
+    assert np.isfinite(others).all(axis=None)
+    assert others.shape[1] == 3
+
+
+def test_one_cell_is_enough(halves):
+    adata, new = halves
+    one = _activity(new[:1].copy(), adata)
+    np.testing.assert_allclose(one, _activity(new, adata).iloc[:1], atol=1e-4)
+
+
+def test_view_and_backed(halves, tmp_path):
+    adata, new = halves
+    wanted = _activity(new, adata)
+    view = new[3:9]
+    gr.tl.transform(view, adata, progress=False)
+    assert not view.is_view
+    np.testing.assert_allclose(view.obsm["grnrep"], wanted.iloc[3:9], atol=1e-4)
+    new.write_h5ad(tmp_path / "new.h5ad")
+    backed = ad.read_h5ad(tmp_path / "new.h5ad", backed="r")
+    pd.testing.assert_frame_equal(_activity(backed, adata), wanted, check_exact=True)
+
+
+def test_layer_is_read_and_kept_and_a_change_warns(halves, caplog):
+    adata, new = halves
+    wanted = _activity(new, adata)
+    assert caplog.text == ""
+    new.layers["log"] = new.X
+    new.X = np.zeros_like(new.X)
+    gr.tl.transform(new, adata, layer="log", progress=False)
+    pd.testing.assert_frame_equal(new.obsm["grnrep"], wanted, check_exact=True)
+    assert new.uns["grnrep"]["params"]["layer"] == "log"
+    assert "reading new.layers['log']; the fit read adata.X" in caplog.text
+
+
+def test_intercepts_are_used(small):
+    data, net = small(n_obs=90)
+    data.X = data.X + np.arange(data.n_vars, dtype=np.float32)
+    adata, new = data[:60].copy(), data[60:].copy()
+    gr.tl.fit(adata, net, intercept=True, link="identity", progress=False)
+    gr.tl.transform(new, adata, progress=False)
+    genes = new.uns["grnrep"]["genes"]
+    assert np.ptp(genes["intercept"]) > 10
+    weights = adata.varm["grnrep"].toarray()
+    bias = genes["intercept"].reindex(new.var_names).to_numpy()
+    residual = new.X - bias - new.obsm["grnrep"].to_numpy() @ weights.T
+    # least squares: what is left is orthogonal to the weights, up to the ridge
+    assert np.abs(residual @ weights).max() < 1e-2 * np.abs((new.X - bias) @ weights).max()
+
+
+@pytest.mark.parametrize(("sign", "intercept"), [(1, False), (1, True), (-1, True)])
+def test_gradient_projection_gives_the_activities_of_the_fit_again(small, sign, intercept):
+    data, net = small(n_obs=90)
+    net["weight"] *= sign  # the fit takes its signs from the prior, and the projection follows
+    gr.tl.fit(data, net, solver="gradient", epochs=300, intercept=intercept, progress=False)
+    again = _activity(data, data, epochs=300)
+    for name in again.columns:
+        assert np.corrcoef(again[name], data.obsm["grnrep"][name])[0, 1] > 0.9
+
+
+def test_gradient_fit_is_projected_by_gradient_unless_told(small):
+    data, net = small(n_obs=90)
+    adata, new = data[:60].copy(), data[60:].copy()
+    gr.tl.fit(adata, net, solver="gradient", epochs=50, progress=False)
+    by_gradient = _activity(new, adata, epochs=100)
+    by_exact = _activity(new, adata, solver="exact")
+    assert np.isfinite(by_gradient).all(axis=None)
+    assert not np.allclose(by_gradient, by_exact)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def test_refuses_data_that_is_no_anndata(halves, refuses):
+    adata, new = halves
+    with refuses(TypeError, "new must be an AnnData; found ndarray", adata=adata):
+        gr.tl.transform(new.X, adata)
+    with refuses(TypeError, "adata must be an AnnData; found DataFrame", adata=new):
+        gr.tl.transform(new, adata.obsm["grnrep"])
+
+
+def test_refuses_unknown_key(halves, refuses):
+    adata, new = halves
+    adata.uns["neighbors"] = {"params": {}}
+    with refuses(KeyError, "key='fit' is no fit in adata.uns", "fits there: 'grnrep'", adata=[adata, new]):
+        gr.tl.transform(new, adata, key="fit")
+    with refuses(KeyError, "fits there: none", "Run grnrep.tl.fit first", adata=[adata, new]):
+        gr.tl.transform(adata, new)
+
+
+def test_refuses_genes_without_any_in_common(halves, refuses):
+    adata, new = halves
+    first = sorted(adata.var_names)[0]
+    new.var_names = "other" + new.var_names
+    wanted = ("new has no gene of the decoder", f"'{first}'", "'othergene")
+    with refuses(ValueError, *wanted, adata=[adata, new]):
+        gr.tl.transform(new, adata)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_refuses_values_that_are_not_finite(halves, refuses, value):
+    adata, new = halves
+    new.X[2, 3] = value
+    wanted = ("new.X must be finite", f"cell '{new.obs_names[2]}', gene '{new.var_names[3]}'")
+    with refuses(ValueError, *wanted, adata=[adata, new]):
+        gr.tl.transform(new, adata)
+
+
+def test_refuses_negative_values_for_a_relu_decoder(halves, refuses):
+    adata, new = halves
+    new.X[2, 3] = -1
+    with refuses(ValueError, "new.X must not be negative", "Normalise new", adata=[adata, new]):
+        gr.tl.transform(new, adata)
+
+
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
+def test_refuses_names_that_are_not_unique(halves, refuses):
+    adata, new = halves
+    new.var_names = ["twin", "twin", *new.var_names[2:]]
+    with refuses(
+        ValueError, "new.var_names must be unique", "new.var_names_make_unique()", adata=[adata, new]
+    ):
+        gr.tl.transform(new, adata)
+
+
+def test_refuses_results_that_are_not_finite(halves, refuses, monkeypatch):
+    adata, new = halves
+    monkeypatch.setattr(gr.tl._solve, "project", lambda x, fit, network, **_: np.full((len(x), 4), np.nan))
+    with refuses(RuntimeError, "solver='exact' diverged", adata=[adata, new]):
+        gr.tl.transform(new, adata)
+
+
+def test_refuses_no_cells_unknown_layer_and_unknown_options(halves, refuses):
+    adata, new = halves
+    with refuses(ValueError, "new must have at least 1 cell(s); found 0", adata=adata):
+        gr.tl.transform(new[:0].copy(), adata)
+    with refuses(KeyError, "layer='log' is not in new.layers", adata=[adata, new]):
+        gr.tl.transform(new, adata, layer="log")
+    with refuses(ValueError, "solver must be one of 'exact', 'gradient'", adata=[adata, new]):
+        gr.tl.transform(new, adata, solver="newton")
+    with refuses(ValueError, "epochs is an option of solver='gradient' only", adata=[adata, new]):
+        gr.tl.transform(new, adata, epochs=5)
