@@ -2,9 +2,10 @@
 
 Minimises, over edge weights w, intercepts b and representations z,
 
-    Σ_k Σ_i residual(x_ki, p_ki)² + λ (‖z‖² + ‖w‖²),   p = W z + b,
+    Σ_k Σ_i residual(x_ki, p_ki)² + λ_z ‖z‖² + λ_w ‖w - s‖²,   p = W z + b,
 
-where the residual of a censored zero is max(p, 0) (see :mod:`grnrep.core.likelihood`).
+where the residual of a censored zero is max(p, 0) (see :mod:`grnrep.core.likelihood`) and
+s is the prior sign of an edge if weights are to be shrunk to it, else 0.
 """
 
 from __future__ import annotations
@@ -21,43 +22,14 @@ from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.genes import GeneSolver, Stats
 from grnrep.core.likelihood import check_link, squared_sum
-from grnrep.core.network import Network
+from grnrep.core.network import Network, with_known_columns
+from grnrep.core.penalty import Penalty
 from grnrep.core.start import start_weights
+from grnrep.core.threads import threads_for
 
 _BLOCK = 512  # cells a block: the products of a block stay in the processor's cache
 _WINDOW = 10  # iterations over which the stopping rule looks back
 _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
-
-
-def with_known_columns(network: Network, n_known: int) -> Network:
-    """Append ``n_known`` columns that reach every gene: intercepts and covariates.
-
-    Examples
-    --------
-    >>> network = Network.from_edges([0], [0], [0], n_genes=2, n_regulators=1)
-    >>> with_known_columns(network, 1).n_edges
-    3
-    """
-    if n_known == 0:
-        return network
-    gene = np.repeat(np.arange(network.n_genes), n_known)
-    column = network.n_regulators + np.tile(np.arange(n_known), network.n_genes)
-    return Network.from_edges(
-        np.concatenate([network.gene, gene]),
-        np.concatenate([network.regulator, column]),
-        np.concatenate([network.sign, np.zeros(len(gene))]),
-        network.n_genes,
-        network.n_regulators + n_known,
-    )
-
-
-def typical_gram(sum_squares: float, n_regulators: int) -> float:
-    """‖w_j‖² = ‖z_j‖² of a balanced regulator that explains its share of Σx²: sqrt(Σx² / m).
-
-    The unit of penalties and start weights, so that scaling the data by c scales
-    w and z by sqrt(c) and changes nothing else.
-    """
-    return float(np.sqrt(sum_squares / max(1, n_regulators)))
 
 
 @dataclass
@@ -89,7 +61,7 @@ class _Problem:
     network: Network
     n_free: int
     link: str
-    ridge: Tensor
+    penalty: Penalty
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
 
@@ -101,7 +73,7 @@ class _Problem:
     def solver(self, weight: Tensor) -> CellSolver:
         """Cell solver of a decoder, in the precision of the data."""
         return cell_solver(
-            self.pattern, weight.to(self.blocks[0]), self.n_free, self.ridge[: self.n_free], self.link
+            self.pattern, weight.to(self.blocks[0]), self.n_free, self.penalty.z[: self.n_free], self.link
         )
 
     def half_step(self, at: _State) -> tuple[list[Tensor], Stats, float]:
@@ -113,8 +85,13 @@ class _Problem:
             z = solver.step(x, z)
             stats.add(self.pattern, z, solver.residual(x, z))
             new.append(z)
-        penalty = self.ridge @ (stats.gram.diagonal() + self.column_squares(at.weight))
+        penalty = self.penalty.z @ stats.gram.diagonal()
+        penalty += self.penalty.w @ self.column_squares(at.weight - self.penalty.anchor)
         return new, stats, float(stats.loss + penalty)
+
+    def new_weight(self, stats: Stats, weight: Tensor) -> Tensor:
+        """Decoder given the sums of a half step at ``weight``."""
+        return self.genes.step(stats, weight, self.penalty.w, self.penalty.anchor)
 
     def column_squares(self, weight: Tensor) -> Tensor:
         """‖w_j‖² of every column, float64."""
@@ -129,6 +106,7 @@ def fit_exact(
     link: str = "relu",
     intercept: bool = False,
     ridge: float = 1e-4,
+    prior: float = 0.0,
     max_iter: int = 1000,
     tol: float = 1e-3,
     rng: int | np.random.Generator = 0,
@@ -150,7 +128,12 @@ def fit_exact(
     intercept
         Whether every gene has an intercept.
     ridge
-        λ as a share of the typical Gram diagonal, see :func:`typical_gram`.
+        λ_z as a share of the typical diagonal of W'W. Of regulators that are not
+        shrunk to prior signs also λ_w, as a share of the same diagonal of Z'Z.
+    prior
+        λ_w of regulators with prior signs, as a share of the typical ‖z_j‖²: at 0
+        weights are free, at 1 the prior ±1 counts as much as the data. This fixes
+        the scale of these regulators too.
     max_iter
         Limit of iterations.
     tol
@@ -167,36 +150,34 @@ def fit_exact(
     Returns
     -------
     Fit
-        With ‖w_j‖ = ‖z_j‖ for every regulator and arbitrary signs where no
-        priors led; see :func:`grnrep.core.signs.orient`.
+        With ‖w_j‖ = ‖z_j‖ for every regulator that was not shrunk to prior signs, and
+        arbitrary signs where no priors led; see :func:`grnrep.core.signs.orient`.
     """
     check_link(link)
     x = torch.as_tensor(x, device=device)
     m = network.n_regulators
-    sum_squares = float(squared_sum(x))
     full = with_known_columns(network, int(intercept))
-    unit = typical_gram(sum_squares, m)
-    penalty = torch.full((full.n_regulators,), ridge * unit, dtype=torch.float64)
-    penalty[m:] = 0
-    problem = _Problem([b.mT.contiguous() for b in x.split(_BLOCK)], full, m, link, penalty.to(x.device))
-    if start is None:
-        start = start_weights(problem.blocks, network, rng).cpu().numpy()
-        start *= np.sqrt(unit / network.targets_per_regulator()[network.regulator])
-    weight = np.zeros(full.n_edges)
-    weight[full.regulator < m] = start
-    state = _begin(problem, torch.as_tensor(weight, device=x.device))
-    state, history, converged = _iterate(problem, state, sum_squares, max_iter, tol, progress)
-
-    solver = problem.solver(state.weight)
-    z = [project_cells(solver, x, z) for x, z in zip(problem.blocks, state.z, strict=True)]
-    error = sum(squared_sum(solver.residual(x, z)) for x, z in zip(problem.blocks, z, strict=True))
     free = full.regulator < m
+    with threads_for(min(len(x), _BLOCK) * full.n_edges):
+        sum_squares = float(squared_sum(x))
+        energy = float(squared_sum(x - x.mean(0))) if intercept else sum_squares
+        penalty = Penalty.build(full, m, sum_squares=sum_squares, energy=energy, ridge=ridge, prior=prior)
+        blocks = [block.mT.contiguous() for block in x.split(_BLOCK)]
+        problem = _Problem(blocks, full, m, link, penalty.to(x.device))
+        weight = np.zeros(full.n_edges)
+        weight[free] = _first_weight(problem, network, rng) if start is None else start
+        state = _begin(problem, torch.as_tensor(weight, device=x.device))
+        state, history, converged = _iterate(problem, state, sum_squares, max_iter, tol, progress)
+
+        solver = problem.solver(state.weight)
+        z = [project_cells(solver, x, z, max_iter=max_iter) for x, z in zip(blocks, state.z, strict=True)]
+        error = sum(squared_sum(solver.residual(x, z)) for x, z in zip(blocks, z, strict=True))
     weight = state.weight.cpu().numpy()
     return Fit(
         weight=weight[free],
         bias=weight[~free] if intercept else None,
         activity=torch.cat(z, dim=1)[:m].mT.double().cpu().numpy(),
-        ridge=penalty[:m].numpy(),
+        ridge=penalty.z[:m].numpy(),
         squared_error=float(error),
         history=history,
         converged=converged,
@@ -231,9 +212,20 @@ def project(
     solver = cell_solver(
         Pattern(full).to(x.device), torch.as_tensor(weight).to(x), m, ridge.to(x.device), link
     )
-    blocks = (b.mT.contiguous() for b in x.split(_BLOCK))
-    z = [project_cells(solver, b, _known_rows(b, m, full.n_regulators)) for b in blocks]
+    blocks = (block.mT.contiguous() for block in x.split(_BLOCK))
+    with threads_for(min(len(x), _BLOCK) * full.n_edges):
+        z = [project_cells(solver, block, _known_rows(block, m, full.n_regulators)) for block in blocks]
     return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy() if z else np.zeros((0, m))
+
+
+def _first_weight(problem: _Problem, network: Network, rng: int | np.random.Generator) -> np.ndarray:
+    """Prior signs where weights are shrunk to them, elsewhere principal components, balanced."""
+    draw = start_weights(problem.blocks, network, rng).cpu().numpy()
+    column = network.regulator
+    anchor = problem.penalty.anchor.cpu().numpy()[problem.network.regulator < network.n_regulators]
+    balanced = problem.penalty.balanced.cpu().numpy()[column]
+    unit = problem.penalty.unit / network.targets_per_regulator()[column]
+    return np.where(balanced, draw * np.sqrt(unit), np.where(anchor != 0, anchor, 0.1 * draw))
 
 
 def _known_rows(x: Tensor, m: int, n_columns: int) -> Tensor:
@@ -272,11 +264,10 @@ def _iterate(
                 return state, history, True
         history.append(objective)
         momentum = following
-        previous, state = state, _State(problem.genes.step(stats, at.weight, problem.ridge), z)
+        previous, state = state, _State(problem.new_weight(stats, at.weight), z)
 
         size = (stats.gram.diagonal() / problem.column_squares(state.weight)).sqrt().sqrt()
-        size[problem.n_free :] = 1
-        size = torch.where(size.isfinite() & (size > 0), size, 1.0)
+        size = torch.where(problem.penalty.balanced & size.isfinite() & (size > 0), size, 1.0)
         previous.rescale(column, size)
         state.rescale(column, size)
         bar.set_postfix(objective=f"{objective:.4g}", refresh=False)

@@ -67,7 +67,7 @@ class GeneSolver:
                 tuple(torch.as_tensor(a, device=device) for a in (edge, network.regulator[edge], real))
             )
 
-    def step(self, stats: Stats, weight: Tensor, ridge: Tensor) -> Tensor:
+    def step(self, stats: Stats, weight: Tensor, ridge: Tensor, anchor: Tensor) -> Tensor:
         """Weights that minimise the majoriser at which ``stats`` were summed, float64.
 
         Parameters
@@ -77,16 +77,19 @@ class GeneSolver:
         weight
             Weights at that point, ``(n_edges,)``.
         ridge
-            λ of the penalty λ‖w‖², one per column of the decoder, ``(m + q,)``.
+            λ of the penalty λ‖w - anchor‖², one per column of the decoder, ``(m + q,)``.
+        anchor
+            What weights are shrunk to, ``(n_edges,)``.
         """
-        weight, ridge = weight.double(), ridge.double()
+        weight, pull = weight.double(), (anchor - weight).double()
+        ridge = ridge.double()
         out = weight.clone()
         for edge, column, real in self.groups:
             lam = ridge[column]
             system = stats.gram[column[:, :, None], column[:, None, :]]
             system = system * (real[:, :, None] & real[:, None, :])
             system.diagonal(dim1=1, dim2=2).add_(torch.where(real, lam, 1.0))
-            rhs = (stats.edge[edge] - lam * weight[edge]) * real
+            rhs = (stats.edge[edge] + lam * pull[edge]) * real
             change = _solve_spd(system, rhs[:, :, None])[:, :, 0]
             out[edge[real]] = (weight[edge] + change)[real]
         return out

@@ -77,3 +77,26 @@ class Network:
     def regulators_per_gene(self) -> np.ndarray:
         """Number of regulators of every gene, shape ``(n_genes,)``."""
         return np.diff(self.indptr)
+
+
+def with_known_columns(network: Network, n_known: int) -> Network:
+    """Append ``n_known`` columns that reach every gene: intercepts and covariates.
+
+    Examples
+    --------
+    >>> from grnrep.core.network import Network, with_known_columns
+    >>> network = Network.from_edges([0], [0], [0], n_genes=2, n_regulators=1)
+    >>> with_known_columns(network, 1).n_edges
+    3
+    """
+    if n_known == 0:
+        return network
+    gene = np.repeat(np.arange(network.n_genes), n_known)
+    column = network.n_regulators + np.tile(np.arange(n_known), network.n_genes)
+    return Network.from_edges(
+        np.concatenate([network.gene, gene]),
+        np.concatenate([network.regulator, column]),
+        np.concatenate([network.sign, np.zeros(len(gene))]),
+        network.n_genes,
+        network.n_regulators + n_known,
+    )

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from grnrep._checks import check_choice
 from grnrep.core.intercept import needs_intercept
 from grnrep.core.network import Network
+from grnrep.core.shrinkage import choose_shrinkage
 
 LINKS = ("auto", "relu", "identity")
 LIKELIHOODS = ("auto", "gaussian")
 
 
-def check_model(*, likelihood: str, link: str, intercept: bool | str) -> None:
+def check_model(
+    *,
+    solver: str,
+    likelihood: str,
+    link: str,
+    intercept: bool | str,
+    ridge: float | str,
+    prior: float | str,
+) -> None:
     """Check the choices of a model."""
     check_choice("likelihood", likelihood, LIKELIHOODS)
     check_choice("link", link, LINKS)
     if not isinstance(intercept, bool) and intercept != "auto":
         raise ValueError(f"intercept must be True, False or 'auto'; found {intercept!r}")
+    for name, value in {"ridge": ridge, "prior": prior}.items():
+        number = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < np.inf
+        if not number and value != "auto":
+            raise ValueError(f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}")
+        if value != "auto" and solver != "exact":
+            raise ValueError(f"{name} is an option of solver='exact' only; found solver={solver!r}")
 
 
 def choose_model(
-    x: np.ndarray, network: Network, *, likelihood: str, link: str, intercept: bool | str, rng: int
+    x: np.ndarray,
+    network: Network,
+    *,
+    likelihood: str,
+    link: str,
+    intercept: bool | str,
+    rng: int,
 ) -> dict[str, str | bool]:
-    """Settle likelihood, link and intercept for expression ``x`` (n_cells, n_genes) and its network.
+    """Settle the model for expression ``x`` (n_cells, n_genes) and its network.
 
     Without a ReLU the zero of expression has no meaning of its own, so that every
     gene needs an intercept; under a ReLU the data decide.
@@ -34,3 +57,22 @@ def choose_model(
         intercept = link == "identity" or needs_intercept(x, network, rng=rng)
     likelihood = "gaussian" if likelihood == "auto" else likelihood
     return {"likelihood": likelihood, "link": link, "intercept": intercept}
+
+
+def choose_penalty(
+    x: np.ndarray,
+    network: Network,
+    *,
+    link: str,
+    intercept: bool,
+    ridge: float | str,
+    prior: float | str,
+    rng: int,
+) -> dict[str, float]:
+    """Settle how strongly the exact solver shrinks activities, and weights to prior signs."""
+    settled = {
+        name: None if value == "auto" else float(value)
+        for name, value in {"ridge": ridge, "prior": prior}.items()
+    }
+    chosen = choose_shrinkage(x, network, link=link, intercept=intercept, **settled, rng=rng)
+    return dict(zip(settled, chosen, strict=True))

@@ -46,9 +46,10 @@ def learn(
 ) -> Fit:
     """Learn decoder and activities together, as ``params`` say."""
     model = {name: params[name] for name in ("link", "intercept", "rng")}
+    shrinkage = {name: params[name] for name in ("ridge", "prior") if name in params}
     options = {"device": device, "progress": progress}
     if params["solver"] == "exact":
-        fit = fit_exact(x, network, **model, **options, **limit)
+        fit = fit_exact(x, network, **model, **shrinkage, **options, **limit)
     else:
         from grnrep.nn.recipe import fit_gradient
 

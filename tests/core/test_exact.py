@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from grnrep.core import exact
-from grnrep.core.exact import fit_exact, project, typical_gram, with_known_columns
-from grnrep.core.network import Network
+from grnrep.core.exact import fit_exact, project
+from grnrep.core.network import Network, with_known_columns
+from grnrep.core.penalty import typical_gram
 from grnrep.core.signs import orient
 
 
@@ -169,6 +170,44 @@ def test_all_zero_data_give_zero_activities():
     fit = fit_exact(np.zeros((5, 200)), network)
     assert not fit.activity.any()
     assert np.isfinite(fit.weight).all()
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+def test_strong_prior_is_ridge_regression_on_the_signs(intercept):
+    x, network, *_ = problem(3, noise=0.5, signed=True)
+    fit = fit_exact(
+        x, network, link="identity", intercept=intercept, prior=1e9, ridge=0.1, tol=1e-12, max_iter=3000
+    )
+    signs = dense(network.sign, network)
+    np.testing.assert_allclose(fit.weight, network.sign, atol=1e-6)
+    lam = 0.1 * network.n_edges / network.n_regulators
+    np.testing.assert_allclose(fit.ridge, lam)
+    y = x - fit.bias if intercept else x
+    expected = np.linalg.solve(signs.T @ signs + lam * np.eye(20), signs.T @ y.T).T
+    np.testing.assert_allclose(fit.activity, expected, atol=1e-5)
+
+
+def test_weak_prior_reaches_the_free_optimum_and_the_objective_is_the_stated_one():
+    x, network, z, _ = problem(4, noise=0.1, signed=True, n_cells=100)
+    free, weak = (fit_exact(x, network, prior=p, ridge=1e-4) for p in (0.0, 1e-4))
+    assert correlation(weak.activity, z).min() > 0.99
+    assert weak.squared_error == pytest.approx(free.squared_error, rel=0.05)
+    strong = fit_exact(x, network, prior=0.5, ridge=0.1, tol=0, max_iter=60)
+    assert (np.diff(strong.history) <= 0).all()
+    penalty = strong.ridge[0] * (strong.activity**2).sum()
+    penalty += 0.5 * (x**2).sum() / network.n_edges * ((strong.weight - network.sign) ** 2).sum()
+    assert strong.squared_error + penalty == pytest.approx(strong.history[-1], rel=1e-3)
+
+
+def test_regulators_without_signs_stay_balanced_beside_a_prior():
+    x, network, *_ = problem(5, noise=0.1)
+    half = np.where(network.regulator < 10, 1.0, 0.0)
+    network = Network.from_edges(network.gene, network.regulator, half, 200, 20)
+    fit = fit_exact(x, network, prior=1.0)
+    for j in range(10, 20):
+        w = np.linalg.norm(fit.weight[network.regulator == j])
+        assert w == pytest.approx(np.linalg.norm(fit.activity[:, j]), rel=0.05)
+    assert np.mean(fit.weight[network.regulator < 10]) == pytest.approx(1.0, abs=0.5)
 
 
 def test_same_seed_same_result():

@@ -35,14 +35,15 @@ def sums(network, weight, z, x, cuts=()):
 def test_step_minimises_the_majoriser_of_every_gene(seed, ridge):
     network, weight, z, x = problem(seed)
     lam = torch.full((network.n_regulators,), ridge, dtype=torch.float64)
-    new = GeneSolver(network).step(sums(network, weight, z, x), weight, lam).numpy()
+    anchor = weight.sign()
+    new = GeneSolver(network).step(sums(network, weight, z, x), weight, lam, anchor).numpy()
     for i in range(network.n_genes):
         edges = slice(network.indptr[i], network.indptr[i + 1])
         a = z.numpy()[network.regulator[edges]].T
         p = a @ weight.numpy()[edges]
         t = np.where(x[i] > 0, x[i], np.minimum(p, 0))
         a = np.vstack([a, np.sqrt(ridge) * np.eye(a.shape[1])])
-        expected = np.linalg.lstsq(a, np.append(t, np.zeros(a.shape[1])), rcond=None)[0]
+        expected = np.linalg.lstsq(a, np.append(t, np.sqrt(ridge) * anchor[edges]), rcond=None)[0]
         np.testing.assert_allclose(new[edges], expected, atol=1e-9)
 
 
@@ -71,5 +72,6 @@ def test_collinear_regulators_get_the_least_norm_weights():
     z = torch.as_tensor([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]], dtype=torch.float64)
     x = 4 * z[:1]
     start = torch.zeros(2, dtype=torch.float64)
-    new = GeneSolver(network).step(sums(network, start, z, x), start, torch.zeros(2, dtype=torch.float64))
+    zero = torch.zeros(2, dtype=torch.float64)
+    new = GeneSolver(network).step(sums(network, start, z, x), start, zero, zero)
     np.testing.assert_allclose(new, [2.0, 2.0], atol=1e-9)

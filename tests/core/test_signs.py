@@ -67,7 +67,7 @@ def test_confidence_falls_with_disagreement():
     for n_wrong in (0, 2, 4, 5):
         sign = np.where(gene < n_wrong, -1, 1)
         network = Network.from_edges(gene, np.zeros(10, int), sign, 10, 1)
-        values.append(orient(Fit(weight, None, np.zeros((3, 1))), network)[1][0])
+        values.append(orient(Fit(weight, None, np.array([[1.0], [-1.0]])), network)[1][0])
     assert values == sorted(values, reverse=True)
     assert values[0] > 0.99
     assert values[-1] == pytest.approx(0.5)

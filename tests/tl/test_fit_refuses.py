@@ -281,6 +281,16 @@ CHOICES = {
         ValueError,
         ("max_iter is an option of solver='exact' only",),
     ),
+    "ridge by gradient": (
+        {"solver": "gradient", "ridge": 0.1},
+        ValueError,
+        ("ridge is an option of solver='exact' only",),
+    ),
+    "negative prior": (
+        {"prior": -1.0},
+        ValueError,
+        ("prior must be a finite number of at least 0, or 'auto'; found -1.0",),
+    ),
     "no iterations": ({"max_iter": 0}, ValueError, ("max_iter must be at least 1; found 0",)),
     "part of an iteration": ({"max_iter": 2.5}, TypeError, ("max_iter must be a whole number; found 2.5",)),
     "rng": ({"rng": "seed"}, TypeError, ("rng must be a whole number; found 'seed'",)),

@@ -1,0 +1,132 @@
+"""How much to trust the prior signs: shrinkage chosen by predicting genes that were held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from grnrep.core.exact import fit_exact
+from grnrep.core.network import Network
+from grnrep.core.signs import orient
+
+FREE = (1e-4, 0.0)  # ridge and prior of a fit that nothing is known to shrink to
+RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)
+PRIORS = (0.03, 0.3, 10.0)
+_MAX_CELLS = 200
+_FOLDS, _FOLDS_USED = 5, 2
+_ITERATIONS = 25
+
+
+def choose_shrinkage(
+    x: np.ndarray,
+    network: Network,
+    *,
+    link: str = "relu",
+    intercept: bool = False,
+    ridge: float | None = None,
+    prior: float | None = None,
+    rng: int = 0,
+) -> tuple[float, float]:
+    """Choose ``ridge`` and ``prior`` of :func:`grnrep.core.exact.fit_exact`.
+
+    Genes are held out, activities are learned from the others, and the held-out
+    genes are predicted from the activities of their regulators with the prior
+    signs as weights, which no gene's own data have touched. The choice with the
+    highest correlation wins. Where less than half of the edges have a sign there
+    is nothing to predict with, and weights stay free.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes).
+    network
+        Edges with prior signs.
+    link, intercept
+        As in the fit.
+    ridge, prior
+        A value that is settled already.
+    rng
+        Source of the choice of cells and genes, and of the fits' start.
+
+    Returns
+    -------
+    ridge, prior
+    """
+    if ridge is not None and prior is not None:
+        return ridge, prior
+    signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
+    if not signed or network.n_genes < _FOLDS:
+        return FREE[0] if ridge is None else ridge, FREE[1] if prior is None else prior
+    draw = np.random.default_rng(rng)
+    x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]
+    fold = draw.permutation(network.n_genes) % _FOLDS
+    ridges = RIDGES if ridge is None else (ridge,)
+    pairs = [(r, p) for p in PRIORS for r in ridges] if prior is None else [(r, prior) for r in ridges]
+    if prior is None:
+        pairs.append((FREE[0] if ridge is None else ridge, FREE[1]))
+    options = {"link": link, "intercept": intercept, "rng": rng}
+    scores = [_score(x, network, fold, *pair, **options) for pair in pairs]
+    return pairs[int(np.argmax(scores))]
+
+
+def _score(
+    x: np.ndarray,
+    network: Network,
+    fold: np.ndarray,
+    ridge: float,
+    prior: float,
+    *,
+    link: str,
+    intercept: bool,
+    rng: int,
+) -> float:
+    """Pooled correlation of held-out genes with their prediction."""
+    sums = np.zeros(3)
+    for f in range(_FOLDS_USED):
+        held = fold == f
+        fit = fit_exact(
+            x[:, ~held],
+            _part(network, ~held),
+            link=link,
+            intercept=intercept,
+            ridge=ridge,
+            prior=prior,
+            max_iter=_ITERATIONS,
+            tol=1e-2,
+            rng=rng,
+        )
+        fit, *_ = orient(fit, _part(network, ~held))
+        test = _part(network, held)
+        signs = np.zeros((test.n_genes, test.n_regulators))
+        signs[test.gene, test.regulator] = test.sign
+        a, b = predict_by_signs(fit.activity, signs, x[:, held], link=link), x[:, held].astype(np.float64)
+        a, b = a - a.mean(0), b - b.mean(0)
+        sums += [(a * b).sum(), (a * a).sum(), (b * b).sum()]
+    return float(sums[0] / np.sqrt(sums[1] * sums[2])) if sums[1] > 0 and sums[2] > 0 else 0.0
+
+
+def predict_by_signs(activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, link: str) -> np.ndarray:
+    """Predict genes from activities and signs alone, (n_cells, n_genes).
+
+    Under a ReLU each prediction is cut where it leaves as many zeros as the gene
+    has in ``x``: what is compared is expression, not what lies below zero.
+    """
+    p = activity @ signs.T
+    if link == "identity":
+        return p
+    zeros = (x == 0).mean(0)
+    rank = np.ceil(zeros * (len(x) - 1)).astype(np.int64)
+    cut = np.take_along_axis(np.sort(p, axis=0), rank[None, :], axis=0)
+    return np.maximum(p - cut, 0)
+
+
+def _part(network: Network, genes: np.ndarray) -> Network:
+    """The network of the genes where ``genes`` (n_genes,) is true."""
+    keep = genes[network.gene]
+    position = np.cumsum(genes) - 1
+    return Network.from_edges(
+        position[network.gene[keep]],
+        network.regulator[keep],
+        network.sign[keep],
+        int(genes.sum()),
+        network.n_regulators,
+    )

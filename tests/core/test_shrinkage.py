@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from grnrep.core.network import Network
+from grnrep.core.shrinkage import FREE, PRIORS, RIDGES, choose_shrinkage, predict_by_signs
+
+
+def problem(seed, *, spread, noise, n_cells=80, signed=True):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((150, 15)) < 0.15
+    sign = mask * rng.choice([-1, 1], mask.shape)
+    w = sign * rng.uniform(1 - spread, 1 + spread, mask.shape)
+    p = rng.normal(size=(n_cells, 15)) @ w.T + noise * rng.normal(size=(n_cells, 150))
+    gene, regulator = np.nonzero(mask)
+    known = sign[gene, regulator] if signed else np.zeros(len(gene))
+    return p, Network.from_edges(gene, regulator, known, 150, 15)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_without(seed):
+    equal, network = problem(seed, spread=0.0, noise=3.0)
+    unequal, other = problem(seed, spread=0.9, noise=0.05)
+    options = {"link": "identity", "intercept": True}
+    assert choose_shrinkage(equal, network, **options)[1] >= 0.3
+    assert choose_shrinkage(unequal, other, **options)[1] <= 0.03
+
+
+def test_choice_is_on_the_grid_and_repeatable():
+    x, network = problem(0, spread=0.5, noise=1.0)
+    first = choose_shrinkage(np.maximum(x, 0), network, rng=4)
+    assert first[0] in RIDGES
+    assert first[1] in (0.0, *PRIORS)
+    assert first == choose_shrinkage(np.maximum(x, 0), network, rng=4)
+
+
+def test_without_signs_weights_stay_free():
+    x, network = problem(0, spread=0.5, noise=1.0, signed=False)
+    assert choose_shrinkage(x, network, link="identity") == FREE
+    assert choose_shrinkage(x, network, link="identity", ridge=0.7) == (0.7, FREE[1])
+
+
+def test_settled_values_stay():
+    x, network = problem(0, spread=0.5, noise=1.0)
+    assert choose_shrinkage(x, network, ridge=0.5, prior=0.2) == (0.5, 0.2)
+    assert choose_shrinkage(x, network, link="identity", prior=0.2)[1] == 0.2
+    assert choose_shrinkage(x, network, link="identity", ridge=0.5)[0] == 0.5
+
+
+def test_prediction_leaves_as_many_zeros_as_the_gene_has():
+    rng = np.random.default_rng(0)
+    activity, signs = rng.normal(size=(100, 3)), np.eye(3)
+    x = np.maximum(rng.normal(size=(100, 3)) - [0.0, 1.0, -9.0], 0)
+    predicted = predict_by_signs(activity, signs, x, link="relu")
+    np.testing.assert_allclose((predicted == 0).mean(0), np.maximum((x == 0).mean(0), 0.01), atol=0.011)
+    np.testing.assert_array_equal(predict_by_signs(activity, signs, x, link="identity"), activity)
