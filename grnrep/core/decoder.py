@@ -107,8 +107,7 @@ class SparseLinear(nn.Module):
         Whether every gene has an intercept. Starts at zero.
     weight
         Start values, one per edge in the order of ``network``. By default
-        uniform in ±1/sqrt(number of regulators of the gene), as ``torch.nn.Linear``
-        does with the fan-in that the gene really has.
+        uniform in ±1/sqrt(n_regulators), as ``torch.nn.Linear`` does.
     dtype, device
         Of the parameters.
     generator
@@ -145,9 +144,9 @@ class SparseLinear(nn.Module):
         super().__init__()
         self.pattern = Pattern(network)
         if weight is None:
-            fan_in = torch.as_tensor(network.regulators_per_gene()[network.gene], dtype=torch.float64)
             unit = torch.rand(network.n_edges, generator=generator, dtype=torch.float64)
-            weight = ((2 * unit - 1) / fan_in.sqrt()).to(dtype or torch.get_default_dtype())
+            bound = max(1, network.n_regulators) ** -0.5
+            weight = ((2 * unit - 1) * bound).to(dtype or torch.get_default_dtype())
         elif weight.shape != (network.n_edges,):
             raise ValueError(f"weight must have shape ({network.n_edges},); found {tuple(weight.shape)}")
         self.weight = nn.Parameter(weight.to(dtype=dtype, device=device, copy=True))
