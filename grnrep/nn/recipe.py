@@ -51,7 +51,7 @@ def fit_gradient(
     - The loss of a batch is the squared error summed over genes and averaged over
       the ``batch_size`` cells of a batch. ``benchmarks/recipe_reduction.py`` compares
       reductions over the paper's grid of rates: a mean over genes too leaves the
-      representations with hardly any gradient, a sum over cells too is unstable.
+      representations with hardly any gradient, a sum over cells too does worse.
     - Weights start uniform in ±1/sqrt(m), as ``torch.nn.Linear`` does.
     - Representations start uniform in [0, 1): positive, as activities of Eq. 6 are,
       which favours the right sign. All zeros would be a dead point under ReLU.
