@@ -91,7 +91,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_face_of_the_package():
     assert grnrep.__version__.count(".") == 2
-    assert {"pp", "tl", "pl", "ds", "get", "metrics", "nn", "validation"} == set(grnrep.__all__)
+    assert {"core", "pp", "tl", "pl", "ds", "get", "metrics", "nn", "validation"} == set(grnrep.__all__)
     assert set(grnrep.__all__) <= set(dir(grnrep))
-    with pytest.raises(AttributeError, match="no attribute 'tools'; it has ds, get"):
+    with pytest.raises(AttributeError, match="no attribute 'tools'; it has core, ds, get"):
         grnrep.tools  # noqa: B018

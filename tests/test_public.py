@@ -13,7 +13,7 @@ import pytest
 
 import grnrep
 
-ROOMS = [*(f"grnrep.{room}" for room in grnrep.__all__), "grnrep.core.load"]
+ROOMS = [f"grnrep.{room}" for room in grnrep.__all__]
 P = inspect.Parameter
 
 

@@ -1,6 +1,6 @@
 """Measures: how well activities are recovered, expression is explained, and a fit is determined."""
 
-from grnrep.metrics.load import (
+from grnrep.core.load import (
     count_constraints,
     decoder_load,
     decoder_load_from_encoder_load,
