@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
+import grnrep as gr
+
 
 def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int = 0):
     """Noise-free data of Eq. 6 with shuffled names, and its network with true weights."""
@@ -94,5 +96,18 @@ def refuses(digest):
         for fragment in fragments:
             assert fragment in message
         assert [digest(a) for a in adatas] == before
+
+    return check
+
+
+@pytest.fixture
+def fit_refuses(small, refuses):
+    """Change small data or its network, then fit: ``fit_refuses(change, error, *fragments, **options)``."""
+
+    def check(change, error, *fragments, **options):
+        adata, net = small()
+        adata, net = change(adata, net)
+        with refuses(error, *fragments, adata=adata if isinstance(adata, ad.AnnData) else ()):
+            gr.tl.fit(adata, net, progress=False, **options)
 
     return check

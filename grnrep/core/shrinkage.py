@@ -13,6 +13,7 @@ RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)
 PRIORS = (0.03, 0.3, 10.0)
 _MAX_CELLS = 200
 _FOLDS = 5
+_FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
 _HELD_OUT = 400  # genes to predict, if there are as many: with fewer the choice varies with the draw
 _ITERATIONS = 25
 
@@ -33,7 +34,8 @@ def choose_shrinkage(
     genes are predicted from the activities of their regulators with the prior
     signs as weights, which no gene's own data have touched. The choice with the
     highest correlation wins. Where less than half of the edges have a sign there
-    is nothing to predict with, and weights stay free.
+    is nothing to predict with, and where there are fewer than 100 genes too little
+    to choose by; weights then stay free.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def choose_shrinkage(
     if ridge is not None and prior is not None:
         return ridge, prior
     signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
-    if not signed or network.n_genes < _FOLDS:
+    if not signed or network.n_genes < _FEWEST_GENES:
         return FREE[0] if ridge is None else ridge, FREE[1] if prior is None else prior
     draw = np.random.default_rng(rng)
     x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]

@@ -79,8 +79,8 @@ def fit(
         Exact solver: how strongly the weights of a regulator with prior signs are drawn
         to ±1, as a share of the evidence in the data; at 0 they are free. ``"auto"``
         chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
-        up to 200 cells. Where less than half of the edges have a sign, ``ridge`` is 1e-4 and
-        weights are free.
+        up to 200 cells. Where less than half of the edges have a sign, or with fewer
+        than 100 genes, ``ridge`` is 1e-4 and weights are free.
     max_iter
         Limit of iterations of the exact solver. By default the solver's own.
     epochs

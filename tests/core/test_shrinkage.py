@@ -39,6 +39,13 @@ def test_without_signs_weights_stay_free():
     assert choose_shrinkage(x, network, link="identity", ridge=0.7) == (0.7, FREE[1])
 
 
+def test_with_few_genes_weights_stay_free():
+    x, network = problem(0, spread=0.0, noise=3.0)
+    first = network.gene < 60
+    few = Network.from_edges(network.gene[first], network.regulator[first], network.sign[first], 60, 15)
+    assert choose_shrinkage(x[:, :60], few, link="identity", intercept=True) == FREE
+
+
 def test_settled_values_stay():
     x, network = problem(0, spread=0.5, noise=1.0)
     assert choose_shrinkage(x, network, ridge=0.5, prior=0.2) == (0.5, 0.2)

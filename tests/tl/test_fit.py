@@ -226,46 +226,6 @@ def test_constant_genes_are_fitted_and_reported(small, caplog):
     assert np.isfinite(record["network"]["learned"]).all()
 
 
-def test_low_load_warns_and_says_what_helps(small, caplog):
-    adata, net = small(n_obs=2)
-    record = _fit(adata, net)
-    assert record["params"]["effective_load"] < 1.2
-    assert f"effective load {record['params']['effective_load']:.2f} is below 1.2" in caplog.text
-    assert "more cells" in caplog.text
-
-
-def test_high_load_does_not_warn(small, caplog):
-    adata, net = small()
-    record = _fit(adata, net)
-    assert record["params"]["effective_load"] > 1.2
-    assert "below" not in caplog.text
-
-
-def test_iteration_limit_is_kept_and_reported(small, caplog):
-    adata, net = small()
-    record = _fit(adata, net, max_iter=3)
-    assert len(record["history"]["objective"]) == 3
-    assert record["params"]["max_iter"] == 3
-    assert record["params"]["converged"] is False
-    assert "not converged; more max_iter may help" in caplog.text
-
-
-def test_same_seed_same_result_and_generators_are_reproducible(small):
-    adata, net = small()
-    net = net[["source", "target"]]
-    fits = [
-        gr.tl.fit(adata, net, rng=rng, max_iter=5, progress=False, copy=True)
-        for rng in (7, 7, np.random.default_rng(7), np.random.default_rng(7), 8)
-    ]
-    one, again, drawn, redrawn, other = (fit.obsm["grnrep"] for fit in fits)
-    pd.testing.assert_frame_equal(one, again, check_exact=True)
-    pd.testing.assert_frame_equal(drawn, redrawn, check_exact=True)
-    assert not np.array_equal(one, other)
-    seed = fits[2].uns["grnrep"]["params"]["rng"]
-    seeded = gr.tl.fit(adata, net, rng=seed, max_iter=5, progress=False, copy=True)
-    pd.testing.assert_frame_equal(seeded.obsm["grnrep"], drawn, check_exact=True)
-
-
 def test_names_that_are_not_strings_are_matched(small):
     adata, net = small()
     number = {name: i for i, name in enumerate(adata.var_names)}
@@ -302,20 +262,3 @@ def test_backed_data_is_fitted_and_copied_to_memory(small, tmp_path):
     _fit(adata, net)
     pd.testing.assert_frame_equal(backed.obsm["grnrep"], adata.obsm["grnrep"], check_exact=True)
     pd.testing.assert_frame_equal(out.obsm["grnrep"], adata.obsm["grnrep"], check_exact=True)
-
-
-def test_gradient_solver(small):
-    adata, net = small()
-    record = _fit(adata, net, solver="gradient", epochs=4)
-    assert record["params"]["solver"] == "gradient"
-    assert record["params"]["epochs"] == 4
-    assert len(record["history"]["objective"]) == 4
-    assert adata.obsm["grnrep"].shape == (adata.n_obs, 4)
-
-
-@pytest.mark.parametrize(("zero_fraction", "expected"), [(None, False), (0.7, True)])
-def test_auto_intercept_follows_the_data(zero_fraction, expected):
-    adata, net = gr.ds.simulate(200, 300, n_regulators=30, zero_fraction=zero_fraction, rng=1, progress=False)
-    gr.tl.fit(adata, net[["source", "target"]], progress=False)
-    assert adata.uns["grnrep"]["params"]["intercept"] is expected
-    assert gr.metrics.recovery(adata)["pearson"].median() > 0.95

@@ -11,19 +11,6 @@ import scipy.sparse as sp
 import grnrep as gr
 
 
-@pytest.fixture
-def fit_refuses(small, refuses):
-    """Change small data or its network, then fit: ``fit_refuses(change, error, *fragments, **options)``."""
-
-    def check(change, error, *fragments, **options):
-        adata, net = small()
-        adata, net = change(adata, net)
-        with refuses(error, *fragments, adata=adata if isinstance(adata, ad.AnnData) else ()):
-            gr.tl.fit(adata, net, progress=False, **options)
-
-    return check
-
-
 def _same(adata, net):
     return adata, net
 
