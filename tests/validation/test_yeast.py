@@ -68,7 +68,6 @@ def test_missing_files_are_named_with_their_source(small_folder, monkeypatch):
 
 
 def test_every_method_finds_clear_inductions(small_folder):
-    pytest.importorskip("decoupler", reason="decoupler is not installed")
     table = yeast_induction(small_folder, methods=["ulm", "mlm", "grnrep"], n_boot=5)
     assert list(table.index.unique("method")) == ["ulm", "mlm", "grnrep"]
     assert (table["n_samples"] == 4).all()
@@ -109,7 +108,6 @@ def test_real_files_have_their_published_size():
     [("magnitude", [0.833, 0.883], [0.850, 0.896]), ("shared", [0.833, 0.878], [0.849, 0.891])],
 )
 def test_figures_of_ulm_and_mlm(ties, ulm, mlm):
-    pytest.importorskip("decoupler", reason="decoupler is not installed")
     table = yeast_induction(FOLDER, methods=["ulm", "mlm"], ties=ties, n_boot=0)["estimate"]
     assert table["ulm"].to_list() == pytest.approx([0.86, 98, *ulm], abs=5e-4)
     assert table["mlm"].to_list() == pytest.approx([0.84, 98, *mlm], abs=5e-4)
@@ -117,7 +115,8 @@ def test_figures_of_ulm_and_mlm(ties, ulm, mlm):
 
 @needs_yeast
 def test_shared_ties_are_the_benchmark_of_decoupler():
-    decoupler = pytest.importorskip("decoupler", reason="decoupler is not installed")
+    import decoupler
+
     adata, net = load_yeast(FOLDER)
     ours = yeast_induction(FOLDER, methods=["ulm", "mlm"], ties="shared", n_boot=0)["estimate"].unstack()
     adata.obs["source"], adata.obs["type_p"] = adata.obs_names.to_numpy(), 1
