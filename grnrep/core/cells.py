@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.decoder import Pattern
-from grnrep.core.likelihood import residual
+from grnrep.core.likelihood import Observed
 
 
 @dataclass(frozen=True)
@@ -17,47 +17,44 @@ class CellSolver:
 
     Parameters
     ----------
-    pattern, weight
-        The decoder W, (n_genes, m + q): m regulators, then q known columns.
+    matrix, matrix_t
+        The decoder W, (n_genes, m + q): m regulators, then q known columns; and W'. CSR.
     n_free
         m, the number of columns that are to be found.
     ridge
         λ of the penalty λ‖z‖², one per regulator, ``(m,)``.
-    link
-        "relu" or "identity".
     inverse
         (W'W + λ)⁻¹ over the regulators, from :func:`cell_solver`.
     """
 
-    pattern: Pattern
-    weight: Tensor
+    matrix: Tensor
+    matrix_t: Tensor
     n_free: int
     ridge: Tensor
-    link: str
     inverse: Tensor
 
-    def residual(self, x: Tensor, z: Tensor) -> Tensor:
+    def residual(self, block: Observed, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Residuals (n_genes, n_cells) of the representations ``z`` (m + q, n_cells)."""
-        return residual(x, self.pattern.matmul(self.weight, z), self.link)
+        return block.censor(torch.addmm(block.x, self.matrix, z, alpha=-1, out=out))
 
-    def step(self, x: Tensor, z: Tensor) -> Tensor:
+    def step(self, block: Observed, z: Tensor, out: Tensor | None = None) -> Tensor:
         """Minimise the majoriser at ``z`` (m + q, n_cells), exactly.
 
         Written as a correction of ``z``, so that rounding in the inverse does not
-        move the fixed point.
+        move the fixed point. ``out`` is overwritten with the residuals of ``z``.
         """
-        r = self.residual(x, z)
+        r = self.residual(block, z, out)
         free = z[: self.n_free]
-        gradient = self.pattern.matmul_t(self.weight, r)[: self.n_free] - self.ridge[:, None] * free
-        return torch.cat([free + self.inverse @ gradient, z[self.n_free :]])
+        gradient = torch.addcmul((self.matrix_t @ r)[: self.n_free], self.ridge[:, None], free, value=-1)
+        return torch.cat([torch.addmm(free, self.inverse, gradient), z[self.n_free :]])
 
 
-def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor, link: str) -> CellSolver:
+def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
     """Factorise the Gram matrix of the decoder (float64) for use on any number of cells."""
-    w = weight.double()
-    gram = (pattern.matrix_t(w) @ pattern.matrix(w)).to_dense()[:n_free, :n_free]
+    gram = pattern.gram(weight.double())[:n_free, :n_free]
     gram.diagonal().add_(ridge.double())
-    return CellSolver(pattern, weight, n_free, ridge.to(weight), link, spd_inverse(gram).to(weight))
+    inverse = spd_inverse(gram).to(weight)
+    return CellSolver(pattern.matrix(weight), pattern.matrix_t(weight), n_free, ridge.to(weight), inverse)
 
 
 def spd_inverse(gram: Tensor) -> Tensor:
@@ -72,7 +69,7 @@ def spd_inverse(gram: Tensor) -> Tensor:
 
 
 def project_cells(
-    solver: CellSolver, x: Tensor, start: Tensor, *, max_iter: int = 500, tol: float = 1e-6
+    solver: CellSolver, block: Observed, start: Tensor, *, max_iter: int = 500, tol: float = 1e-6
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 
@@ -83,8 +80,8 @@ def project_cells(
     ----------
     solver
         From :func:`cell_solver`.
-    x
-        Expression, (n_genes, n_cells).
+    block
+        Expression of the cells.
     start
         Where the search starts, and the values of the known columns, (m + q, n_cells).
     max_iter
@@ -93,21 +90,33 @@ def project_cells(
         A cell is done when a step changes its representation by less than this share.
     """
     m = solver.n_free
-    z = solver.step(x, start)
-    if solver.link == "identity":
+    z = solver.step(block, start)
+    if block.most is None:
         return z
-    previous, momentum = z, x.new_ones(x.shape[1])
+    out, left = z.clone(), torch.arange(z.shape[1], device=z.device)
+    previous, momentum = z, z.new_ones(z.shape[1])
     done = torch.zeros_like(momentum, dtype=torch.bool)
+    scratch = torch.empty_like(block.x)
     for _ in range(max_iter):
         following = (1 + (1 + 4 * momentum**2).sqrt()) / 2
-        ahead = z + ((momentum - 1) / following) * (z - previous)
-        new = torch.where(done, z, solver.step(x, ahead))
+        ahead = torch.addcmul(z, (momentum - 1) / following, z - previous)
+        new = solver.step(block, ahead, scratch)
         # O'Donoghue & Candès (2015): restart where momentum points uphill
         uphill = ((ahead - new) * (new - z)).sum(0) > 0
-        momentum = torch.where(uphill, torch.ones_like(following), following)
+        momentum = torch.where(uphill, 1.0, following)
         previous, z = torch.where(uphill, new, z), new
         change = torch.linalg.vector_norm((new - ahead)[:m], dim=0)
-        done |= change <= tol * torch.linalg.vector_norm(new[:m], dim=0)
-        if bool(done.all()):
-            break
-    return z
+        finished = change <= tol * torch.linalg.vector_norm(new[:m], dim=0)
+        just = finished & ~done
+        out[:, left[just]] = z[:, just]
+        done |= finished
+        n_left = int((~done).sum())
+        if n_left == 0:
+            return out
+        if 2 * n_left <= len(left):  # cells that are done cost as much as the others
+            keep = (~done).nonzero()[:, 0]
+            block, left = block.cells(keep), left[keep]
+            previous, z, momentum, done = previous[:, keep], z[:, keep], momentum[keep], done[keep]
+            scratch = torch.empty_like(block.x)
+    out[:, left[~done]] = z[:, ~done]
+    return out

@@ -15,6 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 1], [0], [0.0], size=(1, 1), check_invariants=False)
 
+_DENSE = 2**18  # entries up to which a weight matrix is small
 _GATHER_BYTES = 2**26  # block size of the portable edge kernel, in bytes
 
 
@@ -59,6 +60,13 @@ class Pattern(nn.Module):
     def matmul_t(self, weight: Tensor, r: Tensor) -> Tensor:
         """Wᵀ r: from (n_genes, n_cells) to (n_regulators, n_cells)."""
         return self.matrix_t(weight) @ r
+
+    def gram(self, weight: Tensor) -> Tensor:
+        """W'W, dense (n_regulators, n_regulators)."""
+        w = self.matrix(weight)
+        # for small matrices the product of two sparse ones takes longer than that with a dense one
+        small = w.shape.numel() <= _DENSE
+        return self.matrix_t(weight) @ w.to_dense() if small else (self.matrix_t(weight) @ w).to_dense()
 
     def edge_products(self, r: Tensor, z: Tensor) -> Tensor:
         """Σ_cells r[gene] · z[regulator] for every edge, shape (n_edges,); never a dense matrix."""

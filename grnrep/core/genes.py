@@ -11,6 +11,8 @@ from torch import Tensor
 from grnrep.core.decoder import Pattern
 from grnrep.core.network import Network
 
+_ENTRIES = 2**21  # of the systems that are solved at once
+
 
 @dataclass
 class Stats:
@@ -49,23 +51,27 @@ class Stats:
 class GeneSolver:
     """Batches the normal equations of all genes by their number of regulators.
 
-    Genes are grouped so that padding wastes at most about a tenth of a side; each
-    group is one batched Cholesky factorisation. No loop over genes.
+    Genes of similar numbers are padded to the largest of them, which adds at most about a
+    third to a side, and each group is one batched Cholesky factorisation. No loop over genes.
     """
 
     def __init__(self, network: Network, device: torch.device | str | None = None):
-        degree = network.regulators_per_gene()
-        edges = np.unique(np.ceil(1.1 ** np.arange(200)).astype(np.int64))
-        group = np.searchsorted(edges, degree)
-        self.groups: list[tuple[Tensor, Tensor, Tensor]] = []
-        for g in np.unique(group[degree > 0]):
-            genes = np.flatnonzero((group == g) & (degree > 0))
+        degree, n_columns = network.regulators_per_gene(), network.n_regulators
+        self.groups: list[tuple[Tensor, Tensor]] = []
+        slots = []
+        for genes in _similar(degree):
             slot = np.arange(degree[genes].max())
             real = slot < degree[genes][:, None]
-            edge = np.where(real, network.indptr[genes][:, None] + slot, 0)
-            self.groups.append(
-                tuple(torch.as_tensor(a, device=device) for a in (edge, network.regulator[edge], real))
-            )
+            # padded slots read what stands behind the last edge, or the last entry of the Gram matrix
+            edge = np.where(real, network.indptr[genes][:, None] + slot, network.n_edges)
+            column = np.append(network.regulator, n_columns)[edge]
+            entry = column[:, :, None] * n_columns + column[:, None, :]
+            entry[~(real[:, :, None] & real[:, None, :])] = n_columns**2
+            self.groups.append(tuple(torch.as_tensor(a, device=device) for a in (edge, entry)))
+            slots.append(edge.ravel())
+        order = np.argsort(np.concatenate([*slots, []]), kind="stable")[: network.n_edges]
+        self.slot_of_edge = torch.as_tensor(order, device=device)
+        self.column = torch.as_tensor(network.regulator, device=device)
 
     def step(self, stats: Stats, weight: Tensor, ridge: Tensor, anchor: Tensor) -> Tensor:
         """Weights that minimise the majoriser at which ``stats`` were summed, float64.
@@ -81,18 +87,37 @@ class GeneSolver:
         anchor
             What weights are shrunk to, ``(n_edges,)``.
         """
-        weight, pull = weight.double(), (anchor - weight).double()
-        ridge = ridge.double()
-        out = weight.clone()
-        for edge, column, real in self.groups:
-            lam = ridge[column]
-            system = stats.gram[column[:, :, None], column[:, None, :]]
-            system = system * (real[:, :, None] & real[:, None, :])
-            system.diagonal(dim1=1, dim2=2).add_(torch.where(real, lam, 1.0))
-            rhs = (stats.edge[edge] + lam * pull[edge]) * real
-            change = _solve_spd(system, rhs[:, :, None])[:, :, 0]
-            out[edge[real]] = (weight[edge] + change)[real]
-        return out
+        weight, lam = weight.double(), ridge.double()[self.column]
+        rhs = _append(torch.addcmul(stats.edge, lam, anchor - weight), 0.0)
+        lam, gram = _append(lam, 1.0), _append(stats.gram.reshape(-1), 0.0)
+        change = [weight[:0]]
+        for edge, entry in self.groups:
+            system = _take(gram, entry)
+            system.diagonal(dim1=1, dim2=2).add_(_take(lam, edge))
+            change.append(_solve_spd(system, _take(rhs, edge)[:, :, None]).reshape(-1))
+        return weight + torch.cat(change)[self.slot_of_edge]
+
+
+def _append(values: Tensor, last: float) -> Tensor:
+    """A vector with one more value behind the last."""
+    return torch.cat([values, values.new_full((1,), last)])
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]`` of a vector; faster than indexing."""
+    return values.index_select(0, index.reshape(-1)).view(index.shape)
+
+
+def _similar(degree: np.ndarray) -> list[np.ndarray]:
+    """Genes with regulators, in groups of similar numbers of them and bounded memory."""
+    bounds = np.unique(np.ceil(1.3 ** np.arange(80)).astype(np.int64))
+    group = np.searchsorted(bounds, degree)
+    out = []
+    for g in np.unique(group[degree > 0]):
+        genes = np.flatnonzero((group == g) & (degree > 0))
+        size = max(1, _ENTRIES // int(degree[genes].max()) ** 2)
+        out += [genes[i : i + size] for i in range(0, len(genes), size)]
+    return out
 
 
 def _solve_spd(system: Tensor, rhs: Tensor) -> Tensor:

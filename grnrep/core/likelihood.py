@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,48 @@ def residual(x: Tensor, p: Tensor, link: str) -> Tensor:
     """
     r = x - p
     return torch.where(x > 0, r, r.clamp(max=0)) if link == "relu" else r
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Expression of a block of cells, with what its zeros say: :func:`residual` prepared.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_genes, n_cells).
+    most
+        Largest residual of every entry: 0 where a zero is censored, else infinity.
+        None where nothing is censored or left out.
+    least
+        Smallest residual of every entry: 0 where an entry is left out (``most`` is 0
+        there too), else minus infinity. None where nothing is left out.
+    """
+
+    x: Tensor
+    most: Tensor | None
+    least: Tensor | None = None
+
+    @classmethod
+    def of(cls, x: Tensor, link: str, without: Tensor | None = None) -> Observed:
+        """Censor the zeros of ``x`` if the link is a ReLU; leave out the entries ``without``."""
+        most = None
+        if link == "relu":
+            most = torch.where(x > 0, torch.inf, 0.0).to(x.dtype)
+        if without is None:
+            return cls(x, most)
+        most = torch.full_like(x, torch.inf) if most is None else most
+        return cls(x, most.masked_fill(without, 0.0), torch.where(without, 0.0, -torch.inf).to(x.dtype))
+
+    def censor(self, r: Tensor) -> Tensor:
+        """Turn x - p into residuals, in place."""
+        if self.least is not None:
+            torch.maximum(r, self.least, out=r)
+        return r if self.most is None else torch.minimum(r, self.most, out=r)
+
+    def cells(self, which: Tensor) -> Observed:
+        """Some of the cells."""
+        return Observed(*(None if a is None else a[:, which] for a in (self.x, self.most, self.least)))
 
 
 def squared_sum(r: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ import numpy as np
 
 from grnrep.core.exact import fit_exact
 from grnrep.core.network import Network
+from grnrep.core.ridge import choose_ridge
 from grnrep.core.signs import orient
 
-FREE = (1e-4, 0.0)  # ridge and prior of a fit that nothing is known to shrink to
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)
 PRIORS = (0.03, 0.3, 10.0)
 _MAX_CELLS = 200
@@ -35,7 +35,8 @@ def choose_shrinkage(
     signs as weights, which no gene's own data have touched. The choice with the
     highest correlation wins. Where less than half of the edges have a sign there
     is nothing to predict with, and where there are fewer than 100 genes too little
-    to choose by; weights then stay free.
+    to choose by; weights then stay free, and :func:`grnrep.core.ridge.choose_ridge`
+    chooses the ridge.
 
     Parameters
     ----------
@@ -56,18 +57,19 @@ def choose_shrinkage(
     """
     if ridge is not None and prior is not None:
         return ridge, prior
+    model = {"link": link, "intercept": intercept, "rng": rng}
     signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
-    if not signed or network.n_genes < _FEWEST_GENES:
-        return FREE[0] if ridge is None else ridge, FREE[1] if prior is None else prior
+    if prior == 0 or not signed or network.n_genes < _FEWEST_GENES:
+        prior = 0.0 if prior is None else prior
+        return choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge, prior
+    ridges = RIDGES if ridge is None else (ridge,)
+    pairs = [(r, p) for p in (PRIORS if prior is None else (prior,)) for r in ridges]
+    if prior is None:
+        pairs.append((choose_ridge(x, network, **model) if ridge is None else ridge, 0.0))
     draw = np.random.default_rng(rng)
     x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]
     fold = draw.permutation(network.n_genes) % _FOLDS
-    ridges = RIDGES if ridge is None else (ridge,)
-    pairs = [(r, p) for p in PRIORS for r in ridges] if prior is None else [(r, prior) for r in ridges]
-    if prior is None:
-        pairs.append((FREE[0] if ridge is None else ridge, FREE[1]))
-    options = {"link": link, "intercept": intercept, "rng": rng}
-    scores = [_score(x, network, fold, *pair, **options) for pair in pairs]
+    scores = [_score(x, network, fold, *pair, **model) for pair in pairs]
     return pairs[int(np.argmax(scores))]
 
 

@@ -10,6 +10,7 @@ from grnrep._checks import check_choice
 from grnrep.core.intercept import needs_intercept
 from grnrep.core.network import Network
 from grnrep.core.shrinkage import choose_shrinkage
+from grnrep.core.sufficient import sufficient_cells
 
 LINKS = ("auto", "relu", "identity")
 LIKELIHOODS = ("auto", "gaussian")
@@ -35,6 +36,17 @@ def check_model(
             raise ValueError(f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}")
         if value != "auto" and solver != "exact":
             raise ValueError(f"{name} is an option of solver='exact' only; found solver={solver!r}")
+
+
+def check_max_cells(max_cells: int | str | None, *, solver: str) -> None:
+    """Check how many cells to learn from."""
+    whole = isinstance(max_cells, int | np.integer) and not isinstance(max_cells, bool)
+    if max_cells is not None and max_cells != "auto" and not (whole and max_cells >= 2):
+        raise ValueError(
+            f"max_cells must be a whole number of at least 2, None or 'auto'; found {max_cells!r}"
+        )
+    if max_cells != "auto" and solver != "exact":
+        raise ValueError(f"max_cells is an option of solver='exact' only; found solver={solver!r}")
 
 
 def choose_model(
@@ -76,3 +88,14 @@ def choose_penalty(
     }
     chosen = choose_shrinkage(x, network, link=link, intercept=intercept, **settled, rng=rng)
     return dict(zip(settled, chosen, strict=True))
+
+
+def choose_cells(
+    x: np.ndarray, network: Network, *, link: str, intercept: bool, max_cells: int | str | None
+) -> int:
+    """Settle how many cells the exact solver learns from."""
+    if max_cells is None:
+        return len(x)
+    if max_cells == "auto":
+        return sufficient_cells(x, network, link=link, intercept=intercept)
+    return min(len(x), int(max_cells))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,12 +45,20 @@ def learn(
     progress: bool,
     **limit: int,
 ) -> Fit:
-    """Learn decoder and activities together, as ``params`` say."""
+    """Learn decoder and activities, as ``params`` say.
+
+    The exact solver learns the decoder from ``params["n_obs_learned"]`` cells, drawn at
+    random, together with their activities; those of all cells follow from the decoder.
+    """
     model = {name: params[name] for name in ("link", "intercept", "rng")}
-    shrinkage = {name: params[name] for name in ("ridge", "prior") if name in params}
     options = {"device": device, "progress": progress}
     if params["solver"] == "exact":
-        fit = fit_exact(x, network, **model, **shrinkage, **options, **limit)
+        shrinkage = {name: params[name] for name in ("ridge", "prior")}
+        n_cells = int(params["n_obs_learned"])
+        some = np.sort(np.random.default_rng(params["rng"]).permutation(len(x))[:n_cells])
+        fit = fit_exact(x[some], network, **model, **shrinkage, **options, **limit)
+        if n_cells < len(x):
+            fit = replace(fit, activity=project(x, fit, network, link=params["link"], device=device))
     else:
         from grnrep.nn.recipe import fit_gradient
 

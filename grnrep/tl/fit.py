@@ -15,7 +15,7 @@ from grnrep._match import Match, match
 from grnrep._record import Decoder
 from grnrep._values import check_not_negative, read_values, where
 from grnrep.core.signs import orient
-from grnrep.tl._auto import check_model, choose_model, choose_penalty
+from grnrep.tl._auto import check_max_cells, check_model, choose_cells, choose_model, choose_penalty
 from grnrep.tl._solve import SOLVERS, check_solver, learn, seed
 from grnrep.tl._store import activity_table, copy_of, gene_table, regulator_table, store, weight_matrix
 
@@ -32,6 +32,7 @@ def fit(
     intercept: bool | str = "auto",
     ridge: float | str = "auto",
     prior: float | str = "auto",
+    max_cells: int | str | None = "auto",
     max_iter: int | None = None,
     epochs: int | None = None,
     layer: str | None = None,
@@ -80,7 +81,12 @@ def fit(
         to ±1, as a share of the evidence in the data; at 0 they are free. ``"auto"``
         chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
         up to 200 cells. Where less than half of the edges have a sign, or with fewer
-        than 100 genes, ``ridge`` is 1e-4 and weights are free.
+        than 100 genes, weights are free and ``ridge`` is chosen by predicting values that
+        were held out.
+    max_cells
+        Exact solver: how many cells to learn the decoder from, drawn at random; the
+        activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine
+        it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`).
     max_iter
         Limit of iterations of the exact solver. By default the solver's own.
     epochs
@@ -148,6 +154,7 @@ def fit(
     asked = {"likelihood": likelihood, "link": link, "intercept": intercept}
     asked_penalty = {"ridge": ridge, "prior": prior}
     check_model(solver=solver, **asked, **asked_penalty)
+    check_max_cells(max_cells, solver=solver)
     check_key("key_added", key_added)
     check_adata(adata)
     if adata.n_obs == 1:
@@ -170,6 +177,7 @@ def fit(
     if solver == "exact":
         shape = {"link": model["link"], "intercept": model["intercept"]}
         model |= choose_penalty(x, network, **shape, **asked_penalty, rng=chosen_seed)
+        model["n_obs_learned"] = choose_cells(x, network, **shape, max_cells=max_cells)
         asked |= asked_penalty
     found = loads(x, network, link=model["link"], intercept=model["intercept"])
     params = {
@@ -223,6 +231,8 @@ def _log_start(key: str, matched: Match, asked: dict, params: dict, found: Loads
     for name, value in asked.items():
         if value == "auto":
             logger.info("fit %r: %s='auto' chose %r", key, name, params[name])
+    if params.get("n_obs_learned", params["n_obs"]) < params["n_obs"]:
+        logger.info("fit %r: learning the decoder from %d of the cells", key, params["n_obs_learned"])
     if dropped:
         logger.info("fit %r: %d regulators have no target in adata: %s", key, len(dropped), some(dropped, 10))
     if n_constant:

@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 
 from grnrep.core.cells import cell_solver, project_cells, spd_inverse
 from grnrep.core.decoder import Pattern
+from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
 
 
@@ -25,10 +26,11 @@ def problem(seed, *, n_genes=40, m=6, n_cells=15, density=0.4):
 def solve(network, w, x, ridge, link, n_known=0, **options):
     m = network.n_regulators - n_known
     weight = torch.as_tensor(w[network.gene, network.regulator])
-    solver = cell_solver(Pattern(network), weight, m, torch.full((m,), ridge, dtype=torch.float64), link)
+    solver = cell_solver(Pattern(network), weight, m, torch.full((m,), ridge, dtype=torch.float64))
     start = torch.zeros(network.n_regulators, len(x), dtype=torch.float64)
     start[m:] = 1
-    z = project_cells(solver, torch.as_tensor(x.T.copy()), start, max_iter=20_000, tol=1e-12, **options)
+    block = Observed.of(torch.as_tensor(x.T.copy()), link)
+    z = project_cells(solver, block, start, max_iter=20_000, tol=1e-12, **options)
     return z[:m].T.numpy()
 
 

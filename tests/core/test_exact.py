@@ -103,6 +103,20 @@ def test_noise_free_regulators_come_back_without_signs(seed, low):
     assert np.corrcoef(learned[true != 0], true[true != 0])[0, 1] > 0.9
 
 
+@pytest.mark.parametrize(("low", "n_cells", "n_genes"), [(0.0, 4, 400), (-1.0, 8, 300)])
+@pytest.mark.parametrize("graduated", [True, False])
+def test_graduated_shrinkage_loses_no_regulator_near_load_one(monkeypatch, low, n_cells, n_genes, graduated):
+    if not graduated:
+        monkeypatch.setattr(exact, "_LOW_LOAD", 0.0)
+    lost = 0
+    for seed in range(8):
+        x, network, z, _ = problem(seed, low=low, n_cells=n_cells, n_genes=n_genes)
+        assert 1.0 < (x > 0).sum() / (network.n_edges + z.size) < 1.3
+        fit = fit_exact(x, network, rng=seed)
+        lost += np.abs(correlation(fit.activity, z)).min() < 0.95
+    assert lost == 0 if graduated else lost > 0
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_thresholded_genes_with_intercepts(seed):
     x, network, z, _ = problem(seed, n_cells=300, noise=0.1, quantile=0.6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.likelihood import check_link, predict, residual, squared_sum
+from grnrep.core.likelihood import Observed, check_link, predict, residual, squared_sum
 
 
 def test_censored_residual_by_hand():
@@ -22,6 +22,19 @@ def test_majoriser_touches_and_lies_above():
     assert bool((majoriser >= residual(x, other, "relu") ** 2 - 1e-12).all())
     at_p = (residual(x, p, "relu") + p - p) ** 2
     torch.testing.assert_close(at_p, residual(x, p, "relu") ** 2)
+
+
+@pytest.mark.parametrize("link", ["relu", "identity"])
+def test_prepared_residuals_are_the_same_and_zero_where_left_out(link):
+    rng = np.random.default_rng(1)
+    x = torch.as_tensor(np.maximum(rng.normal(size=(50, 40)), 0))
+    p, out = torch.as_tensor(rng.normal(size=(50, 40))), torch.as_tensor(rng.random((50, 40)) < 0.2)
+    expected = residual(x, p, link)
+    torch.testing.assert_close(Observed.of(x, link).censor(x - p), expected)
+    some = torch.tensor([3, 8])
+    torch.testing.assert_close(Observed.of(x, link).cells(some).censor((x - p)[:, some]), expected[:, some])
+    left = Observed.of(x, link, out).censor(x - p)
+    torch.testing.assert_close(left, expected.masked_fill(out, 0.0))
 
 
 def test_squared_sum_keeps_float64_over_many_rows():

@@ -69,3 +69,24 @@ def test_auto_intercept_follows_the_data(zero_fraction, expected):
     gr.tl.fit(adata, net[["source", "target"]], progress=False)
     assert adata.uns["grnrep"]["params"]["intercept"] is expected
     assert gr.metrics.recovery(adata)["pearson"].median() > 0.95
+
+
+def test_decoder_is_learned_from_as_many_cells_as_asked(small):
+    adata, net = small(n_obs=80)
+    every, some, two = (
+        gr.tl.fit(adata, net, max_cells=n, progress=False, copy=True) for n in (None, 60, np.int64(100))
+    )
+    assert [f.uns["grnrep"]["params"]["n_obs_learned"] for f in (every, some, two)] == [80, 60, 80]
+    pd.testing.assert_frame_equal(every.obsm["grnrep"], two.obsm["grnrep"])
+    assert not np.array_equal(every.varm["grnrep"].data, some.varm["grnrep"].data)
+    again = gr.tl.transform(adata, some, progress=False, copy=True)
+    np.testing.assert_allclose(again.obsm["grnrep"], some.obsm["grnrep"], atol=1e-4)
+    assert gr.metrics.recovery(some)["abs_pearson"].mean() > 0.9
+
+
+def test_cells_learned_from_do_not_depend_on_their_order(small):
+    adata, net = small(n_obs=80)
+    order = np.random.default_rng(0).permutation(80)
+    a = gr.tl.fit(adata, net, max_cells=50, progress=False, copy=True)
+    b = gr.tl.fit(adata[order].copy(), net, max_cells=50, progress=False, copy=True)
+    pd.testing.assert_frame_equal(b.obsm["grnrep"].loc[a.obs_names], a.obsm["grnrep"], check_exact=True)

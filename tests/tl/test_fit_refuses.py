@@ -278,6 +278,8 @@ CHOICES = {
         ValueError,
         ("prior must be a finite number of at least 0, or 'auto'; found -1.0",),
     ),
+    "one cell": ({"max_cells": 1}, ValueError, ("max_cells must be", "None or 'auto'; found 1")),
+    "some cells": ({"max_cells": "all"}, ValueError, ("max_cells must be", "found 'all'")),
     "no iterations": ({"max_iter": 0}, ValueError, ("max_iter must be at least 1; found 0",)),
     "part of an iteration": ({"max_iter": 2.5}, TypeError, ("max_iter must be a whole number; found 2.5",)),
     "rng": ({"rng": "seed"}, TypeError, ("rng must be a whole number; found 'seed'",)),

@@ -1,0 +1,104 @@
+"""How strongly to shrink, chosen by predicting values that were held out."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from grnrep.core.exact import fit_exact
+from grnrep.core.fitted import Fit
+from grnrep.core.load import count_constraints
+from grnrep.core.network import Network
+from grnrep.core.penalty import typical_gram
+
+RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)
+_FIRST = 3  # where the search begins
+_MAX_CELLS = 200
+_HELD_OUT = 0.1  # share of the values
+_ITERATIONS = 30
+_SLACK = 0.05  # error above the smallest that is taken for the same
+_ENOUGH = 2.0  # effective load from which the noise of a fit can be told by its degrees of freedom
+_CLEAR = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
+
+
+def choose_ridge(
+    x: np.ndarray,
+    network: Network,
+    *,
+    link: str = "relu",
+    intercept: bool = False,
+    prior: float = 0.0,
+    rng: int = 0,
+) -> float:
+    """Choose ``ridge`` of :func:`grnrep.core.exact.fit_exact`.
+
+    A tenth of the values is held out and predicted from the rest. From a middle ridge the
+    search goes to weaker and to stronger ones as long as predictions get better; each fit
+    starts from the one before. The weakest ridge within 5 % of the smallest squared error
+    wins: the best predictions ask for a little more shrinkage than the best activities do.
+    With more cells than were tried the ridge falls with the square root of their number, as
+    the ratio of noise to signal in the sums over cells does.
+
+    Where many values per parameter leave little noise the weakest ridge is taken at once.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes).
+    network
+        Edges.
+    link, intercept, prior
+        As in the fit.
+    rng
+        Source of the choice of cells and values, and of the fits' start.
+    """
+    n_cells = len(x)
+    draw = np.random.default_rng(rng)
+    x = x[np.sort(draw.permutation(n_cells)[:_MAX_CELLS])]
+    options = {"link": link, "intercept": intercept, "prior": prior, "rng": rng}
+    options |= {"max_iter": _ITERATIONS, "tol": 1e-2}
+    if prior == 0 and _is_clear(x, network, **options):
+        return RIDGES[-1]
+
+    held = draw.random(x.shape) < _HELD_OUT
+    mean = np.where(held, 0, x).sum(0) / np.maximum((~held).sum(0), 1)
+    filled = np.where(held, mean, x).astype(x.dtype)  # what the start sees; the fit leaves them out
+    cell, gene = np.nonzero(held)
+    errors, start = {}, None
+    for ridges in (RIDGES[_FIRST:], RIDGES[:_FIRST][::-1]):  # towards weaker, then towards stronger
+        for ridge in ridges:
+            fit = fit_exact(filled, network, without=held, ridge=ridge, start=start, **options)
+            start = fit.weight
+            p = _pre_activation(fit, network)[cell, gene]
+            errors[ridge] = np.square(x[cell, gene] - (np.maximum(p, 0) if link == "relu" else p)).sum()
+            if errors[ridge] > min(errors.values()):
+                break
+    weakest = min(ridge for ridge, e in errors.items() if e <= (1 + _SLACK) * min(errors.values()))
+    return float(max(RIDGES[-1], weakest * np.sqrt(min(1.0, _MAX_CELLS / n_cells))))
+
+
+def _is_clear(x: np.ndarray, network: Network, *, link: str, intercept: bool, **options) -> bool:
+    """Whether the ratio of noise to signal asks for hardly any ridge.
+
+    The most probable w and z under normal distributions of their own sizes have
+    λ = σ² sqrt(n_cells n_targets) / (‖w_j‖ ‖z_j‖) for every regulator j, in balanced scale.
+    """
+    constraints = count_constraints(x) if link == "relu" else x.size
+    parameters = network.n_edges + (len(x) * network.n_regulators) + (network.n_genes if intercept else 0)
+    if constraints < _ENOUGH * parameters:
+        return False
+    fit = fit_exact(x, network, ridge=RIDGES[-1], link=link, intercept=intercept, **options)
+    variance = fit.squared_error / (constraints - parameters)
+    m = network.n_regulators
+    weight = np.sqrt(np.bincount(network.regulator, weights=fit.weight**2, minlength=m))
+    signal = weight * np.sqrt(np.square(fit.activity).sum(0))
+    noise = variance * np.sqrt(len(x) * network.targets_per_regulator())
+    unit = typical_gram(float(np.square(x, dtype=np.float64).sum()), m)
+    return bool(np.median(noise - _CLEAR * unit * signal) <= 0)
+
+
+def _pre_activation(fit: Fit, network: Network) -> np.ndarray:
+    """W z + b of all cells, (n_cells, n_genes)."""
+    shape = (network.n_genes, network.n_regulators)
+    p = (sp.csr_array((fit.weight, network.regulator, network.indptr), shape=shape) @ fit.activity.T).T
+    return p if fit.bias is None else p + fit.bias
