@@ -122,9 +122,10 @@ def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder) -> tuple[np.n
         predicted = weights @ z[rows].T.astype(np.float64) + bias
         if decoder.params["link"] == "relu":
             np.maximum(predicted, 0.0, out=predicted)
-        block = x[rows].astype(np.float64)
-        residual += ((block - predicted.T) ** 2).sum(axis=0)
-        deviation += ((block - mean) ** 2).sum(axis=0)
+        predicted -= x[rows].T
+        residual += np.einsum("ik,ik->i", predicted, predicted)
+        centred = x[rows] - mean
+        deviation += np.einsum("ki,ki->i", centred, centred)
     return residual, deviation
 
 

@@ -112,7 +112,11 @@ def fit_exact(
         state = problem.begin(torch.as_tensor(weight, device=x.device))
         with tqdm(desc="exact", total=max_iter, disable=not progress) as bar:
             run = partial(alternate, problem, floor=_FLOOR * sum_squares, bar=bar)
-            if start is None and prior == 0 and _load(x, full, m, link) < _LOW_LOAD:
+            if (
+                start is None
+                and prior == 0
+                and _n_constraints(x, link) < _LOW_LOAD * (full.n_edges + len(x) * m)
+            ):
                 for stage in _STAGES:
                     if stage > ridge:
                         problem.penalty = build(ridge=stage).to(x.device)
@@ -130,6 +134,8 @@ def fit_exact(
         activity=torch.cat(z, dim=1)[:m].mT.double().cpu().numpy(),
         ridge=problem.penalty.z[:m].cpu().numpy(),
         squared_error=float(error),
+        noise_variance=float(error) / max(1, _n_constraints(x, link) - full.n_edges - len(x) * m),
+        censored=link == "relu",
         history=history,
         converged=converged,
     )
@@ -167,10 +173,9 @@ def project(
     return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy() if z else np.zeros((0, m))
 
 
-def _load(x: Tensor, network: Network, m: int, link: str) -> float:
-    """Effective load of expression (n_cells, n_genes)."""
-    constraints = int(torch.count_nonzero(x > 0)) if link == "relu" else x.numel()
-    return constraints / max(1, network.n_edges + len(x) * m)
+def _n_constraints(x: Tensor, link: str) -> int:
+    """Entries that are not censored."""
+    return int(torch.count_nonzero(x > 0)) if link == "relu" else x.numel()
 
 
 def _blocks(x: Tensor, link: str, without: np.ndarray | None = None) -> list[Observed]:

@@ -24,6 +24,10 @@ class Fit:
         None where the solver had none.
     squared_error
         Σ residual² over all entries, at the decoder returned; NaN where not computed.
+    noise_variance
+        squared_error by the degrees of freedom that it has left; None where not computed.
+    censored
+        Whether zeros were censored.
     history
         Objective after every iteration (exact) or epoch (gradient).
     converged
@@ -35,5 +39,7 @@ class Fit:
     activity: np.ndarray
     ridge: np.ndarray | None = None
     squared_error: float = float("nan")
+    noise_variance: float | None = None
+    censored: bool = True
     history: list[float] = field(default_factory=list)
     converged: bool = True

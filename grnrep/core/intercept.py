@@ -9,19 +9,19 @@ from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 
 _LOAD = 1.5  # effective load at which the two models are compared
-_MAX_CELLS = 1000
+_FEWEST_CELLS, _MAX_CELLS = 200, 1000
 _ITERATIONS = 40
 _EXPLAINED = 1e-3  # share of Σx² left over, below which nothing is left to explain
-_GAIN = 0.05  # smallest fall of the squared error that is worth a parameter per gene
+_GAIN = 0.06  # fall of the squared error, beyond that by chance, that is worth a parameter per gene
 
 
 def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
     """Compare short fits with and without intercepts on a few random cells.
 
-    Intercepts are needed where they lower the squared error by more than the
-    Bayesian information criterion charges for them, and by at least 5 %: with
-    many cells they explain 2 to 3 % of the noise inside the ReLU of Eq. 6,
-    whose mean after the ReLU is not zero.
+    Intercepts are needed where they lower the squared error by more than Akaike's
+    criterion charges for them and 6 % more: where there are none they still explain
+    2 to 5 % of a little noise inside the ReLU of Eq. 6, whose mean after the ReLU is not
+    zero. Of much noise they explain more, and then fits are better with them.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
     per_cell = count_constraints(x) / max(1, len(x))
     spare = per_cell - _LOAD * network.n_regulators
     n_cells = int(np.ceil(_LOAD * network.n_edges / spare)) if spare > 0 else _MAX_CELLS
-    n_cells = min(len(x), _MAX_CELLS, max(100, n_cells))
+    n_cells = min(len(x), _MAX_CELLS, max(_FEWEST_CELLS, n_cells))
     x = x[np.sort(np.random.default_rng(rng).permutation(len(x))[:n_cells])]
     error = [
         fit_exact(x, network, intercept=intercept, max_iter=_ITERATIONS, rng=rng).squared_error
@@ -45,5 +45,5 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
     if n_constraints == 0 or error[0] <= _EXPLAINED * float(np.square(x, dtype=np.float64).sum()):
         return False
     gain = np.log(error[0] / max(error[1], np.finfo(np.float64).tiny))
-    charge = network.n_genes * np.log(n_cells) / n_constraints
-    return bool(gain > max(charge, -np.log1p(-_GAIN)))
+    charge = 2 * network.n_genes / n_constraints
+    return bool(gain > charge - np.log1p(-_GAIN))

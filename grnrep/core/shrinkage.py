@@ -16,6 +16,7 @@ _FOLDS = 5
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
 _HELD_OUT = 400  # genes to predict, if there are as many: with fewer the choice varies with the draw
 _ITERATIONS = 25
+_SLACK = 0.005  # of the highest correlation: what is lost within it is lost to chance
 
 
 def choose_shrinkage(
@@ -32,8 +33,8 @@ def choose_shrinkage(
 
     Genes are held out, activities are learned from the others, and the held-out
     genes are predicted from the activities of their regulators with the prior
-    signs as weights, which no gene's own data have touched. The choice with the
-    highest correlation wins. Where less than half of the edges have a sign there
+    signs as weights, which no gene's own data have touched. The weakest prior wins that
+    comes within 0.5 % of the highest correlation, with the ridge that is best for it. Where less than half of the edges have a sign there
     is nothing to predict with, and where there are fewer than 100 genes too little
     to choose by; weights then stay free, and :func:`grnrep.core.ridge.choose_ridge`
     chooses the ridge.
@@ -69,8 +70,10 @@ def choose_shrinkage(
     draw = np.random.default_rng(rng)
     x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]
     fold = draw.permutation(network.n_genes) % _FOLDS
-    scores = [_score(x, network, fold, *pair, **model) for pair in pairs]
-    return pairs[int(np.argmax(scores))]
+    scores = {pair: _score(x, network, fold, *pair, **model) for pair in pairs}
+    enough = max(scores.values()) * (1 - _SLACK)
+    weakest = min(p for (_, p), score in scores.items() if score >= enough)
+    return max((pair for pair in scores if pair[1] == weakest), key=scores.get)
 
 
 def _score(

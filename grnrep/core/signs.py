@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 
-# Log-odds that a sign is right per unit of evidence. For priors, the logistic
-# function with 1.7 is the normal distribution function to within 0.01. For the
-# data, fitted on simulated activities (Gamma, shapes 1 to 5; 15 to 1,000 cells;
-# noise 0.2 to 1; with and without intercepts).
-_PRIOR, _POSITIVE, _SKEW = 1.7, 0.6, 0.5
-# Share of the largest effect of a regulator below which an effect is rounding.
-_COLLAPSED = 1e-9
+# Log-odds that a sign is right, per unit of evidence. Priors: a logistic function with 1.7 is the normal
+# distribution to within 0.01. Data: fitted on simulations other than those of benchmarks/signs.py.
+_PRIOR, _POSITIVE, _SKEW = 1.7, 8.5, 3.0
+_WRONG_SIDE = 0.05  # mean of 1 - |Σz| / Σ|z| at which positivity is worth 1/e
+_SKEW_SD = 0.25  # of the skewness of estimated activities, beyond what sampling adds
+_NOISE = 0.1  # share of an activity that is error, at which its evidence is worth half
+# Most that the data may say, as they rest on an assumption; beside priors less than one edge's worth.
+_LIMIT, _LIMIT_BESIDE_PRIOR = 4.0, 1.5
+_MAX_CELLS = 1000  # from which skewness is taken
+_COLLAPSED = 1e-9  # share of the largest effect of a regulator below which an effect is rounding
 
 
 def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
@@ -24,10 +28,9 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
     Scale: the weights of a regulator have root mean square 1, so that an activity
     has the units of expression: the size of its typical effect on a target.
 
-    Sign: where a regulator has edges with a prior sign, the sign under which the
-    learned weights agree with them, by weight. Else from the data: activities of
-    Eq. 6 are not negative, and with an intercept, which leaves an activity open
-    to a shift, they are skewed to the right.
+    Sign: the sum of two log-odds. Prior signs: how far learned weights agree with them.
+    Data, which overrule prior signs only where these contradict each other: activities of Eq. 6
+    are positive, and skewed to the right, which is what is left where intercepts open them to a shift.
 
     Parameters
     ----------
@@ -43,48 +46,89 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
     confidence
         Probability that the sign of a regulator is right, ``(n_regulators,)`` in [0.5, 1].
     source
-        What decided: "prior", "positive", "skewness" or "none", ``(n_regulators,)``.
+        The strongest evidence: "prior", "positive", "skewness" or "none", ``(n_regulators,)``.
     """
-    m = network.n_regulators
-    reg = network.regulator
     fit = _without_collapsed(fit, network)
-
-    def per_regulator(values: np.ndarray) -> np.ndarray:
-        return np.bincount(reg, weights=values, minlength=m)
-
-    signed = np.abs(fit.weight) * (network.sign != 0)
-    agree = _ratio(per_regulator(network.sign * fit.weight), per_regulator(signed))
-    n_edges = _ratio(per_regulator(signed) ** 2, per_regulator(signed**2))
-    prior = _PRIOR * agree * np.sqrt(n_edges)
-
-    z, n_cells = fit.activity, len(fit.activity)
-    if fit.bias is None:
-        name, evidence = "positive", _POSITIVE * _ratio(z.sum(0), np.abs(z).sum(0)) * np.sqrt(n_cells)
-    else:
-        centred = z - z.mean(0) if n_cells else z
-        skewness = _ratio(n_cells**0.5 * (centred**3).sum(0), (centred**2).sum(0) ** 1.5)
-        name, evidence = "skewness", _SKEW * skewness * np.sqrt(n_cells)
-
-    by_prior = agree != 0
-    evidence = np.where(by_prior, prior, evidence)
-    source = np.where(by_prior, "prior", np.where(evidence != 0, name, "none"))
+    prior, trust = _prior(fit, network), 1 / (1 + _noise_share(fit, network) / _NOISE)
+    positive, skewed = _data(fit, network)
+    limit = np.where(prior != 0, _LIMIT_BESIDE_PRIOR, _LIMIT)
+    evidence = prior + (data := np.clip(trust * (positive + skewed), -limit, limit))
     confidence = 1 / (1 + np.exp(-np.abs(evidence)))
+    source = np.where(np.abs(positive) >= np.abs(skewed), "positive", "skewness")
+    source = np.where(np.abs(prior) >= np.abs(data), "prior", source)
+    source = np.where(evidence == 0, "none", source)
 
     size = _rms(fit.weight, network)
     scale = np.where(size > 0, size, 1.0) * np.where(evidence < 0, -1.0, 1.0)
     oriented = replace(
         fit,
-        weight=fit.weight / scale[reg],
-        activity=z * scale,
+        weight=fit.weight / scale[network.regulator],
+        activity=fit.activity * scale,
         ridge=None if fit.ridge is None else fit.ridge / scale**2,
     )
     return oriented, confidence, source
 
 
+def _prior(fit: Fit, network: Network) -> np.ndarray:
+    """Agreement with prior signs times the square root of the number of edges, by weight."""
+    signed = np.abs(fit.weight) * (network.sign != 0)
+    agree = _ratio(_sum(network.sign * fit.weight, network), _sum(signed, network))
+    n_edges = _ratio(_sum(signed, network) ** 2, _sum(signed**2, network))
+    return _PRIOR * agree * np.sqrt(n_edges)
+
+
+def _data(fit: Fit, network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """Evidence from mean and skewness; the latter too where many activities have both signs after all."""
+    z, n_cells = fit.activity, max(1, len(fit.activity))
+    share = _ratio(z.sum(0), np.abs(z).sum(0))
+    wrong = (1 - np.abs(share[share != 0])).mean() if share.any() else 1.0
+    skewed = _SKEW * np.tanh(_skewness(fit, network)) / np.sqrt(6 / n_cells + _SKEW_SD**2)
+    if fit.bias is not None:
+        return np.zeros_like(share), skewed
+    return _POSITIVE * share * np.exp(-wrong / _WRONG_SIDE), skewed * wrong**2
+
+
+def _skewness(fit: Fit, network: Network) -> np.ndarray:
+    """Skewness of activities, cells weighted by Σ w² over the targets that are not censored.
+
+    What is hidden is extrapolated, with outliers that would decide: the low activities
+    of an activator make it look skewed to the left.
+    """
+    z = fit.activity[:: max(1, -(-len(fit.activity) // _MAX_CELLS))]
+    w = _matrix(fit, network)
+    seen = z @ w.T + (0.0 if fit.bias is None else fit.bias) > 0
+    seen |= not fit.censored
+    tells = seen @ w.power(2)
+    tells = _ratio(tells, tells.sum(0))
+    centred = z - (tells * z).sum(0)
+    return _ratio((tells * centred**3).sum(0), (tells * centred**2).sum(0) ** 1.5)
+
+
+def _noise_share(fit: Fit, network: Network) -> np.ndarray:
+    """Variance of the error of an activity by its mean square: σ² (W'W + λ)⁻¹ / ⟨z²⟩; 0 if σ² is unknown."""
+    if fit.noise_variance is None:
+        return np.zeros(network.n_regulators)
+    gram = ((w := _matrix(fit, network)).T @ w).toarray()
+    ridge = (0.0 if fit.ridge is None else fit.ridge) + 1e-6 * gram.diagonal()
+    gram[np.diag_indices_from(gram)] += np.where(gram.diagonal() > 0, ridge, 1.0)
+    error = fit.noise_variance * np.linalg.inv(gram).diagonal()
+    return _ratio(error * len(fit.activity), np.square(fit.activity).sum(0))
+
+
+def _matrix(fit: Fit, network: Network) -> sp.csr_array:
+    """Weights, ``(n_genes, n_regulators)``."""
+    place = (network.gene, network.regulator)
+    return sp.csr_array((fit.weight, place), shape=(network.n_genes, network.n_regulators))
+
+
+def _sum(values: np.ndarray, network: Network) -> np.ndarray:
+    """Sum over the edges of every regulator, ``(n_regulators,)``."""
+    return np.bincount(network.regulator, weights=values, minlength=network.n_regulators)
+
+
 def _rms(weight: np.ndarray, network: Network) -> np.ndarray:
     """Root mean square of the weights of every regulator, ``(n_regulators,)``."""
-    squares = np.bincount(network.regulator, weights=weight**2, minlength=network.n_regulators)
-    return np.sqrt(_ratio(squares, network.targets_per_regulator()))
+    return np.sqrt(_ratio(_sum(weight**2, network), network.targets_per_regulator()))
 
 
 def _without_collapsed(fit: Fit, network: Network) -> Fit:

@@ -2,6 +2,7 @@
 
 from grnrep.validation.peers import peer_activity
 from grnrep.validation.perturbation import perturbation_metrics, perturbed_samples, pooled_auc
+from grnrep.validation.regression import tfa_activity
 from grnrep.validation.yeast import load_yeast, yeast_induction
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "perturbation_metrics",
     "perturbed_samples",
     "pooled_auc",
+    "tfa_activity",
     "yeast_induction",
 ]

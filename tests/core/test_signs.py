@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.special import expit
+from scipy.stats import skew
 
+from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
@@ -51,13 +56,148 @@ def test_predictions_and_penalty_stay():
     )
 
 
-def test_priors_outvote_the_data_and_unsigned_edges_do_not_count():
-    network = Network.from_edges([0, 1, 2], [0, 0, 0], [-1, -1, 0], 3, 1)
-    fit = Fit(np.array([1.0, 1.0, 9.0]), None, np.array([[1.0], [2.0]]))
-    oriented, _, origin = orient(fit, network)
-    assert origin.tolist() == ["prior"]
+def one_regulator(sign, weight, z, **fields):
+    """Orient one regulator with an edge to each of several genes; skewness counts no gene as censored."""
+    weight, z = np.asarray(weight, float), np.asarray(z, float)[:, None]
+    gene = np.arange(len(weight))
+    network = Network.from_edges(gene, 0 * gene, np.asarray(sign), len(weight), 1)
+    fields = {"bias": None, "censored": False, **fields}
+    oriented, confidence, source = orient(Fit(weight=weight, activity=z, **fields), network)
+    return oriented, confidence[0], source[0]
+
+
+def test_a_prior_sign_is_not_overruled_and_unsigned_edges_do_not_count():
+    z = np.random.default_rng(0).gamma(1.0, size=500)
+    oriented, confidence, source = one_regulator([-1, 0], [1, 9], z)
+    assert source == "prior"
     assert (oriented.weight < 0).all()
-    assert (oriented.activity < 0).all()
+    assert (oriented.activity <= 0).all()
+    assert confidence == pytest.approx(expit(1.7 - 1.5))
+
+
+def test_data_decide_where_prior_signs_contradict_each_other():
+    z = np.random.default_rng(0).gamma(1.0, size=500)
+    oriented, confidence, source = one_regulator([-1, 1], [1.2, 1], z)
+    assert source == "positive"
+    assert (oriented.activity >= 0).all()
+    assert 0.7 < confidence < expit(1.5)
+
+
+def test_prior_and_data_add_up():
+    z = [3.0, 2.0, -0.05]
+    alone = one_regulator([0], [1], z)[1]
+    together = one_regulator([1], [1], z)[1]
+    assert together == pytest.approx(expit(1.7 + min(1.5, np.log(alone / (1 - alone)))))
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+def test_evidence_of_positive_activities(flip):
+    z = np.array([1.0, 2.0, 3.0, 3.0, 1.0, -0.5])
+    share = 9.5 / 10.5
+    skewness = 3 * np.tanh(skew(z)) / np.sqrt(6 / 6 + 0.25**2)
+    evidence = 8.5 * share * np.exp(-(1 - share) / 0.05) + (1 - share) ** 2 * skewness
+    oriented, confidence, source = one_regulator([0, 0], [1, 1], flip * z)
+    assert source == "positive"
+    assert confidence == pytest.approx(expit(evidence))
+    np.testing.assert_allclose(oriented.activity[:, 0], z)
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+def test_evidence_of_skewness(flip):
+    z = np.array([1.0, 2.0, 3.0, 3.0, 1.0, 5.5]) - 7
+    evidence = 3 * np.tanh(skew(z)) / np.sqrt(6 / 6 + 0.25**2)
+    oriented, confidence, source = one_regulator([0, 0], [1, 1], flip * z, bias=np.zeros(2))
+    assert source == "skewness"
+    assert confidence == pytest.approx(expit(abs(evidence)))
+    np.testing.assert_allclose(oriented.activity[:, 0], z)
+
+
+def test_skewness_weighs_cells_by_the_targets_that_are_not_censored():
+    z = np.array([-1.0, 0.5, 1.0, 2.0])  # sees 0, 1, 2 and 2 of the two targets
+    bias, seen = np.array([0.0, -0.7]), [0, 1, 2, 2]
+    _, confidence, _ = one_regulator([0, 0], [1, 1], z, bias=bias, censored=True)
+    evidence = 3 * np.tanh(skew(np.repeat(z, seen))) / np.sqrt(6 / 4 + 0.25**2)
+    assert confidence == pytest.approx(expit(abs(evidence)))
+
+
+def test_noise_discounts_the_data():
+    z, weight, ridge = np.array([1.0, 2.0, 3.0, 4.0]), np.ones(5), 0.5
+    variance = 0.3
+    fields = {"noise_variance": variance, "ridge": np.array([ridge])}
+    share = variance / (5 + ridge) / np.mean(z**2)
+    _, confidence, source = one_regulator(np.zeros(5), weight, z, **fields)
+    assert source == "positive"
+    assert confidence == pytest.approx(expit(min(4, 8.5 / (1 + share / 0.1))), rel=1e-5)
+    louder = one_regulator(np.zeros(5), weight, z, **(fields | {"noise_variance": 100 * variance}))[1]
+    assert louder == pytest.approx(expit(8.5 / (1 + 100 * share / 0.1)), rel=1e-5)
+
+
+def test_activities_of_both_signs_leave_the_sign_to_skewness():
+    z = np.random.default_rng(0).gamma(1.0, size=1000)
+    _, confidence, source = one_regulator([0, 0], [1, 1], z - z.mean())
+    assert source == "skewness"
+    assert confidence > 0.95
+    assert one_regulator([0, 0], [1, 1], np.random.default_rng(0).standard_normal(1000))[1] < 0.9
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_confidence_depends_on_neither_units_nor_order_nor_start_sign(bias):
+    fit, network, *_ = problem(bias=bias)
+    fit = replace(fit, noise_variance=0.1)
+    expected = orient(fit, network)[1:]
+    shuffled = replace(fit, activity=fit.activity[::-1])
+    flip = np.where(np.arange(8) % 2, -1.0, 1.0)
+    flipped = replace(fit, weight=fit.weight * flip[network.regulator], activity=fit.activity * flip)
+    units = replace(fit, activity=1000 * fit.activity, squared_error=1e6 * 400.0)
+    for other in (shuffled, flipped, units):
+        confidence, source = orient(other, network)[1:]
+        np.testing.assert_allclose(confidence, expected[0])
+        assert (source == expected[1]).all()
+
+
+def simulated(seed, *, n_cells, noise, shape, threshold, sign):
+    """True activities and an oriented fit: 120 genes, 12 regulators; ``sign`` of edges from true weights."""
+    rng = np.random.default_rng(seed)
+    gene, regulator = np.nonzero(rng.random((120, 12)) < 0.2)
+    weight = rng.uniform(-1, 1, len(gene))
+    dense = np.zeros((120, 12))
+    dense[gene, regulator] = weight
+    z = rng.gamma(shape, size=(n_cells, 12))
+    p = z @ dense.T + noise * rng.standard_normal((n_cells, 120))
+    x = np.maximum(p - (np.median(p, axis=0) if threshold else 0), 0).astype(np.float32)
+    network = Network.from_edges(gene, regulator, sign(rng, weight), 120, 12)
+    return z, orient(fit_exact(x, network, intercept=threshold, rng=seed), network)
+
+
+PRIORS = {
+    "none": lambda rng, weight: 0 * weight,
+    "a fifth of a third wrong": lambda rng, weight: (
+        np.sign(weight) * rng.choice([0, 1, -1], len(weight), p=[0.67, 0.26, 0.07])
+    ),
+    "a fifth wrong": lambda rng, weight: np.sign(weight) * rng.choice([1, -1], len(weight), p=[0.8, 0.2]),
+}
+
+
+def test_confidence_is_calibrated():
+    settings = [
+        {"n_cells": n_cells, "noise": noise, "shape": shape, "threshold": threshold}
+        for n_cells, noise, shape in [(12, 0.2, 1.0), (12, 1.0, 2.0), (60, 0.2, 5.0), (60, 2.0, 1.0)]
+        for threshold in (False, True)
+    ]
+    confidence, right = [], []  # (prior, fit, regulator)
+    for sign in PRIORS.values():
+        for seed, setting in enumerate(settings * 2):
+            z, (oriented, stated, _) = simulated(seed, **setting, sign=sign)
+            confidence.append(stated)
+            pairs = zip(z.T, oriented.activity.T, strict=True)
+            right.append([np.corrcoef(true, found)[0, 1] > 0 for true, found in pairs])
+    confidence, right = (np.reshape(values, (len(PRIORS), -1)) for values in (confidence, right))
+    sure = confidence >= 0.9
+    for known, r, s in zip(PRIORS, right, sure, strict=True):
+        assert s.mean() > 0.3, known
+        assert r[s].mean() >= 0.9, known
+    assert abs(confidence.mean() - right.mean()) < 0.1
+    assert right[sure].mean() > right[~sure].mean() + 0.1
 
 
 def test_confidence_falls_with_disagreement():
@@ -88,5 +228,5 @@ def test_collapsed_regulators_become_zero():
     assert oriented.weight.tolist() == [1.0, 0.0]
     assert oriented.activity.tolist() == [[1.0, 0.0], [2.0, 0.0]]
     assert oriented.ridge.tolist() == [1.0, 1.0]
-    assert origin.tolist() == ["prior", "none"]
+    assert origin[1] == "none"
     assert confidence[1] == 0.5
