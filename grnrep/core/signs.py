@@ -13,6 +13,7 @@ from grnrep.core.network import Network
 # Log-odds that a sign is right, per unit of evidence. Priors: a logistic function with 1.7 is the normal
 # distribution to within 0.01. Data: fitted on simulations other than those of benchmarks/signs.py.
 _PRIOR, _POSITIVE, _SKEW = 1.7, 8.5, 3.0
+_WEAK = 0.1  # mean square of the signed weights, by that of all, at which prior signs are worth half
 _WRONG_SIDE = 0.05  # mean of 1 - |Σz| / Σ|z| at which positivity is worth 1/e
 _SKEW_SD = 0.25  # of the skewness of estimated activities, beyond what sampling adds
 _NOISE = 0.1  # share of an activity that is error, at which its evidence is worth half
@@ -29,8 +30,9 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
     has the units of expression: the size of its typical effect on a target.
 
     Sign: the sum of two log-odds. Prior signs: how far learned weights agree with them.
-    Data, which overrule prior signs only where these contradict each other: activities of Eq. 6
-    are positive, and skewed to the right, which is what is left where intercepts open them to a shift.
+    Data, which overrule prior signs only where these contradict each other or are on weak
+    edges: activities of Eq. 6 are positive, and skewed to the right, which is what is left
+    where intercepts open them to a shift.
 
     Parameters
     ----------
@@ -70,11 +72,16 @@ def orient(fit: Fit, network: Network) -> tuple[Fit, np.ndarray, np.ndarray]:
 
 
 def _prior(fit: Fit, network: Network) -> np.ndarray:
-    """Agreement with prior signs times the square root of the number of edges, by weight."""
+    """Agreement with prior signs times the square root of the number of edges, by weight.
+
+    Less where the signed edges are weak ones: hardly anything says which sign their weights have.
+    """
     signed = np.abs(fit.weight) * (network.sign != 0)
     agree = _ratio(_sum(network.sign * fit.weight, network), _sum(signed, network))
     n_edges = _ratio(_sum(signed, network) ** 2, _sum(signed**2, network))
-    return _PRIOR * agree * np.sqrt(n_edges)
+    known = _sum(network.sign != 0, network) * _rms(fit.weight, network) ** 2
+    strength = _ratio(_sum(signed**2, network), known)
+    return _PRIOR * agree * np.sqrt(n_edges) * strength / (strength + _WEAK)
 
 
 def _data(fit: Fit, network: Network) -> tuple[np.ndarray, np.ndarray]:

@@ -68,11 +68,20 @@ def one_regulator(sign, weight, z, **fields):
 
 def test_a_prior_sign_is_not_overruled_and_unsigned_edges_do_not_count():
     z = np.random.default_rng(0).gamma(1.0, size=500)
-    oriented, confidence, source = one_regulator([-1, 0], [1, 9], z)
+    oriented, confidence, source = one_regulator([-1, 0], [9, 9], z)
     assert source == "prior"
     assert (oriented.weight < 0).all()
     assert (oriented.activity <= 0).all()
-    assert confidence == pytest.approx(expit(1.7 - 1.5))
+    assert confidence == pytest.approx(expit(1.7 / 1.1 - 1.5))
+
+
+def test_a_prior_sign_on_an_edge_that_is_hardly_one_gives_way_to_the_data():
+    z = np.random.default_rng(0).gamma(1.0, size=500)
+    oriented, confidence, source = one_regulator([-1, 0, 0, 0], [0.1, 1, 1, 1], z)
+    strength = 0.01 / (3.01 / 4)
+    assert source == "positive"
+    assert (oriented.activity >= 0).all()
+    assert confidence == pytest.approx(expit(1.5 - 1.7 * strength / (strength + 0.1)))
 
 
 def test_data_decide_where_prior_signs_contradict_each_other():
@@ -87,7 +96,7 @@ def test_prior_and_data_add_up():
     z = [3.0, 2.0, -0.05]
     alone = one_regulator([0], [1], z)[1]
     together = one_regulator([1], [1], z)[1]
-    assert together == pytest.approx(expit(1.7 + min(1.5, np.log(alone / (1 - alone)))))
+    assert together == pytest.approx(expit(1.7 / 1.1 + min(1.5, np.log(alone / (1 - alone)))))
 
 
 @pytest.mark.parametrize("flip", [1, -1])
