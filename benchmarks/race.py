@@ -23,7 +23,7 @@ QUICK = (3, 5, 10, 20, 40)  # iterations of the exact solver that are tried for 
 def race(args: argparse.Namespace) -> None:
     """Time the exact solver against the recipe's 500 epochs; shorter recipes are run from the start."""
     warm_up(["exact", "gradient"])
-    epochs_run = (20, 50, 100, 200, RECIPE_EPOCHS) if args.full else (10, 20)
+    epochs_run = (10, 20, 25, 30, RECIPE_EPOCHS) if args.full else (10, 20, 25, 30)
     n_obs, seeds = args.n_obs, range(args.seeds)
     rows = []
     for low, noise, seed in product(args.low, args.noise, seeds):

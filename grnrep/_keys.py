@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 FIT: Final = "grnrep"  # obsm, varm and uns
+SD: Final = "_sd"  # behind the name of the activities in obsm
 TRUE_ACTIVITY: Final = "true_activity"  # obsm, simulated data
 
 # parts of uns[key]
@@ -13,6 +14,7 @@ REGULATORS: Final = "regulators"
 GENES: Final = "genes"
 PARAMS: Final = "params"
 HISTORY: Final = "history"
+REPAIR: Final = "repair"
 DROPPED_REGULATORS: Final = "dropped_regulators"
 MISSING_GENES: Final = "missing_genes"
 

@@ -114,6 +114,7 @@ def check_network(adata: Data, network: Network, layer: Layer = None) -> None:
     if len(lost):
         first = lost.loc[lost.index[:10], ["n_targets_in_net", "reason"]]
         show_frame(f"{len(lost)} regulators would be dropped; the first are", first)
+    out.print(report.verdict, soft_wrap=True)
     if report.advice:
         out.print(report.advice, soft_wrap=True)
 

@@ -1,5 +1,6 @@
 """Before fitting: how well a network suits the data."""
 
-from grnrep.pp.check_network import NetworkReport, check_network
+from grnrep.pp._report import NetworkReport
+from grnrep.pp.check_network import check_network
 
 __all__ = ["NetworkReport", "check_network"]

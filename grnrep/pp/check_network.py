@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -13,57 +11,20 @@ from grnrep._checks import check_adata
 from grnrep._load import Loads, advice, loads
 from grnrep._match import Match, match
 from grnrep._values import read_values
+from grnrep.core.identifiability import regulator_load, without_genes
+from grnrep.pp._identify import Identified, identify, overall
+from grnrep.pp._report import NetworkReport
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class NetworkReport:
-    """What a network and data have in common; prints as text, in a notebook as tables.
-
-    Parameters
-    ----------
-    summary
-        Counts and loads, one row each. ``effective_load`` leaves out the zeros that a
-        ReLU censors; ``n_obs_needed`` is the number of such cells for an effective
-        load of 1.2, NaN where no number is enough.
-    regulators
-        Per regulator of the network: ``n_targets_in_net``, ``n_targets_found``,
-        ``n_signed`` (targets found, with a prior sign), ``kept`` and, where it is not
-        kept, the ``reason``.
-    genes
-        Per gene that would be used: ``n_regulators``, ``fraction_positive`` of its
-        cells, and whether it is ``constant``.
-    advice
-        What would help if the load is low; empty if it is enough.
-
-    Examples
-    --------
-    >>> import anndata, numpy as np, pandas as pd
-    >>> import grnrep as gr
-    >>> adata = anndata.AnnData(np.ones((9, 2)), var=pd.DataFrame(index=["a", "b"]))
-    >>> report = gr.pp.check_network(adata, pd.DataFrame({"source": ["P", "Q"], "target": ["a", "z"]}))
-    >>> report.regulators["reason"].to_dict()
-    {'P': '', 'Q': 'no target among the genes'}
-    """
-
-    summary: pd.Series
-    regulators: pd.DataFrame
-    genes: pd.DataFrame
-    advice: str
-
-    def __str__(self) -> str:
-        lost = int((~self.regulators["kept"]).sum())
-        lines = [f"{name:<24} {value:>12,.10g}" for name, value in self.summary.round(2).items()]
-        lines += [f"{lost} regulator(s) would be dropped: see .regulators"] if lost else []
-        lines += [self.advice] if self.advice else []
-        return "\n".join(lines)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        rows = [self.summary.round(2).map("{:,.10g}".format).to_frame("network and data").to_html()]
-        rows += [f"<p>{self.advice}</p>"] if self.advice else []
-        shown = self.regulators.sort_values("n_targets_found", kind="stable")
-        return "".join([*rows, shown.to_html(max_rows=10, show_dimensions=True)])
+# of a regulator without a target
+_UNKNOWN = {
+    "n_own_targets": 0,
+    "load": np.nan,
+    "rank_deficit": 0,
+    "n_ambiguous_targets": 0,
+    "activity_identified": False,
+    "group": -1,
+    "vif": np.nan,
+}
 
 
 def check_network(
@@ -77,7 +38,9 @@ def check_network(
 
     Matches names exactly as :func:`grnrep.tl.fit` does, and raises the same errors.
     The load is the number of constraints per parameter,
-    :math:`\alpha_d = N n / (C_d + N m)`; below 1 a fit is not determined by the data.
+    :math:`\alpha_d = N n / (C_d + N m)`; below 1 a fit is not determined by the data. Load is not
+    enough: regulators may share too many targets to be told apart, however many cells there are.
+    The rank test of network component analysis finds these, and what they are mixed up with.
 
     Parameters
     ----------
@@ -93,7 +56,8 @@ def check_network(
 
     Returns
     -------
-    :class:`NetworkReport` with tables ``summary``, ``regulators`` and ``genes``. Nothing is written.
+    :class:`NetworkReport` with tables ``summary``, ``regulators``, ``genes`` and ``nested``, and a
+    ``verdict``. Nothing is written.
 
     Raises
     ------
@@ -103,7 +67,7 @@ def check_network(
 
     References
     ----------
-    Schuster & Krogh (2021), Eq. 3.
+    Schuster & Krogh (2021), Eq. 3; Liao et al., PNAS 2003 (rank test).
 
     Examples
     --------
@@ -114,28 +78,41 @@ def check_network(
     >>> net = pd.DataFrame({"source": ["P"] * 3, "target": ["a", "b", "c"]})
     >>> gr.pp.check_network(adata, net).summary.loc[["n_edges_found", "decoder_load"]].round(2).tolist()
     [3.0, 2.91]
+
+    Another regulator of the same genes could not be told apart:
+
+    >>> net = pd.concat([net, net.assign(source="Q")])
+    >>> gr.pp.check_network(adata, net).regulators["verdict"]["P"]
+    'same targets as Q: the network cannot tell them apart; 3 of 3 weights may contain those of others'
     """
     check_adata(adata)
     matched = match(net, adata, mask_var=mask_var)
     x, _ = read_values(adata, matched.genes, matched.columns, layer=layer)
     link = "identity" if (x < 0).any() else "relu"
-    found = loads(x, matched.network, link=link, intercept=link == "identity")
+    n_obs, network, intercept = adata.n_obs, matched.network, link == "identity"
+    positive, constant = (x > 0).sum(axis=0), (x == x[0]).all(axis=0)
+    found = loads(x, network, link=link, intercept=intercept)
+    constraints = np.full(network.n_genes, n_obs) if intercept else positive
+    load = regulator_load(network, n_obs, n_constraints=constraints, intercept=intercept)
+    known = identify(without_genes(network, constant), matched.regulators, load)
     return NetworkReport(
-        summary=_summary(adata, matched, found),
-        regulators=_regulators(matched),
+        summary=_summary(adata, matched, found, known),
+        regulators=_regulators(matched, known.table),
         genes=pd.DataFrame(
             {
-                "n_regulators": matched.network.regulators_per_gene(),
-                "fraction_positive": (x > 0).mean(axis=0),
-                "constant": (x == x[0]).all(axis=0),
+                "n_regulators": network.regulators_per_gene(),
+                "fraction_positive": positive / n_obs,
+                "constant": constant,
             },
             index=matched.genes,
         ),
+        nested=known.nested,
+        verdict=overall(known.table),
         advice=advice(found),
     )
 
 
-def _summary(adata: AnnData, matched: Match, found: Loads) -> pd.Series:
+def _summary(adata: AnnData, matched: Match, found: Loads, known: Identified) -> pd.Series:
     net, network = matched.net, matched.network
     return pd.Series(
         {
@@ -151,12 +128,17 @@ def _summary(adata: AnnData, matched: Match, found: Loads) -> pd.Series:
             "decoder_load": found.decoder,
             "effective_load": found.effective,
             "n_obs_needed": np.nan if found.n_obs_needed is None else found.n_obs_needed,
+            "network_rank": known.rank,
+            "n_regulators_identified": int(known.table["activity_identified"].sum()),
+            "n_groups": known.table["group"].max() + 1,
+            "condition_number": known.condition,
         },
         dtype=np.float64,
     )
 
 
-def _regulators(matched: Match) -> pd.DataFrame:
+def _regulators(matched: Match, known: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate all regulators of the network; ``known`` has those with a target."""
     in_net = matched.net.groupby(_keys.SOURCE).size()
     network = matched.network
     signed = np.bincount(network.regulator[network.sign != 0], minlength=network.n_regulators)
@@ -164,11 +146,14 @@ def _regulators(matched: Match) -> pd.DataFrame:
         {"n_targets_found": network.targets_per_regulator(), "n_signed": signed}, index=matched.regulators
     ).reindex(in_net.index, fill_value=0)
     kept = found["n_targets_found"] > 0
+    reason = np.where(kept, "", "no target among the genes")
+    lost = pd.DataFrame({**_UNKNOWN, "verdict": reason[~kept]}, index=in_net.index[~kept])
     return pd.DataFrame(
         {
             "n_targets_in_net": in_net,
             **found,
             "kept": kept,
-            "reason": np.where(kept, "", "no target among the genes"),
+            "reason": reason,
+            **pd.concat([known, lost]).astype(known.dtypes).loc[in_net.index],
         }
     ).rename_axis(None)

@@ -1,6 +1,7 @@
-"""Tools: learn a decoder with the activities, and infer activities of new cells."""
+"""Tools: learn a decoder with the activities, infer activities of new cells, compare groups."""
 
 from grnrep.tl.fit import fit
+from grnrep.tl.rank_regulators import rank_regulators
 from grnrep.tl.transform import transform
 
-__all__ = ["fit", "transform"]
+__all__ = ["fit", "rank_regulators", "transform"]

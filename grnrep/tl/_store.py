@@ -11,13 +11,22 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 from scipy.sparse import csr_matrix
 
+from grnrep import _keys
 from grnrep._record import Decoder, r2, squared_errors
+from grnrep.core.collinearity import indistinguishable
+from grnrep.core.identifiability import without_genes
 
 logger = logging.getLogger("grnrep")
 
 
 def store(
-    adata: AnnData, key: str, *, obsm: pd.DataFrame, uns: Mapping, varm: csr_matrix | None = None
+    adata: AnnData,
+    key: str,
+    *,
+    obsm: pd.DataFrame,
+    uns: Mapping,
+    varm: csr_matrix | None = None,
+    obsm_sd: pd.DataFrame | None = None,
 ) -> None:
     """Set the parts under ``key``, whatever was there before; a view becomes data of its own."""
     if adata.is_view:
@@ -25,6 +34,9 @@ def store(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.obsm[key] = obsm
+        adata.obsm.pop(key + _keys.SD, None)
+        if obsm_sd is not None:
+            adata.obsm[key + _keys.SD] = obsm_sd
         if varm is not None:
             adata.varm[key] = varm
         adata.uns[key] = uns
@@ -52,9 +64,9 @@ def weight_matrix(decoder: Decoder, columns: np.ndarray, *, n_vars: int) -> csr_
 
 
 def regulator_table(
-    decoder: Decoder, *, sign_confidence: np.ndarray, sign_source: np.ndarray
+    decoder: Decoder, *, constant: np.ndarray, sign_confidence: np.ndarray, sign_source: np.ndarray
 ) -> pd.DataFrame:
-    """Tabulate what is known of every regulator."""
+    """Tabulate what is known of every regulator; genes that are ``constant`` tell none apart."""
     network, ridge = decoder.network, decoder.fit.ridge
     table = pd.DataFrame(
         {
@@ -62,6 +74,7 @@ def regulator_table(
             "n_signed": np.bincount(network.regulator, network.sign != 0, network.n_regulators).astype(
                 np.int64
             ),
+            "group": indistinguishable(without_genes(network, constant)),
             "sign_confidence": np.asarray(sign_confidence, dtype=np.float64),
             "sign_source": np.asarray(sign_source, dtype=object),
         },

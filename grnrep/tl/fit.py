@@ -16,8 +16,10 @@ from grnrep._record import Decoder
 from grnrep._values import check_not_negative, read_values, where
 from grnrep.core.signs import orient
 from grnrep.tl._auto import check_max_cells, check_model, choose_cells, choose_model, choose_penalty
+from grnrep.tl._repair import check_repair, repair_match, repair_table
 from grnrep.tl._solve import SOLVERS, check_solver, learn, seed
 from grnrep.tl._store import activity_table, copy_of, gene_table, regulator_table, store, weight_matrix
+from grnrep.tl._uncertainty import add_uncertainty, check_uncertainty, posterior_of
 
 logger = logging.getLogger("grnrep")
 
@@ -33,6 +35,8 @@ def fit(
     ridge: float | str = "auto",
     prior: float | str = "auto",
     max_cells: int | str | None = "auto",
+    repair: bool = False,
+    uncertainty: bool = False,
     max_iter: int | None = None,
     epochs: int | None = None,
     layer: str | None = None,
@@ -87,6 +91,14 @@ def fit(
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine
         it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`).
+    repair
+        Exact solver: whether to drop edges that the data reject and to add edges that they
+        demand, both at a false discovery rate of 5 %, before the fit. It refuses below an
+        effective load of 2.
+    uncertainty
+        Exact solver: whether to draw from the posterior after the fit, with the values below
+        zero that a ReLU hides, and to store its means with their standard deviations. Takes
+        many times as long as the fit.
     max_iter
         Limit of iterations of the exact solver. By default the solver's own.
     epochs
@@ -114,15 +126,23 @@ def fit(
 
     ``adata.obsm[key_added]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Activities, one column per regulator, sorted by name.
+    ``adata.obsm[key_added + "_sd"]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
+        With ``uncertainty=True``, standard deviations of the activities. ``"network"`` then has
+        ``std_err``, ``"genes"`` ``noise_variance`` and ``"regulators"`` ``rhat``: above 1.1 the chain
+        was too short.
     ``adata.varm[key_added]`` : :class:`~scipy.sparse.csr_matrix` (n_vars, n_regulators), float32
         Learned weights; same order of regulators.
     ``adata.uns[key_added]`` : dict
         ``"network"``: the edges used, with prior ``weight`` (NaN: unknown) and
         ``learned`` weight. ``"regulators"``: per regulator ``n_targets``, ``n_signed``
-        (edges with a prior sign), ``sign_confidence``, ``sign_source`` and, of the exact
+        (edges with a prior sign), ``group`` (a number that regulators with the same targets
+        share, which nothing can tell apart; else -1), ``sign_confidence``, ``sign_source`` and, of the exact
         solver, the ``ridge`` penalty of its activities. ``"genes"``: per gene used
         ``n_regulators``, ``intercept`` and ``r2``, the share of its variance that is explained
         (NaN: constant gene). ``"dropped_regulators"``: names of regulators without a target.
+        ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
+        ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
+        and ``fdr``, the share of false edges among the kept, or added, ones at least as convincing.
         ``"params"``: what was asked for and what auto chose, the seed and the loads.
         ``"history"``: the objective while fitting.
 
@@ -155,6 +175,8 @@ def fit(
     asked_penalty = {"ridge": ridge, "prior": prior}
     check_model(solver=solver, **asked, **asked_penalty)
     check_max_cells(max_cells, solver=solver)
+    check_repair(repair, solver=solver)
+    check_uncertainty(uncertainty, solver=solver)
     check_key("key_added", key_added)
     check_adata(adata)
     if adata.n_obs == 1:
@@ -174,12 +196,16 @@ def fit(
 
     chosen_seed = seed(rng)
     model = choose_model(x, network, **asked, rng=chosen_seed)
+    shape = {"link": model["link"], "intercept": model["intercept"]}
+    if repair:
+        options = {"rng": chosen_seed, "device": device, "progress": progress}
+        matched, repaired = repair_match(x, matched, **shape, **options)
+        network = matched.network
     if solver == "exact":
-        shape = {"link": model["link"], "intercept": model["intercept"]}
         model |= choose_penalty(x, network, **shape, **asked_penalty, rng=chosen_seed)
         model["n_obs_learned"] = choose_cells(x, network, **shape, max_cells=max_cells)
         asked |= asked_penalty
-    found = loads(x, network, link=model["link"], intercept=model["intercept"])
+    found = loads(x, network, **shape)
     params = {
         "solver": solver,
         **limit,
@@ -191,9 +217,15 @@ def fit(
         "effective_load": found.effective,
         "version": __version__,
     }
-    _log_start(key_added, matched, asked, params, found, n_constant=int((x == x[0]).all(axis=0).sum()))
+    constant = (x == x[0]).all(axis=0)
+    _log_start(key_added, matched, asked, params, found, n_constant=int(constant.sum()))
     fitted = learn(x, network, params, device=device, progress=progress, **limit)
-    fitted, confidence, origin = orient(fitted, network)
+    if uncertainty:
+        options = {"prior": params["prior"], "rng": chosen_seed, "device": device, "progress": progress}
+        posterior, confidence, origin = posterior_of(x, fitted, network, link=params["link"], **options)
+        fitted = posterior.fit
+    else:
+        fitted, confidence, origin = orient(fitted, network)
     params["converged"] = bool(fitted.converged)
     if not fitted.converged:
         logger.warning("fit %r: not converged; more %s may help", key_added, SOLVERS[solver])
@@ -205,7 +237,7 @@ def fit(
         regulators=matched.regulators,
         params=params,
     )
-    regulators = regulator_table(decoder, sign_confidence=confidence, sign_source=origin)
+    regulators = regulator_table(decoder, constant=constant, sign_confidence=confidence, sign_source=origin)
     results = {
         "obsm": activity_table(adata, fitted.activity, cells, regulators=matched.regulators),
         "varm": weight_matrix(decoder, matched.columns, n_vars=adata.n_vars),
@@ -218,6 +250,13 @@ def fit(
             _keys.HISTORY: {"objective": np.asarray(fitted.history, dtype=np.float64)},
         },
     }
+    if uncertainty:
+        add_uncertainty(results, posterior, adata, cells)
+    if repair:
+        results["uns"][_keys.REPAIR] = repair_table(repaired, decoder)
+        logger.info(
+            "fit %r: repair: %s", key_added, results["uns"][_keys.REPAIR]["status"].value_counts().to_dict()
+        )
     out = copy_of(adata) if copy else adata
     store(out, key_added, **results)
     return out if copy else None

@@ -1,0 +1,83 @@
+"""The report on a network and data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NetworkReport:
+    """What a network and data have in common; prints as text, in a notebook as tables.
+
+    Parameters
+    ----------
+    summary
+        Counts and loads, one row each. ``effective_load`` leaves out the zeros that a
+        ReLU censors; ``n_obs_needed`` is the number of such cells for an effective
+        load of 1.2, NaN where no number is enough. ``network_rank`` is the rank of the network with
+        generic weights, at best ``n_regulators_kept``; ``condition_number`` that of the
+        network as a matrix of prior signs with columns of norm 1.
+    regulators
+        Per regulator of the network:
+
+        - ``n_targets_in_net``, ``n_targets_found``, ``n_signed`` (targets found, with a prior sign),
+          ``kept`` and, where it is not kept, the ``reason``;
+        - ``n_own_targets``: targets that have no other regulator;
+        - ``load``: constraints per parameter; regulators of a gene share its constraints;
+        - ``rank_deficit``: the test of network component analysis, by how much the rest of the network
+          falls short of its rank - 1 when the regulator and its targets are deleted (0: passed);
+        - ``n_ambiguous_targets``: targets whose weights, relative to the others, the network does not
+          determine, because weights of other regulators can be mixed into them;
+        - ``activity_identified``: whether network and expression determine the activity up to scale,
+          whatever the weights are;
+        - ``group``: number of its group of regulators with the same targets, -1 if there is none;
+        - ``vif``: variance inflation factor, where weights are at their prior signs;
+        - ``verdict``: the same in words.
+
+        From ``n_own_targets`` on, except for the load, genes that are constant do not count.
+        Signs are used for ``vif`` only; they narrow down what is not identified without them.
+    genes
+        Per gene that would be used: ``n_regulators``, ``fraction_positive`` of its
+        cells, and whether it is ``constant``.
+    nested
+        Pairs of regulators where all targets of ``regulator`` are targets of ``within``, which
+        has more.
+    verdict
+        How many regulators are identified, what is wrong with the others, and what would help.
+    advice
+        What would help if the load is low; empty if it is enough.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np, pandas as pd
+    >>> import grnrep as gr
+    >>> adata = anndata.AnnData(np.eye(9)[:, :2], var=pd.DataFrame(index=["a", "b"]))
+    >>> report = gr.pp.check_network(adata, pd.DataFrame({"source": ["P", "Q"], "target": ["a", "z"]}))
+    >>> report.regulators["reason"].to_dict()
+    {'P': '', 'Q': 'no target among the genes'}
+    """
+
+    summary: pd.Series
+    regulators: pd.DataFrame
+    genes: pd.DataFrame
+    nested: pd.DataFrame
+    verdict: str
+    advice: str
+
+    def __str__(self) -> str:
+        lost = int((~self.regulators["kept"]).sum())
+        lines = [f"{name:<24} {value:>12,.10g}" for name, value in self.summary.round(2).items()]
+        lines += [f"{lost} regulator(s) would be dropped: see .regulators"] if lost else []
+        lines += [self.verdict]
+        lines += [self.advice] if self.advice else []
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [self.summary.round(2).map("{:,.10g}".format).to_frame("network and data").to_html()]
+        rows += [f"<p>{line}</p>" for line in [*self.verdict.split("\n"), self.advice] if line]
+        shown = self.regulators.sort_values("n_targets_found", kind="stable")
+        return "".join([*rows, shown.to_html(max_rows=10, show_dimensions=True)])

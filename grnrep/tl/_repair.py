@@ -1,0 +1,75 @@
+"""Repair of the prior network as part of a fit: with names, and a table of what became of every edge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from grnrep import _keys
+from grnrep._load import loads
+from grnrep._match import Match
+from grnrep._record import Decoder
+from grnrep.core.repair import LEAST_LOAD, Repaired, repair_network
+
+
+def check_repair(repair: object, *, solver: str) -> None:
+    """Check whether to repair."""
+    if not isinstance(repair, bool | np.bool_):
+        raise TypeError(f"repair must be True or False; found {repair!r}")
+    if repair and solver != "exact":
+        raise ValueError(f"repair is an option of solver='exact' only; found solver={solver!r}")
+
+
+def repair_match(x: np.ndarray, matched: Match, **options) -> tuple[Match, Repaired]:
+    """Repair the network of a match; refuses where there are too few values to judge edges by.
+
+    Parameters
+    ----------
+    x
+        Expression of ``matched.genes``, (n_cells, n_genes).
+    matched
+        Names and prior edges.
+    options
+        Of :func:`grnrep.core.repair.repair_network`.
+    """
+    found = loads(x, matched.network, link=options["link"], intercept=options["intercept"])
+    if found.effective < LEAST_LOAD:
+        raise ValueError(
+            f"repair=True needs an effective load of at least {LEAST_LOAD:g}, as additions would explain "
+            f"noise below it; found {found.effective:.2f}. Use more cells, fewer regulators, or repair=False"
+        )
+    repaired = repair_network(x, matched.network, **options)
+    network = repaired.network
+    ends = {
+        _keys.SOURCE: matched.regulators[network.regulator],
+        _keys.TARGET: matched.genes[network.gene],
+    }
+    edges = pd.DataFrame(ends).merge(matched.edges, how="left", on=[_keys.SOURCE, _keys.TARGET])
+    return replace(matched, network=network, edges=edges), repaired
+
+
+def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:
+    """Tabulate every edge of the prior network or added, in the scale and sign of the fit."""
+    network, weight = decoder.network, decoder.fit.weight
+    before = repaired.start
+    m = network.n_regulators
+    size = np.bincount(network.regulator, before**2, m)
+    overlap = np.bincount(network.regulator, before * weight, m)
+    scale = np.divide(overlap, size, out=np.zeros(m), where=size > 0)[repaired.regulator]
+    learned = repaired.weight * scale
+    learned[repaired.kept] = weight  # both are sorted by gene, then regulator
+    return pd.DataFrame(
+        {
+            _keys.SOURCE: decoder.regulators[repaired.regulator],
+            _keys.TARGET: decoder.genes[repaired.gene],
+            "prior": repaired.prior,
+            _keys.LEARNED: learned,
+            "std_err": np.abs(scale) * repaired.std_err,
+            "status": np.select([~repaired.prior, repaired.kept], ["added", "kept"], "dropped").astype(
+                object
+            ),
+            "fdr": repaired.fdr,
+        }
+    )

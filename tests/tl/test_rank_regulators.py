@@ -1,0 +1,139 @@
+"""Comparing activities between groups of cells, with samples as replicates."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from grnrep.tl.rank_regulators import rank_regulators
+
+
+def make(seed=0, *, n_samples=10, n_cells=30, m=6, sample_sd=1.0, effect=0.0, within=False):
+    """Cells of several samples, each with its own level; groups between samples, or within each."""
+    rng = np.random.default_rng(seed)
+    sample = np.repeat(np.arange(n_samples), n_cells)
+    group = np.tile([0, 1], len(sample) // 2) if within else sample % 2
+    z = rng.normal(size=(n_samples, m))[sample] * sample_sd + rng.normal(size=(len(sample), m))
+    z[:, 0] += effect * group
+    names = [f"c{i}" for i in rng.permutation(len(sample))]
+    obs = pd.DataFrame({"sample": [f"s{i}" for i in sample], "group": [f"g{i}" for i in group]}, index=names)
+    adata = ad.AnnData(np.ones((len(sample), 1)), obs=obs)
+    adata.obsm["grnrep"] = pd.DataFrame(z, names, [f"TF{j}" for j in range(m)])
+    return adata
+
+
+def rank(adata, groupby="group", sample="sample", **options):
+    return rank_regulators(adata, groupby, sample=sample, copy=True, **options).uns["rank_regulators"]
+
+
+def test_equals_welch_on_sample_means():
+    adata = make(effect=1.0)
+    table = rank(adata, reference="g0").set_index("regulator")
+    assert set(table["group"]) == {"g1"}
+    assert set(table["test"]) == {"welch"}
+    z, p = adata.obsm["grnrep"], {}
+    for name in z:
+        sides = {
+            g: [
+                z.loc[(adata.obs["group"] == g) & (adata.obs["sample"] == s), name].mean()
+                for s in set(part["sample"])
+            ]
+            for g, part in adata.obs.groupby("group")
+        }
+        expected = stats.ttest_ind(sides["g1"], sides["g0"], equal_var=False)
+        assert table.loc[name, "scores"] == pytest.approx(expected.statistic)
+        assert table.loc[name, "pvals"] == pytest.approx(expected.pvalue)
+        assert table.loc[name, "difference"] == pytest.approx(np.mean(sides["g1"]) - np.mean(sides["g0"]))
+        p[name] = expected.pvalue
+    adjusted = dict(zip(p, stats.false_discovery_control(list(p.values())), strict=True))
+    assert table["pvals_adj"].to_dict() == pytest.approx(adjusted)
+    assert table["pvals"].is_monotonic_increasing
+
+
+def test_groups_within_samples_are_paired():
+    adata = make(within=True, effect=1.0, sample_sd=3.0)
+    table = rank(adata, reference="g0")
+    mean = adata.obsm["grnrep"]["TF0"].groupby([adata.obs["group"], adata.obs["sample"]]).mean()
+    assert table.loc[0, "pvals"] == pytest.approx(stats.ttest_rel(mean["g1"], mean["g0"]).pvalue)
+    assert set(table["test"]) == {"paired"}
+    assert table.loc[0, "regulator"] == "TF0"
+    assert table.loc[0, "pvals_adj"] < 0.01
+
+
+def test_rest_compares_every_group():
+    adata = make(n_samples=12)
+    adata.obs["group"] = [f"g{int(s[1:]) % 3}" for s in adata.obs["sample"]]
+    table = rank(adata)
+    assert list(table["group"].unique()) == ["g0", "g1", "g2"]
+    assert (table["n_samples"] == 4).all()
+    assert (table["n_samples_reference"] == 8).all()
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_nominal_false_positives_where_cells_as_replicates_find_many(within):
+    """No group differs; samples do. Binomial limits of 2,000 tests, 4 standard errors."""
+    adata = make(1, n_samples=12, m=2000, within=within)
+    if within:  # what a group does differs from sample to sample
+        unit = adata.obs["sample"] + adata.obs["group"]
+        shift = np.random.default_rng(2).normal(size=(unit.nunique(), 2000))
+        adata.obsm["grnrep"] += shift[pd.factorize(unit)[0]]
+    p = rank(adata, reference="g0")["pvals"]
+    assert abs((p < 0.05).mean() - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 2000)
+    z, group = adata.obsm["grnrep"].to_numpy(), adata.obs["group"].to_numpy()
+    by_cell = stats.ttest_ind(z[group == "g1"], z[group == "g0"], equal_var=False).pvalue
+    assert (by_cell < 0.05).mean() > 0.3
+
+
+def test_order_of_cells_does_not_matter():
+    adata = make(effect=1.0)
+    shuffled = adata[np.random.default_rng(1).permutation(adata.n_obs)].copy()
+    pd.testing.assert_frame_equal(rank(adata), rank(shuffled))
+
+
+def test_cells_without_group_or_sample_are_left_out():
+    adata = make()
+    expected = rank(adata[30:])
+    adata.obs.loc[adata.obs_names[:15], "group"] = None
+    adata.obs.loc[adata.obs_names[15:30], "sample"] = None
+    pd.testing.assert_frame_equal(rank(adata), expected)
+
+
+def test_nothing_varies_or_unknown_gives_nan():
+    adata = make()
+    adata.obsm["grnrep"]["TF1"] = 0.0
+    adata.obsm["grnrep"]["TF2"] = np.nan
+    table = rank(adata, reference="g0").set_index("regulator")
+    assert table.loc[["TF1", "TF2"], ["pvals", "pvals_adj"]].isna().all().all()
+    rest = table.drop(["TF1", "TF2"])
+    assert rest["pvals_adj"].to_numpy() == pytest.approx(stats.false_discovery_control(rest["pvals"]))
+
+
+def test_in_place_and_saved(tmp_path):
+    adata = make()
+    assert rank_regulators(adata, "group", sample="sample", key_added="r") is None
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad").uns["r"]
+    pd.testing.assert_frame_equal(back, adata.uns["r"], check_dtype=False, check_index_type=False)
+
+
+def test_refuses(refuses):
+    adata = make()
+    with refuses(KeyError, "groupby='x'", "'sample', 'group'", adata=adata):
+        rank_regulators(adata, "x", sample="sample")
+    with refuses(KeyError, "sample='x'", adata=adata):
+        rank_regulators(adata, "group", sample="x")
+    with refuses(KeyError, "key='other'", "'grnrep'", adata=adata):
+        rank_regulators(adata, "group", sample="sample", key="other")
+    with refuses(ValueError, "reference", "'g0', 'g1'", "'g7'", adata=adata):
+        rank_regulators(adata, "group", sample="sample", reference="g7")
+    with refuses(ValueError, "group 'g0'", "at least two samples", "'g0'", "no replicates", adata=adata):
+        rank_regulators(adata, "group", sample="group")
+    one = make(n_samples=2)
+    with refuses(ValueError, "group 'g0'", "'s0'", "add samples", adata=one):
+        rank_regulators(one, "group", sample="sample")
+    alone = make(n_samples=1)
+    with refuses(ValueError, "two groups", adata=alone):
+        rank_regulators(alone, "group", sample="sample")
