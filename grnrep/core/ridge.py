@@ -13,9 +13,10 @@ from grnrep.core.penalty import typical_gram
 
 RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)
 _FIRST = 3  # where the search begins
+PRIORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _MAX_CELLS = 200
 _HELD_OUT = 0.1  # share of the values
-_ITERATIONS = 30
+_FIT = {"max_iter": 30, "tol": 1e-2}
 _SLACK = 0.05  # error above the smallest that is taken for the same
 _ENOUGH = 2.0  # effective load from which the noise of a fit can be told by its degrees of freedom
 _CLEAR = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
@@ -55,26 +56,62 @@ def choose_ridge(
     n_cells = len(x)
     draw = np.random.default_rng(rng)
     x = x[np.sort(draw.permutation(n_cells)[:_MAX_CELLS])]
-    options = {"link": link, "intercept": intercept, "prior": prior, "rng": rng}
-    options |= {"max_iter": _ITERATIONS, "tol": 1e-2}
+    options = {"link": link, "intercept": intercept, "prior": prior, "rng": rng} | _FIT
     if prior == 0 and _is_clear(x, network, **options):
         return RIDGES[-1]
 
     held = draw.random(x.shape) < _HELD_OUT
-    mean = np.where(held, 0, x).sum(0) / np.maximum((~held).sum(0), 1)
-    filled = np.where(held, mean, x).astype(x.dtype)  # what the start sees; the fit leaves them out
-    cell, gene = np.nonzero(held)
     errors, start = {}, None
     for ridges in (RIDGES[_FIRST:], RIDGES[:_FIRST][::-1]):  # towards weaker, then towards stronger
         for ridge in ridges:
-            fit = fit_exact(filled, network, without=held, ridge=ridge, start=start, **options)
-            start = fit.weight
-            p = _pre_activation(fit, network)[cell, gene]
-            errors[ridge] = np.square(x[cell, gene] - (np.maximum(p, 0) if link == "relu" else p)).sum()
+            errors[ridge], start = _error(x, network, held, ridge=ridge, start=start, **options)
             if errors[ridge] > min(errors.values()):
                 break
     weakest = min(ridge for ridge, e in errors.items() if e <= (1 + _SLACK) * min(errors.values()))
     return float(max(RIDGES[-1], weakest * np.sqrt(min(1.0, _MAX_CELLS / n_cells))))
+
+
+def choose_prior(
+    x: np.ndarray,
+    network: Network,
+    *,
+    ridge: float,
+    link: str = "relu",
+    intercept: bool = False,
+    rng: int = 0,
+) -> float:
+    """Choose ``prior`` of :func:`grnrep.core.exact.fit_exact` by the same held-out values, at one ridge.
+
+    The smallest squared error wins. A prior above zero also settles what the data leave open:
+    the activity of a regulator whose targets are all targets of another one.
+
+    Parameters
+    ----------
+    x, network, link, intercept, rng
+        As in :func:`choose_ridge`.
+    ridge
+        Of all the fits.
+    """
+    draw = np.random.default_rng(rng)
+    x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]
+    held = draw.random(x.shape) < _HELD_OUT
+    options = {"link": link, "intercept": intercept, "ridge": ridge, "rng": rng} | _FIT
+    errors = [_error(x, network, held, prior=prior, start=None, **options)[0] for prior in PRIORS]
+    return PRIORS[int(np.argmin(errors))]
+
+
+def _error(
+    x: np.ndarray, network: Network, held: np.ndarray, *, start: np.ndarray | None, **options
+) -> tuple[float, np.ndarray]:
+    """Squared error of the values that are held out, and the weights found without them."""
+    mean = np.where(held, 0, x).sum(0) / np.maximum((~held).sum(0), 1)
+    filled = np.where(held, mean, x).astype(x.dtype)  # what the start sees; the fit leaves them out
+    fit = fit_exact(filled, network, without=held, start=start, **options)
+    cell, gene = np.nonzero(held)
+    p = _pre_activation(fit, network)[cell, gene]
+    if options["link"] == "relu":
+        p = np.maximum(p, 0)
+    return float(np.square(x[cell, gene] - p).sum()), fit.weight
 
 
 def _is_clear(x: np.ndarray, network: Network, *, link: str, intercept: bool, **options) -> bool:

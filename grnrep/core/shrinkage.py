@@ -6,13 +6,14 @@ import numpy as np
 
 from grnrep.core.exact import fit_exact
 from grnrep.core.network import Network
-from grnrep.core.ridge import choose_ridge
+from grnrep.core.ridge import choose_prior, choose_ridge
 from grnrep.core.signs import orient
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)
 PRIORS = (0.03, 0.3, 10.0)
 _MAX_CELLS = 200
 _FOLDS = 5
+_RIDGE_OF_FEW = 1e-3
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
 _HELD_OUT = 400  # genes to predict, if there are as many: with fewer the choice varies with the draw
 _ITERATIONS = 25
@@ -34,10 +35,11 @@ def choose_shrinkage(
     Genes are held out, activities are learned from the others, and the held-out
     genes are predicted from the activities of their regulators with the prior
     signs as weights, which no gene's own data have touched. The weakest prior wins that
-    comes within 0.5 % of the highest correlation, with the ridge that is best for it. Where less than half of the edges have a sign there
-    is nothing to predict with, and where there are fewer than 100 genes too little
-    to choose by; weights then stay free, and :func:`grnrep.core.ridge.choose_ridge`
-    chooses the ridge.
+    comes within 0.5 % of the highest correlation, with the ridge that is best for it.
+    Where less than half of the edges have a sign there is nothing to predict with:
+    weights then stay free, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
+    Fewer than 100 genes are too few to choose by: the prior is then chosen by values
+    that were held out.
 
     Parameters
     ----------
@@ -60,6 +62,9 @@ def choose_shrinkage(
         return ridge, prior
     model = {"link": link, "intercept": intercept, "rng": rng}
     signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
+    if prior is None and signed and network.n_genes < _FEWEST_GENES:
+        ridge = _RIDGE_OF_FEW if ridge is None else ridge
+        return ridge, choose_prior(x, network, ridge=ridge, **model)
     if prior == 0 or not signed or network.n_genes < _FEWEST_GENES:
         prior = 0.0 if prior is None else prior
         return choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge, prior

@@ -84,9 +84,9 @@ def fit(
         Exact solver: how strongly the weights of a regulator with prior signs are drawn
         to ±1, as a share of the evidence in the data; at 0 they are free. ``"auto"``
         chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
-        up to 200 cells. Where less than half of the edges have a sign, or with fewer
-        than 100 genes, weights are free and ``ridge`` is chosen by predicting values that
-        were held out.
+        up to 200 cells. Where less than half of the edges have a sign weights are free, and
+        ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes
+        ``prior`` is.
     max_cells
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine

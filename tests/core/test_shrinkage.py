@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from grnrep.core.network import Network
-from grnrep.core.ridge import choose_ridge
+from grnrep.core.ridge import choose_prior, choose_ridge
 from grnrep.core.shrinkage import PRIORS, RIDGES, choose_shrinkage, predict_by_signs
 
 
@@ -41,11 +41,15 @@ def test_without_signs_weights_stay_free():
     assert choose_shrinkage(x, network, link="identity", ridge=0.7) == (0.7, 0.0)
 
 
-def test_with_few_genes_weights_stay_free():
+def test_with_few_genes_values_are_held_out_instead_of_genes():
     x, network = problem(0, spread=0.0, noise=3.0)
     first = network.gene < 60
     few = Network.from_edges(network.gene[first], network.regulator[first], network.sign[first], 60, 15)
-    assert choose_shrinkage(x[:, :60], few, link="identity", intercept=True)[1] == 0.0
+    ridge, prior = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
+    assert prior == choose_prior(x[:, :60], few, ridge=ridge, link="identity", intercept=True)
+    assert prior >= 0.3  # weights are ±1, and noise is strong
+    clear, *_ = problem(0, spread=0.9, noise=0.01)
+    assert choose_shrinkage(clear[:, :60], few, link="identity", intercept=True)[1] < prior
 
 
 def test_settled_values_stay():

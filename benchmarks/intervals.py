@@ -11,7 +11,7 @@ regulator is aligned with it by one factor, of the regression of true on learned
 fitted cells through the origin. Weights are divided by the same factor. Where there is
 hardly more than one value per parameter `laplace` has no answer: those rows say `refused`.
 
-    python benchmarks/coverage.py
+    python benchmarks/intervals.py
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cells", type=int, nargs="+", default=[25, 50, 100, 250, 1000])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.2, 1.0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "coverage.json")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "intervals.json")
     args = parser.parse_args()
     args.output.parent.mkdir(exist_ok=True)
     rows = []
