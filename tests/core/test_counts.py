@@ -1,0 +1,282 @@
+"""Count likelihoods against scipy: densities, finite differences, minimisers; and what must not matter."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, special, stats
+
+from grnrep.core import count_data
+from grnrep.core.count_choice import choose_likelihood
+from grnrep.core.count_model import Counted, CountModel, cell_size_factors
+from grnrep.core.counts import fit_counts, project_counts
+from grnrep.core.dispersion import shrunk_dispersion
+from grnrep.core.network import Network
+from grnrep.core.signs import orient
+
+
+def problem(
+    seed=0, *, n_cells=60, n_genes=120, m=8, depth=3.0, dispersion=None, signed=True, offset=None, sd=0.3
+):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n_genes, m)) < 0.25
+    mask[np.arange(n_genes), rng.integers(m, size=n_genes)] = True
+    w = mask * rng.uniform(-0.5, 1, mask.shape)
+    z = rng.gamma(1.0, size=(n_cells, m))
+    p = z @ w.T if offset is None else z @ w.T - offset
+    mean = depth * rng.lognormal(sigma=sd, size=(n_cells, 1)) * np.maximum(p, 0)
+    if dispersion is not None:
+        mean = mean * rng.gamma(1 / dispersion, dispersion, size=mean.shape)
+    gene, regulator = np.nonzero(mask)
+    sign = np.sign(w[gene, regulator]) if signed else np.zeros(len(gene))
+    return rng.poisson(mean).astype(np.float64), Network.from_edges(gene, regulator, sign, n_genes, m), z, w
+
+
+def correlation(a, b):
+    a, b = a - a.mean(0), b - b.mean(0)
+    return (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
+
+
+def dense(weight, network):
+    w = np.zeros((network.n_genes, network.n_regulators))
+    w[network.gene, network.regulator] = weight
+    return w
+
+
+def deviance(c, mu, phi):
+    """Twice the log-likelihood ratio; factors of the count alone cancel."""
+    mu = np.maximum(mu, 1e-300)
+    if phi is None:
+        return 2 * (special.xlogy(c, c) - c - special.xlogy(c, mu) + mu)
+
+    def log_density(mean):
+        return special.xlogy(c, phi * mean) - (c + 1 / phi) * np.log1p(phi * mean)
+
+    return 2 * (log_density(c) - log_density(mu))
+
+
+def rate(p, mean):
+    tau = 0.2 * np.maximum(mean, 1e-6 * mean.mean())
+    return tau * np.logaddexp(0, p / tau)
+
+
+def penalised(c, s, p, fit, z, w=None, lam_w=0.0):
+    total = deviance(c, s[:, None] * rate(p, fit.mean), fit.dispersion).sum() + (fit.ridge * z**2).sum()
+    return total if w is None else total + lam_w * (w**2).sum()
+
+
+def tensors(c, s, mean, phi):
+    model = CountModel.of(torch.tensor(mean), None if phi is None else torch.tensor(phi))
+    return model, Counted.of(torch.tensor(c.T.copy()), torch.tensor(s))
+
+
+@pytest.mark.parametrize("phi", [None, 0.3])
+def test_deviance_is_twice_the_log_likelihood_ratio(phi):
+    rng = np.random.default_rng(0)
+    mean = rng.uniform(0.5, 4, 6)
+    c, s, p = rng.poisson(3, (9, 6)).astype(float), rng.uniform(0.5, 2, 9), rng.uniform(-1, 8, (9, 6))
+    phi = None if phi is None else np.full(6, phi)
+    model, block = tensors(c, s, mean, phi)
+    mu, perfect = s[:, None] * rate(p, mean), np.where(c > 0, c, 1e-12)
+    if phi is None:
+        log_ratio = stats.poisson.logpmf(c, perfect) - stats.poisson.logpmf(c, mu)
+    else:
+        log_ratio = np.subtract(*(stats.nbinom.logpmf(c, 1 / phi, 1 / (1 + phi * k)) for k in (perfect, mu)))
+    expected = 2 * log_ratio
+    np.testing.assert_allclose(deviance(c, mu, phi), expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(model.deviance(block, torch.tensor(p.T)).T, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_deviance_stays_finite_and_linear_far_below_zero():
+    model, block = tensors(np.array([[3.0], [0.0]]), np.ones(2), np.ones(1), None)
+    far = model.deviance(block, torch.tensor([[-400.0, -400.0]]))[0]
+    farther = model.deviance(block, torch.tensor([[-401.0, -401.0]]))[0]
+    np.testing.assert_allclose(farther - far, [2 * 3.0 / 0.2, 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("phi", [None, 0.3])
+def test_slope_and_weight_agree_with_finite_differences(phi):
+    p = torch.linspace(-2, 5.5, 41, dtype=torch.float64)[None]
+    step = 1e-4
+    for count in (0.0, 1.0, 7.0):
+        c = np.full((41, 1), count)
+        phis = None if phi is None else np.full(1, phi)
+        model, block = tensors(c, np.full(41, 1.3), np.full(1, 1.5), phis)
+        slope, weight = model.work(block, p)
+        up, here, down = (model.deviance(block, p + d) for d in (step, 0.0, -step))
+        np.testing.assert_allclose(slope, -(up - down) / (4 * step), rtol=1e-5, atol=1e-7)
+        assert (weight > 0).all()
+        if phi is None:
+            curvature = (up - 2 * here + down) / (2 * step**2)
+            flat = 1e-3 * count * (torch.sigmoid(p / 0.3) / torch.nn.functional.softplus(p / 0.3) / 0.3) ** 2
+            np.testing.assert_allclose(weight - flat, curvature, rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "nb"])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_projection_minimises_the_penalised_likelihood_of_every_cell(likelihood, intercept):
+    c, network, *_ = problem(1, n_cells=40, dispersion=0.3 if likelihood == "nb" else None)
+    fit = fit_counts(c, network, likelihood=likelihood, intercept=intercept, ridge=0.01, max_iter=10)
+    new = problem(2, n_cells=5)[0]
+    s, _ = cell_size_factors(new, fit.depth)
+    z = project_counts(new, fit, network, tol=1e-9, max_iter=500)
+    w, b = dense(fit.weight, network), 0.0 if fit.bias is None else fit.bias
+    for k in range(len(new)):
+
+        def objective(zk, k=k):
+            return penalised(new[k : k + 1], s[k : k + 1], (w @ zk + b)[None], fit, zk)
+
+        best = optimize.minimize(objective, z[k], method="BFGS")
+        assert objective(z[k]) <= best.fun * (1 + 1e-7)
+        if likelihood == "poisson":  # convex: from anywhere
+            best = optimize.minimize(objective, np.zeros(len(z[k])), method="BFGS", options={"gtol": 1e-7})
+            np.testing.assert_allclose(z[k], best.x, rtol=1e-3, atol=1e-4 * np.abs(z[k]).max())
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "nb"])
+def test_fit_is_a_minimum_of_the_penalised_likelihood(likelihood):
+    c, network, *_ = problem(3, n_cells=25, n_genes=40, m=4, dispersion=0.3)
+    fit = fit_counts(c, network, likelihood=likelihood, ridge=0.1, tol=1e-13, max_iter=3000)
+    s, _ = cell_size_factors(c)
+    x, mean = c / s[:, None], c.sum(0) / s.sum()
+    weighted = (s[:, None] * x**2 / np.where(mean > 0, mean, 1)).sum()
+    lam = 0.1 * np.sqrt(weighted / 4)
+    unit = weighted / (x**2).sum()  # squared
+    np.testing.assert_allclose(fit.ridge, lam * unit, rtol=1e-6)
+
+    def objective(theta):
+        w, z = theta[: network.n_edges], theta[network.n_edges :].reshape(25, 4)
+        return penalised(c, s, z @ dense(w, network).T, fit, z, w, lam)
+
+    here = np.concatenate([fit.weight, project_counts(c, fit, network, tol=1e-10, max_iter=500).ravel()])
+    best = optimize.minimize(objective, here, method="L-BFGS-B", options={"maxfun": 40_000})
+    assert fit.history[-1] == pytest.approx(objective(here), rel=1e-6)
+    assert best.fun >= objective(here) * (1 - 1e-5)
+
+
+def test_objective_never_rises():
+    c, network, *_ = problem(4, signed=False, dispersion=0.5)
+    for likelihood in ("poisson", "nb"):
+        history = fit_counts(c, network, likelihood=likelihood, tol=0, max_iter=40).history
+        assert len(history) > 5
+        assert np.all(np.diff(history) <= 0)
+
+
+def test_recovers_activities_better_than_logarithms_do():
+    c, network, z, w = problem(5, n_cells=300, depth=2.0, signed=False, sd=0)
+    fit, *_ = orient(fit_counts(c.astype(np.float32), network, size_factors=np.ones(300)), network)
+    true_weights = np.log1p(c) @ np.linalg.pinv(w).T
+    assert correlation(fit.activity, z).mean() > max(0.95, correlation(true_weights, z).mean() + 0.02)
+
+
+def test_intercepts_of_thresholded_genes():
+    offset = np.random.default_rng(0).uniform(0, 1.5, 120)
+    c, network, z, _ = problem(6, n_cells=300, depth=6.0, offset=offset)
+    with_intercept = orient(fit_counts(c, network, intercept=True), network)[0]
+    without = orient(fit_counts(c, network), network)[0]
+    assert with_intercept.bias.shape == (120,)
+    recovery = [correlation(fit.activity, z).mean() for fit in (with_intercept, without)]
+    assert recovery[0] > max(0.75, recovery[1])
+    assert with_intercept.history[-1] < without.history[-1]
+
+
+def test_training_cells_project_to_their_activities():
+    c, network, *_ = problem(7, dispersion=0.4)
+    for likelihood in ("poisson", "nb"):
+        fit = fit_counts(c, network, likelihood=likelihood, max_iter=5)
+        np.testing.assert_array_equal(project_counts(c, fit, network), fit.activity)
+
+
+def test_order_of_cells_genes_and_regulators_does_not_matter():
+    c, network, *_ = problem(8)
+    rng = np.random.default_rng(0)
+    cell, gene, reg = (rng.permutation(k) for k in (*c.shape, network.n_regulators))
+    at_gene, at_reg = np.argsort(gene), np.argsort(reg)
+    other = Network.from_edges(
+        at_gene[network.gene], at_reg[network.regulator], network.sign, network.n_genes, network.n_regulators
+    )
+    options = {"likelihood": "nb", "ridge": 0.01, "tol": 1e-9, "max_iter": 500}
+    a = orient(fit_counts(c, network, **options), network)[0]
+    b = orient(fit_counts(c[cell][:, gene], other, **options), other)[0]
+    np.testing.assert_allclose(b.dispersion, a.dispersion[gene], rtol=1e-3)
+    scale = np.abs(a.activity).max()
+    np.testing.assert_allclose(b.activity, a.activity[cell][:, reg], atol=1e-3 * scale)
+
+
+def test_blocks_do_not_matter(monkeypatch):
+    c, network, *_ = problem(9)
+    whole = fit_counts(c, network, ridge=0.01, max_iter=10, tol=0)
+    z = project_counts(c, whole, network, tol=1e-8)
+    monkeypatch.setattr(count_data, "_BLOCK_ENTRIES", 7 * network.n_genes)
+    np.testing.assert_allclose(
+        project_counts(c, whole, network, tol=1e-8), z, rtol=1e-6, atol=1e-9 * abs(z).max()
+    )
+    parts = fit_counts(c, network, ridge=0.01, max_iter=10, tol=0)
+    np.testing.assert_allclose(parts.history, whole.history, rtol=1e-6)
+
+
+def test_unit_of_size_factors_is_the_unit_of_activities():
+    c, network, *_ = problem(10)
+    s = np.random.default_rng(0).uniform(0.5, 2, len(c))
+    a, b = (
+        orient(fit_counts(c, network, size_factors=k * s, tol=1e-8, max_iter=300), network)[0]
+        for k in (1, 100)
+    )
+    np.testing.assert_allclose(b.activity * 100, a.activity, rtol=1e-3, atol=1e-3 * np.abs(a.activity).max())
+    assert np.isnan(a.depth)
+    with pytest.raises(ValueError, match="size_factors must be given"):
+        project_counts(c, a, network)
+
+
+def test_prior_signs_hold_weights():
+    c, network, *_ = problem(11)
+    weak = fit_counts(c, network, prior=0.01, max_iter=20).weight
+    strong = fit_counts(c, network, prior=100.0, max_iter=20).weight
+    assert np.abs(strong - network.sign).max() < 0.1 < np.abs(weak - network.sign).max()
+
+
+def test_empty_genes_cells_and_regulators_are_harmless():
+    c, network, *_ = problem(12)
+    c[:, 3], c[5] = 0, 0
+    lone = Network.from_edges(network.gene, network.regulator, network.sign, 120, 9)  # the last has no target
+    for likelihood in ("poisson", "nb"):
+        fit = fit_counts(c, lone, likelihood=likelihood, max_iter=5)
+        assert np.isfinite(fit.activity).all()
+        assert np.isfinite(fit.weight).all()
+        assert not fit.activity[:, 8].any()
+        assert project_counts(c[:0], fit, lone).shape == (0, 9)
+
+
+def test_dispersion_is_found_and_shrunk():
+    rng = np.random.default_rng(0)
+    mu = rng.uniform(1, 6, (200, 400))
+
+    def estimate(phi, n):
+        c = rng.poisson(mu[:, :n] * (rng.gamma(1 / phi, phi, (200, n)) if phi else 1)).astype(float)
+        block = Counted.of(torch.tensor(c), torch.ones(n, dtype=torch.float64))
+        return shrunk_dispersion([block], [torch.tensor(mu[:, :n])], n_parameters=0).numpy()
+
+    assert np.median(estimate(0.5, 400)) == pytest.approx(0.5, rel=0.1)
+    assert estimate(0, 400).max() < 0.02
+    few = estimate(0.5, 20)  # moments alone scatter by about 0.25 here
+    assert few.std() < 0.12
+
+
+def test_choice_of_likelihood():
+    c, network, *_ = problem(13, n_cells=200)
+    over = problem(13, n_cells=200, dispersion=1.0)[0]
+    assert choose_likelihood(c, network)[0] == "poisson"
+    assert choose_likelihood(over, network)[0] == "nb"
+    equal = np.tile(np.arange(120.0), (30, 1))
+    for x, why in ((c - 1, "negative"), (c + 0.5, "whole"), (c.clip(max=1), "0 or 1"), (equal, "the same")):
+        likelihood, reason = choose_likelihood(x, network)
+        assert likelihood == "gaussian"
+        assert why in reason
+
+
+def test_bad_input_is_refused():
+    c, network, *_ = problem()
+    with pytest.raises(ValueError, match=r"likelihood must be one of .*found 'gauss'"):
+        fit_counts(c, network, likelihood="gauss")
+    for bad in (np.zeros(len(c)), np.ones(3), np.full(len(c), np.nan)):
+        with pytest.raises(ValueError, match="size_factors must be 60 finite numbers above 0"):
+            fit_counts(c, network, size_factors=bad)
