@@ -16,7 +16,7 @@ Rows are saved as they come, and those already in the output are skipped: start 
 
     python benchmarks/recovery.py                                # everything
     python benchmarks/recovery.py --methods exact --again        # one method again
-    python benchmarks/recovery.py --figure-only --against old.json
+    python benchmarks/recovery.py --figure-only --against benchmarks/results/recovery_first.json
 """
 
 from __future__ import annotations
