@@ -101,10 +101,10 @@ def test_prior_and_data_add_up():
 
 @pytest.mark.parametrize("flip", [1, -1])
 def test_evidence_of_positive_activities(flip):
-    z = np.array([1.0, 2.0, 3.0, 3.0, 1.0, -0.5])
-    share = 9.5 / 10.5
+    z = np.array([1.0, 2.0, 3.0, 3.0, 1.0, -2.0])
+    share = 8 / 12
     skewness = 3 * np.tanh(skew(z)) / np.sqrt(6 / 6 + 0.25**2)
-    evidence = 8.5 * share * np.exp(-(1 - share) / 0.05) + (1 - share) ** 2 * skewness
+    evidence = share**3 * 8.5 * share + (1 - share) ** 2 * skewness
     oriented, confidence, source = one_regulator([0, 0], [1, 1], flip * z)
     assert source == "positive"
     assert confidence == pytest.approx(expit(evidence))
@@ -164,17 +164,17 @@ def test_confidence_depends_on_neither_units_nor_order_nor_start_sign(bias):
         assert (source == expected[1]).all()
 
 
-def simulated(seed, *, n_cells, noise, shape, threshold, sign):
-    """True activities and an oriented fit: 120 genes, 12 regulators; ``sign`` of edges from true weights."""
+def simulated(seed, *, n_cells, noise, shape, threshold, sign, sizes=(120, 12)):
+    """True activities and an oriented fit of ``sizes`` (genes, regulators); ``sign``: from true weights."""
     rng = np.random.default_rng(seed)
-    gene, regulator = np.nonzero(rng.random((120, 12)) < 0.2)
+    gene, regulator = np.nonzero(rng.random(sizes) < 0.2)
     weight = rng.uniform(-1, 1, len(gene))
-    dense = np.zeros((120, 12))
+    dense = np.zeros(sizes)
     dense[gene, regulator] = weight
-    z = rng.gamma(shape, size=(n_cells, 12))
-    p = z @ dense.T + noise * rng.standard_normal((n_cells, 120))
+    z = rng.gamma(shape, size=(n_cells, sizes[1]))
+    p = z @ dense.T + noise * rng.standard_normal((n_cells, sizes[0]))
     x = np.maximum(p - (np.median(p, axis=0) if threshold else 0), 0).astype(np.float32)
-    network = Network.from_edges(gene, regulator, sign(rng, weight), 120, 12)
+    network = Network.from_edges(gene, regulator, sign(rng, weight), *sizes)
     return z, orient(fit_exact(x, network, intercept=threshold, rng=seed), network)
 
 
@@ -207,6 +207,17 @@ def test_confidence_is_calibrated():
         assert r[s].mean() >= 0.9, known
     assert abs(confidence.mean() - right.mean()) < 0.1
     assert right[sure].mean() > right[~sure].mean() + 0.1
+
+
+def test_signs_hold_at_a_load_near_one():
+    setting = {"n_cells": 12, "noise": 0.2, "shape": 1.0, "threshold": False, "sizes": (500, 50)}
+    right = []
+    for seed in range(4):
+        z, (oriented, *_) = simulated(seed, **setting, sign=PRIORS["none"])
+        assert (oriented.activity < 0).mean() > 0.1  # errors, as the truth has none
+        pairs = zip(z.T, oriented.activity.T, strict=True)
+        right += [np.corrcoef(true, found)[0, 1] > 0 for true, found in pairs]
+    assert np.mean(right) > 0.93
 
 
 def test_confidence_falls_with_disagreement():
