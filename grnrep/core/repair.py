@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri, stdtr
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 from tqdm.auto import tqdm
 
 from grnrep.core.exact import fit_exact
-from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 from grnrep.core.scores import EdgeScores, edge_scores
 
@@ -36,7 +36,8 @@ class Repaired:
     prior, kept
         Which were in the prior network, and which are in ``network``, ``(n,)`` bool.
     weight, std_err
-        In the scale of the last fit; of dropped edges what one step would give them, ``(n,)``.
+        In the scale of the last fit; of dropped edges what one step would give them. Standard errors are
+        NaN where the gene is too rarely above zero to judge its edges, ``(n,)``.
     fdr
         Expected share of false edges among all prior ones kept, or all added, that are at least
         as convincing; NaN for dropped edges, ``(n,)``.
@@ -74,7 +75,9 @@ def repair_network(
     Edges are added where a score test demands them (:func:`grnrep.core.scores.edge_scores`; null
     distribution scaled to the bulk of all pairs, Benjamini-Hochberg), at most five a gene and round. They are
     dropped where the weight is more likely zero than drawn from that of the others, by the two groups of
-    :func:`probability_false`; in a correct network that group is empty, and weak edges stay.
+    :func:`probability_false`; in a correct network that group is empty, and weak edges stay. Of the others
+    the most doubtful go until the expected share of false ones is at most ``fdr``. An edge that cannot be
+    judged is as doubtful as the prior network as a whole; of these, the largest weights stay.
 
     Parameters
     ----------
@@ -98,26 +101,23 @@ def repair_network(
     for n in tqdm(range(_ROUNDS), desc="repair", unit="round", disable=not progress):
         fit = fit_exact(x, current, start=start, **options)
         scores = edge_scores(x, fit, current, link=link)
-        weight, std_err = _estimates(fit, scores, current)
+        weight, std_err = _estimates(scores, current)
         error = _error_rates(weight, std_err, scores.dof, prior)
         inside = np.zeros(shape, dtype=bool)
         inside[current.gene, current.regulator] = True
         likely = (error.false <= 0.5) & (error.rate <= fdr)
-        stays = likely if dropping else likely | prior
-        chosen = inside & stays
+        kept = inside & likely
+        chosen = kept if dropping else kept | (inside & prior)
         if n < _ROUNDS - _LAST:
-            chosen |= _strongest(~inside & likely, np.abs(scores.add))
+            chosen = chosen | _strongest(~inside & likely, np.abs(scores.add))
         changes = (chosen != inside).sum()
         if dropping and changes <= _SETTLED * inside.sum():
             break
         dropping |= changes <= _MOSTLY * inside.sum() or n + 1 >= _ROUNDS // 3
         gene, regulator = np.nonzero(chosen)
-        following = Network.from_edges(gene, regulator, sign[gene, regulator], *shape)
+        current = Network.from_edges(gene, regulator, sign[gene, regulator], *shape)
         start = np.where(inside, weight, 0.0)[gene, regulator]
-        fitted, current = current, following
-    else:
-        current = fitted  # the last network that was fitted and judged
-    return _report(current, prior, fit, weight, std_err, error)
+    return _report(kept, prior, sign, weight, std_err, error.rate)
 
 
 class _Errors(NamedTuple):
@@ -130,28 +130,36 @@ class _Errors(NamedTuple):
 def _error_rates(weight: np.ndarray, std_err: np.ndarray, dof: np.ndarray, prior: np.ndarray) -> _Errors:
     """Prior edges by two groups, all other pairs by their t statistics, whether in the network now or not."""
     t = np.divide(np.abs(weight), std_err, out=np.zeros(prior.shape), where=std_err > 0)
+    dof = np.broadcast_to(dof[:, None], prior.shape)
     others = t[~prior & (std_err > 0)]
     wider = max(1.0, float(np.median(others)) / _MEDIAN) if others.size else 1.0  # most are no edges
     false, rate = np.zeros(prior.shape), np.ones(prior.shape)
 
     mean = (weight**2 * prior).sum(0) / np.maximum(1, prior.sum(0))
     size = np.broadcast_to(np.sqrt(np.where(mean > 0, mean, 1.0)), prior.shape)[prior]
-    false[prior] = p = probability_false(weight[prior] / size, wider * std_err[prior] / size)
-    order, running = np.argsort(p, kind="stable"), np.empty(len(p))
+    uncertain = wider * std_err[prior] * _heavier(t[prior], dof[prior])
+    false[prior] = p = probability_false(weight[prior] / size, uncertain / size)
+    order, running = np.lexsort((-np.abs(weight[prior] / size), p)), np.empty(len(p))
     running[order] = np.cumsum(p[order]) / np.arange(1, len(p) + 1)
     rate[prior] = running
 
     if not prior.all():
-        tail = 2 * student.sf(t[~prior] / wider, np.broadcast_to(dof[:, None], prior.shape)[~prior])
+        tail = 2 * student.sf(t[~prior] / wider, dof[~prior])
         rate[~prior] = false_discovery_control(np.clip(tail, 1e-300, 1.0))
     return _Errors(false, rate)
 
 
-def _estimates(fit: Fit, scores: EdgeScores, network: Network) -> tuple[np.ndarray, np.ndarray]:
+def _heavier(t: np.ndarray, dof: np.ndarray) -> np.ndarray:
+    """How many times smaller than ``t`` the normal variable is that is as far out."""
+    normal = -ndtri(np.maximum(stdtr(dof, -t), 1e-300))
+    return np.divide(t, normal, out=np.ones(t.shape), where=normal > 1e-6)
+
+
+def _estimates(scores: EdgeScores, network: Network) -> tuple[np.ndarray, np.ndarray]:
     """Weight and standard error of every pair: as fitted, or what one step would give it."""
-    weight, std_err = scores.weight.copy(), np.zeros(scores.add.shape)
+    weight, std_err = scores.weight.copy(), np.full(scores.add.shape, np.nan)
     np.divide(weight, scores.add, out=std_err, where=scores.add != 0)
-    weight[network.gene, network.regulator] = fit.weight
+    weight[network.gene, network.regulator] = scores.refined
     std_err[network.gene, network.regulator] = scores.std_err
     return weight, std_err
 
@@ -167,7 +175,8 @@ def probability_false(weight: np.ndarray, std_err: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     weight, std_err
-        Estimates, ``(n,)``. Edges without a standard error are taken to be true.
+        Estimates, ``(n,)``. An edge without a standard error is as likely to be false as any other;
+        where none has one, all are taken to be true.
 
     Examples
     --------
@@ -180,11 +189,11 @@ def probability_false(weight: np.ndarray, std_err: np.ndarray) -> np.ndarray:
     True
     """
     known = np.isfinite(std_err) & (std_err > 0)
-    out = np.zeros(len(weight))
     if not known.any():
-        return out
+        return np.zeros(len(weight))
     w2, se2 = weight[known] ** 2, std_err[known] ** 2
-    typical = float(w2.mean()) or 1.0
+    precision = 1 / (w2 + se2)
+    typical = float((w2 * precision).sum() / precision.sum()) or 1.0
     share, wide = 0.3, typical
     for _ in range(500):
         odds = np.sqrt((wide + se2) / se2) * np.exp(-w2 * wide / (2 * se2 * (wide + se2)))
@@ -192,9 +201,11 @@ def probability_false(weight: np.ndarray, std_err: np.ndarray) -> np.ndarray:
         p, before = odds / (1 + odds), share
         share = min(float(p.mean()), 0.99)
         true = max(float((1 - p).sum()), 1e-9)
-        wide = max(float(((1 - p) * (w2 - se2)).sum()) / true, 1e-3 * typical)
+        shrunk = wide / (wide + se2)  # the expected square of a true weight is shrunk² w² + shrunk se²
+        wide = max(float(((1 - p) * shrunk * (shrunk * w2 + se2)).sum()) / true, 1e-3 * typical)
         if abs(share - before) < 1e-7:
             break
+    out = np.full(len(weight), share)
     out[known] = p
     return out
 
@@ -208,20 +219,26 @@ def _strongest(candidate: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 
 def _report(
-    network: Network, prior: np.ndarray, fit: Fit, weight: np.ndarray, std_err: np.ndarray, error: _Errors
+    kept: np.ndarray,
+    prior: np.ndarray,
+    sign: np.ndarray,
+    weight: np.ndarray,
+    std_err: np.ndarray,
+    rate: np.ndarray,
 ) -> Repaired:
-    inside = np.zeros(prior.shape, dtype=bool)
-    inside[network.gene, network.regulator] = True
-    gene, regulator = np.nonzero(prior | inside)
-    kept = inside[gene, regulator]
+    gene, regulator = np.nonzero(kept)
+    network = Network.from_edges(gene, regulator, sign[gene, regulator], *kept.shape)
+    start = weight[gene, regulator]
+    gene, regulator = np.nonzero(prior | kept)
+    stays = kept[gene, regulator]
     return Repaired(
         network=network,
         gene=gene,
         regulator=regulator,
         prior=prior[gene, regulator],
-        kept=kept,
+        kept=stays,
         weight=weight[gene, regulator],
         std_err=std_err[gene, regulator],
-        fdr=np.where(kept, error.rate[gene, regulator], np.nan),
-        start=fit.weight,
+        fdr=np.where(stays, rate[gene, regulator], np.nan),
+        start=start,
     )

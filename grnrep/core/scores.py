@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import GeneSolver
+from grnrep.core.genes import _similar
 from grnrep.core.likelihood import residual
-from grnrep.core.network import Network
+from grnrep.core.network import Network, with_known_columns
+from grnrep.core.threads import threads_for
 
-_BLOCK = 512  # cells
-_ENTRIES = 2**22  # activities that are gathered at once
-_FEWEST = 30  # degrees of freedom by which a gene can be judged; three times its regulators, too
+_ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
+_FEWEST = 5  # degrees of freedom by which a gene can be judged
 _MODERATION = 4.0  # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
 _JITTER = 1e-9  # of the mean diagonal, against collinear regulators
+_STEPS, _GAIN = 6, 1e-4  # of refinement; what a step must promise, as a share of the loss
+_RIDGE = 1e-5  # of the mean Σ z², for genes that are hardly ever seen
 
 
 class EdgeScores(NamedTuple):
@@ -26,31 +28,34 @@ class EdgeScores(NamedTuple):
 
     Parameters
     ----------
+    refined
+        Weights of the network that are best for the activities of the fit, ``(n_edges,)``.
+    std_err
+        Their standard errors; NaN where the gene has too few values above zero to judge by.
     add
         t statistic of every gene and regulator that is not in the network, (n_genes, n_regulators):
-        the score of its weight at zero; 0 inside the network.
+        the score of its weight at zero; 0 inside the network and where the gene cannot be judged.
     weight
         Weight that one step would give it, same shape.
-    std_err
-        Standard error of every weight in the network, ``(n_edges,)``; NaN where the gene has too
-        few values above zero to judge by.
     dof
-        Degrees of freedom of every gene, ``(n_genes,)``.
+        Degrees of freedom of every gene, at least 1, ``(n_genes,)``.
     """
 
+    refined: np.ndarray
+    std_err: np.ndarray
     add: np.ndarray
     weight: np.ndarray
-    std_err: np.ndarray
     dof: np.ndarray
 
 
 def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu") -> EdgeScores:
     """Score test of every possible edge, given the activities of a fit.
 
-    The residuals of a gene are regressed on the activity of another regulator, after that
-    of its own ones. The sums over cells are those of the gene solver; zeros count under a ReLU
-    as residuals, but not as evidence on how precise a weight is. Memory is n_genes times
-    n_regulators, and a bit per value.
+    The weights of every gene are refined first: alternation is slowest for genes that are
+    mostly zero, and weights that are not at their optimum look like wrong edges. Then the residuals
+    are regressed on the activity of another regulator beyond that of the gene's own ones. Zeros
+    count under a ReLU as residuals, but not as evidence on how precise a weight is: a gene that
+    is nearly always zero fits with any negative weights. Memory is n_genes times n_regulators.
 
     Parameters
     ----------
@@ -63,77 +68,113 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
     link
         "relu" or "identity".
     """
-    rz, squares, seen, spent = _sums(x, fit, network, link)
-    z, active = torch.as_tensor(fit.activity), seen.sum(1, dtype=torch.float64)
-    gram, share = z.mT @ z, active / len(x)
-    degree = torch.as_tensor(network.regulators_per_gene())
+    m, n_cells = network.n_regulators, len(x)
+    full = with_known_columns(network, int(fit.bias is not None))
+    free = full.regulator < m
+    weight = np.zeros(full.n_edges + 1)  # padded slots read what stands behind the last edge
+    weight[:-1][free] = fit.weight
+    z = torch.as_tensor(fit.activity, dtype=torch.float64).mT.contiguous()
+    if fit.bias is not None:
+        weight[:-1][~free] = fit.bias
+        z = torch.cat([z, z.new_ones(1, n_cells)])
+    weight, inverse = torch.as_tensor(weight), torch.zeros(full.n_edges + 1, dtype=torch.float64)
+    score = torch.zeros(network.n_genes, m, dtype=torch.float64)
+    information = torch.zeros_like(score)
+    squares, active = torch.zeros(2, network.n_genes, dtype=torch.float64)
+    others, energy = z[:m].mT, z[:m].square().mT
+    ridge = _RIDGE * float(z.square().sum(1).mean())
+    with threads_for(n_cells * full.n_edges):
+        for genes, edge, block in _blocks(x, z, full, link):
+            real = edge < full.n_edges
+            found, r = _refine(block, weight[edge] * real, torch.where(real, ridge, 1.0), link)
+            weight[edge] = torch.where(real, found, 0.0)
+            score[genes], squares[genes] = r @ others, r.square().sum(1)
+            active[genes] = block.seen.sum(1).double()
+            visible = block.own * block.seen[:, None, :]
+            system = torch.bmm(visible, block.own.mT)
+            diagonal = system.diagonal(dim1=1, dim2=2)
+            jitter = _JITTER * diagonal.mean(1, keepdim=True).clamp(min=1e-12)
+            diagonal.add_(torch.where(real, jitter, 1.0))
+            system = torch.linalg.inv(system)
+            inverse[edge] = system.diagonal(dim1=1, dim2=2)
+            cross = (visible.flatten(0, 1) @ others).view(*edge.shape, m)
+            whole = block.seen.double() @ energy
+            beyond = whole - (cross * (system @ cross)).sum(1)
+            information[genes] = torch.where(beyond > 1e-6 * whole, beyond, 0.0)
+
+    degree = torch.as_tensor(full.regulators_per_gene())
+    spent = m / max(float(active.sum()) / max(1, n_cells), m + 1)  # share of the values, on activities
     dof = active * (1 - spent) - degree
-    # genes that are hardly ever seen tell nothing, least of all how noisy they are
-    judged = dof >= torch.clamp(3 * degree, min=_FEWEST)
+    judged = dof >= _FEWEST
     dof = dof.clamp(min=1)
     variance = squares / dof
     typical = variance[judged].median() if bool(judged.any()) else variance.new_ones(())
     variance = (dof * variance + _MODERATION * typical) / (dof + _MODERATION)
-    left = _conditional(gram, network)
-    information = left * share[:, None]
+    information[~judged] = 0
+    information[network.gene, network.regulator] = 0
     scale = (variance[:, None] * information).sqrt()
-    inside = (network.gene, network.regulator)
-    add, weight = (torch.where(b > 0, rz / b, 0.0) for b in (scale, information))
-    add[inside] = weight[inside] = 0
-    add[~judged] = weight[~judged] = 0
+    add, step = (torch.where(b > 0, score / b, 0.0) for b in (scale, information))
     gene = torch.as_tensor(network.gene)
-    std_err = (variance[gene] * _inverse_diagonal(z, seen, network)).sqrt()
+    std_err = (variance[gene] * inverse[:-1][torch.as_tensor(free)]).sqrt()
     std_err[~judged[gene]] = torch.nan
-    return EdgeScores(add.numpy(), weight.numpy(), std_err.numpy(), dof.numpy())
+    refined = weight[:-1].numpy()[free]
+    return EdgeScores(refined, std_err.numpy(), add.numpy(), step.numpy(), dof.numpy())
 
 
-def _sums(x: np.ndarray, fit: Fit, network: Network, link: str) -> tuple[Tensor, Tensor, Tensor, float]:
-    """Σ residual · z, Σ residual² per gene, what is above zero, and share of values spent on activities."""
-    pattern, w = Pattern(network), torch.as_tensor(fit.weight)
-    bias = 0.0 if fit.bias is None else torch.as_tensor(fit.bias)[:, None]
-    n, m = network.n_genes, network.n_regulators
-    rz, squares = torch.zeros(n, m, dtype=torch.float64), torch.zeros(n, dtype=torch.float64)
-    seen = torch.ones(n, len(x), dtype=torch.bool)
-    n_values = 0
-    for k in range(0, len(x), _BLOCK):
-        z = torch.as_tensor(fit.activity[k : k + _BLOCK]).mT.contiguous()
-        xb = torch.as_tensor(x[k : k + _BLOCK]).double().mT
-        p = pattern.matmul(w, z) + bias
-        r = residual(xb, p, link)
-        if link == "relu":
-            # a zero predicted just above zero would be explained as well by anything below
-            seen[:, k : k + _BLOCK] = xb > 0
-        rz += r @ z.mT
-        squares += r.square().sum(1)
-        n_values += int((xb > 0).sum()) if link == "relu" else xb.numel()
-    return rz, squares, seen, m / max(n_values / max(1, len(x)), m + 1)
+class _Block(NamedTuple):
+    """Some genes: activities of their own regulators (genes, d, cells), expression, what is not censored."""
+
+    own: Tensor
+    x: Tensor
+    seen: Tensor
+
+    def of(self, which: Tensor) -> _Block:
+        return self if len(which) == len(self.x) else _Block(*(a[which] for a in self))
 
 
-def _conditional(gram: Tensor, network: Network) -> Tensor:
-    """Σ z² of every regulator beyond a gene's own ones, over all cells, (n_genes, n_regulators)."""
-    left = gram.diagonal().expand(network.n_genes, network.n_regulators).clone()
-    flat = torch.cat([gram.reshape(-1), gram.new_zeros(1)])
-    gene, column = torch.as_tensor(network.gene), torch.as_tensor(np.append(network.regulator, 0))
-    jitter = _JITTER * gram.diagonal().mean()
-    for edge, entry in GeneSolver(network).groups:
-        real = edge < network.n_edges
-        system = flat[entry]
-        system.diagonal(dim1=1, dim2=2).add_(torch.where(real, jitter, 1.0))
-        cross = gram[column[edge]] * real[:, :, None]  # (genes, d, m)
-        left[gene[edge[:, 0]]] -= (cross * torch.linalg.solve(system, cross)).sum(1)
-    return left.clamp(min=1e-6 * gram.diagonal())
+def _blocks(x: np.ndarray, z: Tensor, network: Network, link: str) -> Iterator[tuple[Tensor, Tensor, _Block]]:
+    """Genes of similar numbers of regulators, their edges padded with ``n_edges``, and their data."""
+    degree, values = network.regulators_per_gene(), torch.as_tensor(x).mT.contiguous()
+    column = torch.as_tensor(np.append(network.regulator, 0))
+    for group in [*_similar(degree), np.flatnonzero(degree == 0)]:
+        slot = np.arange(max(1, degree[group].max(initial=0)))
+        edge = np.where(slot < degree[group][:, None], network.indptr[group][:, None] + slot, network.n_edges)
+        size = max(1, _ENTRIES // (len(slot) * max(1, len(x))))
+        for k in range(0, len(group), size):
+            genes, edges = (torch.as_tensor(a[k : k + size]) for a in (group, edge))
+            own = z.index_select(0, column[edges].flatten()).view(*edges.shape, -1)
+            own *= (edges < network.n_edges)[:, :, None]
+            y = values[genes].double()
+            yield genes, edges, _Block(own, y, y > 0 if link == "relu" else torch.ones_like(y, dtype=bool))
 
 
-def _inverse_diagonal(z: Tensor, seen: Tensor, network: Network) -> Tensor:
-    """Diagonal of (Σ z z')⁻¹ over a gene's regulators and the cells that it is seen in, ``(n_edges,)``."""
-    out = torch.zeros(network.n_edges + 1, dtype=torch.float64)
-    gene, column = torch.as_tensor(network.gene), torch.as_tensor(np.append(network.regulator, 0))
-    for edges, _ in GeneSolver(network).groups:
-        for edge in edges.split(max(1, _ENTRIES // (len(z) * edges.shape[1]))):
-            real = edge < network.n_edges
-            own = z[:, column[edge]].permute(1, 0, 2) * real[:, None, :]  # (genes, cells, d)
-            system = own.mT @ (own * seen[gene[edge[:, 0]], :, None])
-            jitter = _JITTER * system.diagonal(dim1=1, dim2=2).mean(1, keepdim=True).clamp(min=1e-12)
-            system.diagonal(dim1=1, dim2=2).add_(torch.where(real, jitter, 1.0))
-            out[edge] = torch.linalg.inv(system).diagonal(dim1=1, dim2=2)
-    return out[:-1]
+def _refine(block: _Block, weight: Tensor, ridge: Tensor, link: str) -> tuple[Tensor, Tensor]:
+    """Newton's method on the loss of every gene, which is convex in its weights; these and residuals.
+
+    A step that would raise the loss of a gene is not taken, and its next one is a quarter of it.
+    """
+
+    def at(part: _Block, w: Tensor, lam: Tensor) -> list[Tensor]:
+        p = torch.bmm(w[:, None, :], part.own)[:, 0]
+        r = residual(part.x, p, link)
+        return [w, p, r, r.square().sum(1) + (lam * w * w).sum(1)]
+
+    state, length = at(block, weight, ridge), weight.new_ones(len(weight))
+    todo = torch.arange(len(weight))
+    for _ in range(_STEPS):
+        part, lam, (w, p, r, loss) = block.of(todo), ridge[todo], (a[todo] for a in state)
+        counted = part.own * (part.seen | (p > 0))[:, None, :]
+        system = torch.bmm(counted, part.own.mT)
+        system.diagonal(dim1=1, dim2=2).add_(lam)
+        slope = torch.bmm(part.own, r[:, :, None])[:, :, 0] - lam * w
+        step = torch.linalg.solve(system, slope)
+        more = (slope * step).sum(1) > _GAIN * loss
+        if not bool(more.any()):
+            break
+        todo = todo[more]
+        following = at(block.of(todo), w[more] + length[todo, None] * step[more], lam[more])
+        lower = following[-1] <= loss[more]
+        length[todo] = torch.where(lower, (2 * length[todo]).clamp(max=1), length[todo] / 4)
+        for old, new in zip(state, following, strict=True):
+            old[todo[lower]] = new[lower]
+    return state[0], state[2]

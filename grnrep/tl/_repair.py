@@ -12,6 +12,9 @@ from grnrep._load import loads
 from grnrep._match import Match
 from grnrep._record import Decoder
 from grnrep.core.repair import LEAST_LOAD, Repaired, repair_network
+from grnrep.core.sufficient import sufficient_cells
+
+_FEWEST_CELLS = 2000  # so that genes that are mostly zero are seen often enough to judge their edges
 
 
 def check_repair(repair: object, *, solver: str) -> None:
@@ -25,6 +28,9 @@ def check_repair(repair: object, *, solver: str) -> None:
 def repair_match(x: np.ndarray, matched: Match, **options) -> tuple[Match, Repaired]:
     """Repair the network of a match; refuses where there are too few values to judge edges by.
 
+    As the decoder is, the network is learned from a random part of the cells where there are more than
+    determine it (:func:`grnrep.core.sufficient.sufficient_cells`), but from 2,000 at least.
+
     Parameters
     ----------
     x
@@ -34,13 +40,16 @@ def repair_match(x: np.ndarray, matched: Match, **options) -> tuple[Match, Repai
     options
         Of :func:`grnrep.core.repair.repair_network`.
     """
-    found = loads(x, matched.network, link=options["link"], intercept=options["intercept"])
+    shape = {name: options[name] for name in ("link", "intercept")}
+    found = loads(x, matched.network, **shape)
     if found.effective < LEAST_LOAD:
         raise ValueError(
             f"repair=True needs an effective load of at least {LEAST_LOAD:g}, as additions would explain "
             f"noise below it; found {found.effective:.2f}. Use more cells, fewer regulators, or repair=False"
         )
-    repaired = repair_network(x, matched.network, **options)
+    n_cells = min(len(x), max(_FEWEST_CELLS, sufficient_cells(x, matched.network, **shape)))
+    some = np.sort(np.random.default_rng(options["rng"]).permutation(len(x))[:n_cells])
+    repaired = repair_network(x[some], matched.network, **options)
     network = repaired.network
     ends = {
         _keys.SOURCE: matched.regulators[network.regulator],

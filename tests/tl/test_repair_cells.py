@@ -1,0 +1,63 @@
+"""How many cells a network is repaired from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import grnrep as gr
+from grnrep.tl import _repair
+
+
+@pytest.fixture
+def used(monkeypatch):
+    """Expression that the network was repaired from, call by call."""
+    calls = []
+
+    def recording(x, network, **options):
+        calls.append(x)
+        return whole(x, network, **options)
+
+    whole = _repair.repair_network
+    monkeypatch.setattr(_repair, "repair_network", recording)
+    return calls
+
+
+def simulate(n_obs):
+    adata, true = gr.ds.simulate(
+        n_obs, 60, n_regulators=6, connectivity=0.3, noise_sd=0.2, rng=0, progress=False
+    )
+    net = gr.ds.corrupt_network(true, missing=0.2, false=0.2, rng=0)[["source", "target"]]
+    return adata, net, true
+
+
+def right(adata, true):
+    edges = adata.uns["grnrep"]["network"][["source", "target"]]
+    return len(edges.merge(true, on=["source", "target"])) / len(edges)
+
+
+def test_a_random_part_of_many_cells_is_enough(used):
+    adata, net, true = simulate(2600)
+    options = {"repair": True, "intercept": False, "progress": False, "rng": 3}
+    gr.tl.fit(adata, net, **options)
+    genes = sorted(set(net["target"]))
+    assert used[0].shape == (2000, len(genes))
+    rows = [tuple(row) for row in adata[:, genes].X]
+    place = {row: k for k, row in enumerate(rows)}
+    drawn = [place[tuple(row)] for row in used[0]]
+    assert len(set(drawn)) == 2000
+    assert max(drawn) > 2500
+    assert adata.obsm["grnrep"].shape == (2600, 6)
+    assert np.isfinite(adata.obsm["grnrep"].to_numpy()).all()
+    assert right(adata, true) > 0.9
+
+    shuffled = adata[np.random.default_rng(1).permutation(2600)].copy()
+    gr.tl.fit(shuffled, net, **options)
+    np.testing.assert_array_equal(used[1], used[0])
+    assert shuffled.uns["grnrep"]["repair"].equals(adata.uns["grnrep"]["repair"])
+
+
+def test_few_cells_are_all_used(used):
+    adata, net, _ = simulate(400)
+    gr.tl.fit(adata, net, repair=True, intercept=False, progress=False)
+    assert len(used[0]) == 400
