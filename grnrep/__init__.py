@@ -7,7 +7,7 @@ from importlib.metadata import version
 from types import ModuleType
 
 __version__ = version("grnrep")
-__all__ = ["core", "ds", "get", "metrics", "nn", "pl", "pp", "tl", "validation"]
+__all__ = ["core", "ds", "get", "io", "metrics", "nn", "pl", "pp", "tl", "validation"]
 
 
 def __getattr__(name: str) -> ModuleType:

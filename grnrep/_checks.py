@@ -56,6 +56,12 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
         raise ValueError(f"{name} must be at least {least}; found {value}")
 
 
+def check_block_size(block_size: object) -> None:
+    """Check how many cells to read at a time."""
+    if block_size is not None:
+        check_whole("block_size", block_size)
+
+
 def gene_names(adata: AnnData, *, name: str = "adata") -> pd.Index:
     """Names of the genes as strings; they must be unique, since genes are matched by name."""
     names = adata.var_names.astype(str)
@@ -99,12 +105,24 @@ def activities(adata: AnnData, key: str, *, argument: str = "key") -> pd.DataFra
         tables = [k for k, value in adata.obsm.items() if isinstance(value, pd.DataFrame)]
         raise KeyError(f"{argument}={key!r} is not in adata.obsm; tables there: {some(tables, 10)}")
     table = adata.obsm[key]
+    names = stored_names(adata, key)
+    if names is not None:
+        table = pd.DataFrame(np.asarray(table), index=adata.obs_names, columns=names)
     if not isinstance(table, pd.DataFrame):
         raise TypeError(
             f"adata.obsm[{key!r}] must be a DataFrame with regulators as columns, which are matched by name; "
             f"found {type(table).__name__}"
         )
     return table
+
+
+def stored_names(adata: AnnData, key: str) -> pd.Index | None:
+    """Names of the columns of activities that lie in a store, without names; None of other ones."""
+    known = adata.uns.get(key)
+    if not hasattr(adata.obsm[key], "compute") or not isinstance(known, Mapping):
+        return None
+    table = known.get(_keys.REGULATORS)
+    return None if table is None or len(table) != adata.obsm[key].shape[1] else table.index
 
 
 def record(adata: AnnData, key: str, *, name: str = "adata") -> Mapping:

@@ -15,6 +15,8 @@ GENES: Final = "genes"
 PARAMS: Final = "params"
 HISTORY: Final = "history"
 REPAIR: Final = "repair"
+COVARIATES: Final = "covariates"
+EFFECTS: Final = "covariate_effects"
 DROPPED_REGULATORS: Final = "dropped_regulators"
 MISSING_GENES: Final = "missing_genes"
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
-from grnrep.core.load import count_constraints, decoder_load, effective_load, n_obs_for_load
+from grnrep.core.load import decoder_load, effective_load, n_obs_for_load
 from grnrep.core.network import Network
 
 # Below this, fits of simulated data are no longer reliable; at 1 there are as many parameters as constraints.
@@ -32,17 +30,19 @@ class Loads(NamedTuple):
     n_obs_needed: int | None
 
 
-def loads(x: np.ndarray, network: Network, *, link: str, intercept: bool) -> Loads:
-    """Compute the loads of a network on expression ``x`` (n_cells, n_genes) of its genes."""
-    n_obs, n_vars = x.shape
+def loads(n_obs: int, n_constraints: int, network: Network, *, n_known: int) -> Loads:
+    """Compute the loads of a network on cells whose values constrain so many times.
+
+    ``n_known`` columns, intercepts and covariates, have a weight on every gene too.
+    """
+    n_vars = network.n_genes
     sizes = {
         "n_regulators": network.n_regulators,
-        "n_edges": network.n_edges + (n_vars if intercept else 0),
+        "n_edges": network.n_edges + n_known * n_vars,
     }
-    constraints = count_constraints(x) if link == "relu" else x.size
     decoder = decoder_load(n_obs, n_vars, **sizes)
-    effective = effective_load(constraints, n_obs, **sizes)
-    per_cell = constraints / n_obs
+    effective = effective_load(n_constraints, n_obs, **sizes)
+    per_cell = n_constraints / n_obs
     needed = n_obs_for_load(ENOUGH, per_cell, **sizes) if per_cell > ENOUGH * network.n_regulators else None
     return Loads(decoder, effective, needed)
 

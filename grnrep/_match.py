@@ -100,9 +100,16 @@ def check_net(net: pd.DataFrame) -> pd.DataFrame:
     twice = out.duplicated()
     if twice.any():
         edges = [f"{s} -> {t}" for s, t in out[twice].itertuples(index=False)]
+        sign = np.sign(_weights(net))
+        both = (
+            pd.Series(sign)
+            .groupby([out[_keys.SOURCE], out[_keys.TARGET]])
+            .agg(lambda s: s.min() * s.max() < 0)
+        )
+        against = f", {both.sum()} of them with opposite signs," if both.any() else ""
         raise ValueError(
-            f"net must have every edge once; {len(edges)} row(s) repeat one: {some(edges)}. Keep one "
-            "with net.drop_duplicates(['source', 'target']), or average with "
+            f"net must have every edge once; {len(edges)} row(s) repeat one{against}: {some(edges)}. Keep "
+            "one with net.drop_duplicates(['source', 'target']), or average with "
             "net.groupby(['source', 'target'], as_index=False)['weight'].mean()"
         )
     slashed = out[_keys.SOURCE].str.contains("/", regex=False)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+import torch
 from anndata import AnnData
 from scipy.sparse import csr_array
 
 from grnrep import _checks, _keys
+from grnrep._cells import Cells, is_count, read_cells
+from grnrep._covariates import Covariates
+from grnrep.core.count_data import CountFit
+from grnrep.core.count_model import CountModel
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 from grnrep.rows.matrix import row_slices
+from grnrep.rows.scan import Scan
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -30,6 +36,8 @@ class Decoder:
         Names.
     params
         What the fit was made with.
+    covariates
+        How columns of obs become known columns, or None.
     """
 
     network: Network
@@ -37,6 +45,13 @@ class Decoder:
     genes: pd.Index
     regulators: pd.Index
     params: Mapping[str, str | int | float | bool]
+    covariates: Covariates | None = None
+
+    def cells(self, adata: AnnData, scan: Scan, *, name: str = "adata") -> Cells:
+        """Read what the decoder needs to know of the cells of ``adata``."""
+        counts = is_count(self.params["likelihood"])
+        depth = float(self.params["depth"]) if counts else None
+        return read_cells(adata, scan, self.covariates, counts=counts, depth=depth, name=name)
 
     @property
     def layer(self) -> str | None:
@@ -68,15 +83,24 @@ class Decoder:
             int(keep_gene.sum()),
             int(keep_regulator.sum()),
         )
-        bias = None if self.fit.bias is None else self.fit.bias[keep_gene]
-        ridge = None if self.fit.ridge is None else self.fit.ridge[keep_regulator]
-        return Decoder(
-            network=smaller,
-            fit=Fit(self.fit.weight[keep], bias, np.empty((0, smaller.n_regulators)), ridge=ridge),
-            genes=self.genes[keep_gene],
-            regulators=self.regulators[keep_regulator],
-            params=self.params,
+        fit = {"weight": self.fit.weight[keep], "activity": np.empty((0, smaller.n_regulators))}
+        for name in ("bias", "effects", "mean", "dispersion"):
+            value = getattr(self.fit, name, None)
+            if value is not None:
+                fit[name] = value[keep_gene]
+        if self.fit.ridge is not None:
+            fit["ridge"] = self.fit.ridge[keep_regulator]
+        genes, regulators = self.genes[keep_gene], self.regulators[keep_regulator]
+        return replace(
+            self, network=smaller, fit=replace(self.fit, **fit), genes=genes, regulators=regulators
         )
+
+    def predict(self, p: np.ndarray) -> np.ndarray:
+        """Expected expression for ``p`` (n_genes, n_cells), in its place; of counts the rate."""
+        if not is_count(self.params["likelihood"]):
+            return np.maximum(p, 0.0, out=p) if self.params["link"] == "relu" else p
+        model = CountModel.of(torch.as_tensor(self.fit.mean), None)
+        return model.rate(torch.as_tensor(p)).numpy()
 
 
 def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
@@ -88,18 +112,39 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     gene, regulator = genes.get_indexer(edges[_keys.TARGET]), regulators.get_indexer(edges[_keys.SOURCE])
     order = np.lexsort((regulator, gene))  # the order that Network keeps
     sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
-    fit = Fit(
-        weight=edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
-        bias=gene_table["intercept"].to_numpy(dtype=np.float64) if params["intercept"] else None,
-        activity=np.empty((0, len(regulators))),
-        ridge=regulator_table["ridge"].to_numpy(dtype=np.float64) if "ridge" in regulator_table else None,
+    found = {
+        "weight": edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
+        "bias": _column(gene_table, "intercept") if params["intercept"] else None,
+        "activity": np.empty((0, len(regulators))),
+        "ridge": _column(regulator_table, "ridge"),
+    }
+    covariates = None
+    if _keys.COVARIATES in record:
+        covariates = Covariates(record[_keys.COVARIATES])
+        found["effects"] = np.asarray(record[_keys.EFFECTS], dtype=np.float64)
+    fit = Fit(**found)
+    if is_count(params["likelihood"]):
+        scatter = {"mean": _column(gene_table, "mean"), "dispersion": _column(gene_table, "dispersion")}
+        fit = CountFit(**found, **scatter, depth=float(params["depth"]))
+    return Decoder(
+        network=Network.from_edges(gene, regulator, sign, len(genes), len(regulators)),
+        fit=fit,
+        genes=genes,
+        regulators=regulators,
+        params=params,
+        covariates=covariates,
     )
-    network = Network.from_edges(gene, regulator, sign, len(genes), len(regulators))
-    return Decoder(network=network, fit=fit, genes=genes, regulators=regulators, params=params)
 
 
-def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder) -> tuple[np.ndarray, np.ndarray]:
-    """Per gene, sums over cells of squared residuals and of squared deviations from the mean.
+def _column(table: pd.DataFrame, name: str) -> np.ndarray | None:
+    return table[name].to_numpy(dtype=np.float64) if name in table else None
+
+
+def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells) -> np.ndarray:
+    """Sums over cells of every gene, (4, n_genes) float64; they add over blocks of cells. See :func:`errors`.
+
+    Squared residuals; and of counts, which are compared as rates over size factors, deviations from the
+    mean rate of the fit, their squares, and cells. Of other expression a scan knows the deviations.
 
     Parameters
     ----------
@@ -109,24 +154,29 @@ def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder) -> tuple[np.n
         Activities of ``decoder.regulators`` (n_cells, n_regulators).
     decoder
         Weights, intercepts and link.
-
-    Returns
-    -------
-    Two arrays (n_genes,) of float64. The second is exactly 0 where a gene is constant.
+    facts
+        Covariates and size factors of the cells.
     """
-    weights = decoder.weights()
-    bias = 0.0 if decoder.fit.bias is None else decoder.fit.bias[:, None]
-    mean = x.mean(axis=0, dtype=np.float64)  # exact where a float32 gene is constant
-    residual, deviation = np.zeros(len(decoder.genes)), np.zeros(len(decoder.genes))
+    weights = decoder.weights().astype(np.float32)
+    x, fit = facts.scaled(x), replace(decoder.fit, covariates=facts.covariates)
+    sums = np.zeros((4, len(decoder.genes)))
     for rows in row_slices(*x.shape):
-        predicted = weights @ z[rows].T.astype(np.float64) + bias
-        if decoder.params["link"] == "relu":
-            np.maximum(predicted, 0.0, out=predicted)
-        predicted -= x[rows].T
-        residual += np.einsum("ik,ik->i", predicted, predicted)
-        centred = x[rows] - mean
-        deviation += np.einsum("ki,ki->i", centred, centred)
-    return residual, deviation
+        predicted = weights @ z[rows].T.astype(np.float32)
+        predicted += fit.offset(rows).T.astype(np.float32)
+        residual = decoder.predict(predicted)
+        residual -= x[rows].T
+        sums[0] += np.einsum("ik,ik->i", residual, residual, dtype=np.float64)
+        if facts.size_factors is not None:
+            off = x[rows] - fit.mean
+            sums[1:] += off.sum(0), np.square(off).sum(0), np.full(len(sums[0]), len(off))
+    return sums
+
+
+def errors(sums: np.ndarray, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over all cells of squared residuals, and of squared deviations from the mean, ``(n_genes,)``."""
+    residual, off, squares, n = sums
+    of_rates = np.maximum(squares - off**2 / np.maximum(n, 1), 0.0)
+    return residual, np.where(n > 0, of_rates, scan.deviation)
 
 
 def r2(residual: np.ndarray, deviation: np.ndarray) -> np.ndarray:

@@ -1,18 +1,30 @@
-"""Expression of chosen genes, read and checked."""
+"""Expression of chosen genes, opened and checked."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grnrep.rows.matrix import canonical
+from grnrep.rows.blocks import Blocks
+from grnrep.rows.engine import active_client, map_blocks
+from grnrep.rows.scan import BlockScan, Odd, Scan, add_scans
 
 
-def read_values(
-    adata: AnnData, genes: pd.Index, columns: np.ndarray, *, layer: str | None, name: str = "adata"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read genes with cells sorted by name, and check that all values are finite.
+def open_values(
+    adata: AnnData,
+    genes: pd.Index,
+    columns: np.ndarray,
+    *,
+    layer: str | None,
+    name: str = "adata",
+    block_size: int | None = None,
+    client: Any = None,
+    progress: bool = False,
+) -> tuple[Blocks, Scan]:
+    """Open genes for reading in blocks, look at all values once, and check that they are finite.
 
     Parameters
     ----------
@@ -24,6 +36,27 @@ def read_values(
         Layer to read; None reads X.
     name
         How messages call ``adata``.
+    block_size, client, progress
+        Rows a block, Dask client, and whether to show blocks, as in :func:`grnrep.tl.fit`.
+    """
+    blocks = Blocks.of(adata, columns, layer=layer, name=name, n_rows=block_size)
+    client = active_client(client, blocks)
+    function = BlockScan(blocks if client is None else blocks.portable())
+    options = {"client": client, "desc": "reading", "progress": progress}
+    found = list(map_blocks(function, len(blocks), **options))
+    scan = add_scans([(blocks.rows(k), part) for k, part in found])
+    if scan.infinite.count:
+        raise ValueError(
+            f"{where(layer, name=name)} must be finite; found {scan.infinite.count} NaN or infinite value(s) "
+            f"in genes of the network, first in {_first(scan.infinite, adata, genes)}"
+        )
+    return blocks, scan
+
+
+def read_values(
+    adata: AnnData, genes: pd.Index, columns: np.ndarray, *, layer: str | None, name: str = "adata"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read all cells, sorted by name, and check that all values are finite.
 
     Returns
     -------
@@ -32,24 +65,30 @@ def read_values(
     cells
         Position in ``adata`` of every row of ``x``.
     """
-    x, cells = canonical(adata, columns, layer=layer, name=name)
-    bad = ~np.isfinite(x)
-    if bad.any():
-        raise ValueError(
-            f"{where(layer, name=name)} must be finite; found {bad.sum()} NaN or infinite value(s) in "
-            f"genes of the network, first in {_first(bad, adata.obs_names[cells], genes)}"
-        )
-    return x, cells
+    blocks, _ = open_values(adata, genes, columns, layer=layer, name=name)
+    return blocks.take(blocks.order), blocks.order
 
 
-def check_not_negative(x: np.ndarray, names: pd.Index, genes: pd.Index, *, what: str, remedy: str) -> None:
+def check_not_negative(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str, remedy: str) -> None:
     """Check that values fit a ReLU; say how many do not, where the first is, and what would do."""
-    bad = x < 0
-    if bad.any():
+    if scan.negative.count:
         raise ValueError(
-            f"{what} must not be negative under link='relu'; found {bad.sum()} negative value(s), "
-            f"first in {_first(bad, names, genes)}. {remedy}"
+            f"{what} must not be negative under link='relu'; found {scan.negative.count} negative value(s), "
+            f"first in {_first(scan.negative, adata, genes)}. {remedy}"
         )
+
+
+def check_counts(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> None:
+    """Check that values are whole numbers of at least 0."""
+    bad = scan.negative if scan.negative.count else scan.fraction
+    if bad.count:
+        raise ValueError(
+            f"{what} must be counts, whole numbers of at least 0; found {bad.count} other value(s), first "
+            f"{bad.value:g} in {_first(bad, adata, genes)}. Name the layer with raw counts, or use "
+            "likelihood='gaussian'"
+        )
+    if not np.isfinite(scan.depth).all():
+        raise ValueError(f"{what} must be finite in all genes, whose sum is the depth of a cell")
 
 
 def where(layer: str | None, *, name: str = "adata") -> str:
@@ -57,6 +96,5 @@ def where(layer: str | None, *, name: str = "adata") -> str:
     return f"{name}.X" if layer is None else f"{name}.layers[{layer!r}]"
 
 
-def _first(bad: np.ndarray, names: pd.Index, genes: pd.Index) -> str:
-    cell, gene = np.unravel_index(bad.argmax(), bad.shape)
-    return f"cell {str(names[cell])!r}, gene {genes[gene]!r}"
+def _first(bad: Odd, adata: AnnData, genes: pd.Index) -> str:
+    return f"cell {str(adata.obs_names[bad.row])!r}, gene {genes[bad.gene]!r}"

@@ -21,10 +21,10 @@ ALLOWED = {
     "nn": {"core"},
     "rows": {"core"},
     PRIVATE: {"core", "rows"},
-    **{room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "metrics")},
+    **{room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "io", "metrics")},
     "pl": {"core", "rows", "nn", PRIVATE, "get", "metrics"},
     "validation": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl"},
-    "cli": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl", "validation"},
+    "cli": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "io", "metrics", "pl", "validation"},
 }
 
 
@@ -91,7 +91,7 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_face_of_the_package():
     assert grnrep.__version__.count(".") == 2
-    assert {"core", "pp", "tl", "pl", "ds", "get", "metrics", "nn", "validation"} == set(grnrep.__all__)
+    assert {"core", "pp", "tl", "pl", "ds", "get", "io", "metrics", "nn", "validation"} == set(grnrep.__all__)
     assert set(grnrep.__all__) <= set(dir(grnrep))
     with pytest.raises(AttributeError, match="no attribute 'tools'; it has core, ds, get"):
         grnrep.tools  # noqa: B018

@@ -11,6 +11,7 @@ import grnrep as gr
 from grnrep.cli import files
 from grnrep.cli.shell import Group, hush, out, show_frame, show_pairs
 from grnrep.cli.studies import STUDIES
+from grnrep.rows.atomic import replacing
 
 # Help is quick: rooms of the package, and the libraries that they load, are imported when first used.
 
@@ -98,7 +99,7 @@ def simulate(
     hush(quiet)
     model = {"connectivity": connectivity, "noise_sd": noise_sd, "zero_fraction": zero_fraction}
     sizes = {"n_obs": n_obs, "n_vars": n_vars, "n_regulators": n_regulators}
-    with files.replacing(output) as path:
+    with replacing(output) as path:
         _, net = gr.ds.simulate(**sizes, **model, counts=counts, path=path, rng=rng, progress=not quiet)
         files.write_table(net, network_output)
 
@@ -124,9 +125,20 @@ def fit(
     adata: Data,
     network: Network,
     output: Output,
+    model: Annotated[
+        Path | None, typer.Option(help="Model to write too, for transform: the decoder without cells, .zarr.")
+    ] = None,
     solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",
+    likelihood: Annotated[str, typer.Option(help="auto, gaussian, or for counts poisson or nb.")] = "auto",
     link: Annotated[str, typer.Option(help="auto, relu or identity.")] = "auto",
     intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
+    covariate: Annotated[
+        list[str] | None, typer.Option(help="Column of obs with an effect on every gene; may be repeated.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Drop false edges and add missing ones.")] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also standard deviations; takes many times as long.")
+    ] = False,
     layer: Layer = None,
     key_added: Annotated[str, typer.Option(help="Name of the fit in obsm, varm and uns.")] = "grnrep",
     max_iter: Annotated[
@@ -144,18 +156,31 @@ def fit(
     if intercept not in intercepts:
         raise ValueError(f"--intercept must be one of {', '.join(intercepts)}; found {intercept!r}")
     files.check_output(output, files.DATA, overwrite=overwrite)
+    files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
     net, data = files.read_network(network), files.read_data(adata)
-    model = {"solver": solver, "link": link, "intercept": intercepts[intercept]}
+    options = {
+        "solver": solver,
+        "likelihood": likelihood,
+        "link": link,
+        "intercept": intercepts[intercept],
+        "covariates": covariate,
+        "repair": repair,
+        "uncertainty": uncertainty,
+    }
     limits = {"max_iter": max_iter, "epochs": epochs}
-    gr.tl.fit(data, net, **model, **limits, layer=layer, key_added=key_added, rng=rng, progress=not quiet)
+    gr.tl.fit(data, net, **options, **limits, layer=layer, key_added=key_added, rng=rng, progress=not quiet)
+    if model is not None:
+        gr.io.save(data, model, key=key_added, overwrite=overwrite)
     files.write_data(data, output)
 
 
 @app.command()
 def transform(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Cells to project: .h5ad or .zarr.")],
-    fitted: Annotated[Path, typer.Argument(metavar="FITTED", help="Data that were fitted: .h5ad or .zarr.")],
+    fitted: Annotated[
+        Path, typer.Argument(metavar="FITTED", help="Data that were fitted, .h5ad or .zarr, or a model.")
+    ],
     output: Output,
     layer: Layer = None,
     key: Key = "grnrep",

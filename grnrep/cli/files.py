@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
-import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grnrep.rows.atomic import replacing
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
-
-logger = logging.getLogger("grnrep")
 
 DATA = (".h5ad", ".zarr")
 TABLE = (".csv", ".tsv", ".parquet")
@@ -30,55 +27,54 @@ def check_output(path: Path, known: tuple[str, ...], *, overwrite: bool) -> None
         return
     if not overwrite:
         raise FileExistsError(f"{str(path)!r} exists; choose another name, or replace it with --overwrite")
+    from grnrep.io.store import is_model, is_store
+
     stores = path.suffix == ".zarr"
-    if path.is_dir() != stores or (stores and not _is_store(path)):
+    if path.is_dir() != stores or (stores and (not is_store(path) or is_model(path))):
         raise FileExistsError(
             f"{str(path)!r} exists and is no {path.suffix} data; it is not replaced, choose another name"
         )
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a name beside ``path`` to write to; on success alone, what is there becomes ``path``."""
-    asked, path = path, path.resolve()  # a link stays a link
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}{path.suffix}")
-    old = temporary.with_suffix(".old")
-    try:
-        yield temporary
-        if path.is_dir():  # only a file can be replaced in one step
-            path.rename(old)
-        temporary.replace(path)
-    except BaseException:
-        if old.exists() and not path.exists():
-            old.rename(path)
-        raise
-    else:
-        logger.info("wrote %s", asked)
-    finally:
-        for leftover in (temporary, old):
-            if leftover.is_dir():
-                shutil.rmtree(leftover)
-            else:
-                leftover.unlink(missing_ok=True)
+def check_model_output(path: Path | None, data: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a model, beside ``data``, that could not or should not be written."""
+    if path is None:
+        return
+    if path.resolve() == data.resolve():
+        raise ValueError(f"--model and --output must differ; found {str(path)!r} for both")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{str(path)!r} exists; choose another name, or replace it with --overwrite")
+    from grnrep.io.save import check_target
+
+    check_target(path, overwrite=overwrite)
 
 
 def read_data(path: Path) -> AnnData:
     """Read all of an h5ad file or zarr store."""
     import anndata as ad
 
+    from grnrep.io.store import is_model
+
     _check_input(path, DATA)
+    if is_model(path):
+        raise ValueError(f"{str(path)!r} is a model, which has no cells; give data")
     with _telling(path):
         return ad.read_h5ad(path) if path.suffix == ".h5ad" else ad.read_zarr(path)
 
 
 def read_fits(path: Path) -> AnnData:
-    """Read ``uns`` of an h5ad file or zarr store, all that projection needs, and not the rest."""
+    """Read a model, or ``uns`` of an h5ad file or zarr store: all that projection needs, and not the rest."""
     import h5py
     import zarr
     from anndata import AnnData
     from anndata.io import read_elem
 
+    from grnrep import io
+    from grnrep.io.store import is_model
+
     _check_input(path, DATA)
+    if is_model(path):
+        return io.load(path)
     with _telling(path):
         if path.suffix == ".zarr":
             return AnnData(uns=read_elem(zarr.open_group(path, mode="r")["uns"]))
@@ -137,10 +133,6 @@ def _check_input(path: Path, known: tuple[str, ...]) -> None:
     _check_extension(path, known)
     if not path.exists():
         raise FileNotFoundError(f"{str(path)!r} does not exist")
-
-
-def _is_store(path: Path) -> bool:
-    return any((path / name).exists() for name in ("zarr.json", ".zgroup"))
 
 
 @contextmanager

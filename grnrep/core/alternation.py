@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +12,8 @@ from tqdm.auto import tqdm
 from grnrep.core.cells import CellSolver, cell_solver
 from grnrep.core.decoder import Pattern
 from grnrep.core.genes import GeneSolver, Stats
+from grnrep.core.interrupted import Interrupted
+from grnrep.core.known import known_rows
 from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
 from grnrep.core.penalty import Penalty
@@ -41,21 +44,21 @@ class State:
 
 @dataclass
 class Problem:
-    """Data in blocks of cells, (n_genes, cells) each, and everything fixed during a fit."""
+    """Data in blocks of cells, (n_genes, cells) and known rows (q, cells) each, and all that is fixed."""
 
     blocks: list[Observed]
+    known: list[Tensor]
     network: Network
     n_free: int
     penalty: Penalty
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
-    scratch: dict[int, Tensor] = field(init=False)  # residuals of a block, by its cells
+    map: Callable[..., Iterator] = map  # over blocks: side by side, if it can
 
     def __post_init__(self) -> None:
         device = self.blocks[0].x.device
         self.pattern = Pattern(self.network).to(device)
         self.genes = GeneSolver(self.network, device)
-        self.scratch = {block.x.shape[1]: torch.empty_like(block.x) for block in self.blocks}
 
     def solver(self, weight: Tensor) -> CellSolver:
         """Cell solver of a decoder, in the precision of the data."""
@@ -66,19 +69,23 @@ class Problem:
     def begin(self, weight: Tensor) -> State:
         """First iterate: representations of all cells by one step from zero."""
         solver = self.solver(weight)
-        zero = [known_rows(block.x, self.n_free, self.network.n_regulators) for block in self.blocks]
-        return State(weight, [solver.step(block, z) for block, z in zip(self.blocks, zero, strict=True)])
+        pairs = zip(self.blocks, self.known, strict=True)
+        return State(weight, [solver.step(b, known_rows(b.x, self.n_free, known)) for b, known in pairs])
 
     def half_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
         """Cells given decoder; returns them, the sums for the decoder and the objective there."""
         solver = self.solver(at.weight)
         stats = Stats.zero(self.network.n_regulators, self.network.n_edges, at.weight.device)
         new = []
-        for block, z in zip(self.blocks, at.z, strict=True):
-            scratch = self.scratch[block.x.shape[1]]
+
+        def step(block: Observed, z: Tensor) -> tuple[Tensor, Stats]:
+            scratch = torch.empty_like(block.x)
             z = solver.step(block, z, scratch)
-            stats.add(self.pattern, z, solver.residual(block, z, scratch))
+            return z, Stats.of(self.pattern, z, solver.residual(block, z, scratch))
+
+        for z, sums in self.map(step, self.blocks, at.z):
             new.append(z)
+            stats.merge(sums)
         penalty = self.penalty.z @ stats.gram.diagonal()
         penalty += self.penalty.w @ self.column_squares(at.weight - self.penalty.anchor)
         return new, stats, float(stats.loss + penalty)
@@ -91,13 +98,6 @@ class Problem:
         """‖w_j‖² of every column, float64."""
         out = torch.zeros(self.network.n_regulators, dtype=torch.float64, device=weight.device)
         return out.index_add_(0, self.pattern.regulator, weight.double().square())
-
-
-def known_rows(x: Tensor, m: int, n_columns: int) -> Tensor:
-    """Zero representations with ones in the known rows, (n_columns, cells)."""
-    z = x.new_zeros(n_columns, x.shape[1])
-    z[m:] = 1
-    return z
 
 
 def alternate(
@@ -123,30 +123,38 @@ def alternate(
     Returns
     -------
     The last iterate, the objective after every iteration, and whether the stopping rule was met.
+
+    Raises
+    ------
+    Interrupted
+        At Ctrl-C, with the last iterate.
     """
     previous, momentum, history = state, 1.0, []
     column = problem.pattern.regulator
-    for _ in range(max_iter):
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        at = state.ahead(previous, (momentum - 1) / following)
-        z, stats, objective = problem.half_step(at)
-        if history and objective > history[-1]:
-            following, at = 1.0, state
+    try:
+        for _ in range(max_iter):
+            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+            at = state.ahead(previous, (momentum - 1) / following)
             z, stats, objective = problem.half_step(at)
-            if objective > history[-1]:  # by rounding alone: nothing is left to gain
-                return state, history, True
-        history.append(objective)
-        momentum = following
-        previous, state = state, State(problem.new_weight(stats, at.weight), z)
+            if history and objective > history[-1]:
+                following, at = 1.0, state
+                z, stats, objective = problem.half_step(at)
+                if objective > history[-1]:  # by rounding alone: nothing is left to gain
+                    return state, history, True
+            history.append(objective)
+            momentum = following
+            previous, state = state, State(problem.new_weight(stats, at.weight), z)
 
-        size = (stats.gram.diagonal() / problem.column_squares(state.weight)).sqrt().sqrt()
-        size = torch.where(problem.penalty.balanced & size.isfinite() & (size > 0), size, 1.0)
-        previous.rescale(column, size)
-        state.rescale(column, size)
-        bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
-        bar.update()
-        if float(stats.loss) <= floor:
-            return state, history, True
-        if len(history) > _WINDOW and history[-1 - _WINDOW] - objective <= tol * objective:
-            return state, history, True
+            size = (stats.gram.diagonal() / problem.column_squares(state.weight)).sqrt().sqrt()
+            size = torch.where(problem.penalty.balanced & size.isfinite() & (size > 0), size, 1.0)
+            previous.rescale(column, size)
+            state.rescale(column, size)
+            bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
+            bar.update()
+            if float(stats.loss) <= floor:
+                return state, history, True
+            if len(history) > _WINDOW and history[-1 - _WINDOW] - objective <= tol * objective:
+                return state, history, True
+    except KeyboardInterrupt as stop:
+        raise Interrupted(state) from stop
     return state, history, False

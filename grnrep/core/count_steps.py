@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grnrep.core.alternation import known_rows
 from grnrep.core.cells import CellSolver, cell_solver, project_cells
 from grnrep.core.count_model import Counted, CountModel
 from grnrep.core.decoder import Pattern
 from grnrep.core.genes import GeneSolver, Stats
+from grnrep.core.known import known_rows
 from grnrep.core.likelihood import Observed
 
 _CELL_GRADIENTS, _GENE_GRADIENTS = 6, 3  # conjugate gradients a step
@@ -65,10 +65,10 @@ class CountCells:
         padded = torch.nn.functional.pad(gaussian.ridge, (0, known))[:, None]
         return cls(model, pattern.matrix(narrow), pattern.matrix_t(narrow), padded, inverse, gaussian)
 
-    def begin(self, block: Counted) -> Tensor:
-        """Censored least squares of the rates c / s under typical weights, (m + q, n_cells)."""
+    def begin(self, block: Counted, known: Tensor) -> Tensor:
+        """Censored least squares of c / s under typical weights, (m + q, n_cells)."""
         rates = Observed.of(block.c / block.s * self.model.weight.sqrt(), "relu")
-        z = known_rows(block.c, self.gaussian.n_free, self.matrix.shape[1])
+        z = known_rows(block.c, self.gaussian.n_free, known)
         return project_cells(self.gaussian, rates, z, max_iter=_START_ITERATIONS, tol=_START_TOL)
 
     def step(self, block: Counted, z: Tensor) -> tuple[Tensor, Tensor]:

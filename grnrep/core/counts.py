@@ -33,6 +33,7 @@ from grnrep.core.decoder import Pattern
 from grnrep.core.dispersion import shrunk_dispersion
 from grnrep.core.exact import fit_exact
 from grnrep.core.genes import GeneSolver
+from grnrep.core.known import full_network, known_columns, regress, split_rows, split_weights, unconfound
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.penalty import Penalty
 from grnrep.core.threads import threads_for
@@ -46,6 +47,7 @@ class _Problem:
     """Counts in blocks of cells and all that is fixed during a run."""
 
     blocks: list[Counted]
+    known: list[Tensor]
     network: Network
     n_free: int
     penalty: Penalty
@@ -64,7 +66,8 @@ class _Problem:
 
     def begin(self, weight: Tensor) -> State:
         solver = self.cells(weight)
-        return State(weight, [solver.begin(block) for block in self.blocks])
+        pairs = zip(self.blocks, self.known, strict=True)
+        return State(weight, [solver.begin(block, known) for block, known in pairs])
 
     def both_steps(self, at: State) -> tuple[State, float]:
         """Cells given decoder, then decoder given cells; and the objective there."""
@@ -101,6 +104,7 @@ def fit_counts(
     *,
     likelihood: str = "poisson",
     intercept: bool = False,
+    covariates: np.ndarray | None = None,
     size_factors: np.ndarray | None = None,
     ridge: float = 1e-3,
     prior: float = 0.0,
@@ -124,6 +128,8 @@ def fit_counts(
         from the residuals of a short Poisson fit and shrunk to that of all genes.
     intercept
         Whether every gene has an intercept.
+    covariates
+        As in :func:`grnrep.core.exact.fit_exact`; their effects add to the rate.
     size_factors
         Of every cell, ``(n_cells,)`` above 0; by default total counts over their median. A
         total does not tell a deep cell from one in which all regulators are more active:
@@ -154,26 +160,35 @@ def fit_counts(
     check_count_likelihood(likelihood)
     s, depth = size_factors_of(counts, size_factors)
     x = to_rates(counts, s, device)
-    full, m = with_known_columns(network, int(intercept)), network.n_regulators
+    known = known_columns(len(s), intercept=intercept, covariates=covariates)
+    full, m = with_known_columns(network, known.shape[1]), network.n_regulators
     free = full.regulator < m
     mean = (x.double() * s.to(x.device)).sum(1) / s.sum()
     unit, sums = unit_of_rates(x, s, mean, intercept)
     if start is None:
-        options = {"intercept": intercept, "ridge": ridge, "prior": prior, "rng": rng}
-        first = fit_exact((x * unit).mT.contiguous(), network, device=device, progress=progress, **options)
-        weight = np.zeros(full.n_edges)
-        weight[free] = first.weight
-        weight[~free] = first.bias if intercept else 0.0
+        options = {
+            "intercept": intercept,
+            "covariates": covariates,
+            "ridge": ridge,
+            "prior": prior,
+            "rng": rng,
+        }
+        rates = (x * unit).mT.contiguous()
+        first = fit_exact(rates, network, device=device, progress=progress, **options)
+        _, weight = full_network(network, first)
     else:
         weight = np.zeros(full.n_edges)
         weight[free] = start
+        if covariates is not None:
+            weight[~free] = regress((x * unit).mT, torch.as_tensor(known)).mT.numpy().ravel()
     penalty = Penalty.build(full, m, **sums, ridge=ridge, prior=prior).to(x.device)
     with (
         threads_for(block_cells(x) * full.n_edges),
         tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
     ):
         blocks = count_blocks(x * s.to(x), s / unit)
-        problem = _Problem(blocks, full, m, penalty, CountModel.of((mean * unit).to(x), None))
+        rows = split_rows(known, [block.c for block in blocks])
+        problem = _Problem(blocks, rows, full, m, penalty, CountModel.of((mean * unit).to(x), None))
         state = problem.begin(torch.as_tensor(weight, device=x.device))
         phi = None
         if likelihood == "nb":
@@ -182,10 +197,13 @@ def fit_counts(
             phi = shrunk_dispersion(blocks, problem.rates(state), n_parameters=used)
             problem.model = CountModel.of((mean * unit).to(x), phi.to(x))
         state, history, converged = _alternate(problem, state, max_iter=max_iter, tol=tol, bar=bar)
+        if covariates is not None:
+            matrix = problem.pattern.matrix(state.weight)
+            state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
     weight = state.weight.cpu().numpy()
     fit = CountFit(
-        weight=weight[free],
-        bias=weight[~free] / unit if intercept else None,
+        **split_weights(np.where(free, weight, weight / unit), full, m, intercept=intercept),
+        covariates=covariates,
         activity=np.zeros((0, m)),
         ridge=penalty.z[:m].cpu().numpy() * unit**2,
         history=history,
@@ -194,7 +212,8 @@ def fit_counts(
         dispersion=None if phi is None else phi.cpu().numpy(),
         depth=depth,
     )
-    activity = project_counts(counts, fit, network, size_factors=s.numpy(), device=device)
+    options = {"size_factors": s.numpy(), "covariates": covariates, "device": device}
+    activity = project_counts(counts, fit, network, **options)
     return replace(fit, activity=activity)
 
 
@@ -204,8 +223,9 @@ def project_counts(
     network: Network,
     *,
     size_factors: np.ndarray | None = None,
+    covariates: np.ndarray | None = None,
     max_iter: int = 100,
-    tol: float = 1e-4,
+    tol: float = 1e-5,
     device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Activities of cells under the decoder of a fit to counts, (n_cells, n_regulators).
@@ -221,6 +241,8 @@ def project_counts(
     size_factors
         Of every cell, relative to the same depth as in the fit; by default total counts
         over ``fit.depth``.
+    covariates
+        As in the fit.
     max_iter
         Limit of reweighted steps.
     tol
@@ -228,23 +250,22 @@ def project_counts(
     device
         Where to compute; the CPU by default.
     """
-    m, intercept = network.n_regulators, fit.bias is not None
+    m = network.n_regulators
     if size_factors is None and not np.isfinite(fit.depth):
         raise ValueError("size_factors must be given: the fit was made with size factors of its own")
     s, _ = size_factors_of(counts, size_factors, fit.depth)
     x = to_rates(counts, s, device)
-    full = with_known_columns(network, int(intercept))
-    weight = np.zeros(full.n_edges)
-    weight[full.regulator < m] = fit.weight
-    if intercept:
-        weight[full.regulator >= m] = fit.bias
+    known = known_columns(len(s), intercept=fit.bias is not None, covariates=covariates)
+    full, weight = full_network(network, fit)
     phi = None if fit.dispersion is None else torch.as_tensor(fit.dispersion).to(x)
     model = CountModel.of(torch.as_tensor(fit.mean).to(x), phi)
     ridge = torch.as_tensor(np.zeros(m) if fit.ridge is None else fit.ridge, device=x.device)
     pattern = Pattern(full).to(x.device)
     solver = CountCells.of(model, pattern, torch.as_tensor(weight, device=x.device), m, ridge)
     with threads_for(block_cells(x) * full.n_edges):
-        z = [_project_block(solver, block, m, max_iter, tol) for block in count_blocks(x * s.to(x), s)]
+        blocks = count_blocks(x * s.to(x), s)
+        pairs = zip(blocks, split_rows(known, [block.c for block in blocks]), strict=True)
+        z = [_project_block(solver, block, rows, m, max_iter, tol) for block, rows in pairs]
     return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy() if z else np.zeros((0, m))
 
 
@@ -272,9 +293,11 @@ def _alternate(
     return state, history, False
 
 
-def _project_block(solver: CountCells, block: Counted, m: int, max_iter: int, tol: float) -> Tensor:
+def _project_block(
+    solver: CountCells, block: Counted, known: Tensor, m: int, max_iter: int, tol: float
+) -> Tensor:
     """Reweighted steps of every cell until it stands still; cells that are done leave."""
-    z = solver.begin(block)
+    z = solver.begin(block, known)
     out, left = z.clone(), torch.arange(z.shape[1], device=z.device)
     for _ in range(max_iter):
         new, _ = solver.step(block, z)

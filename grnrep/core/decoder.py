@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
@@ -63,10 +64,13 @@ class Pattern(nn.Module):
 
     def gram(self, weight: Tensor) -> Tensor:
         """W'W, dense (n_regulators, n_regulators)."""
-        w = self.matrix(weight)
-        # for small matrices the product of two sparse ones takes longer than that with a dense one
-        small = w.shape.numel() <= _DENSE
-        return self.matrix_t(weight) @ w.to_dense() if small else (self.matrix_t(weight) @ w).to_dense()
+        if weight.is_cuda or self.shape[0] * self.shape[1] <= _DENSE:
+            return self.matrix_t(weight) @ self.matrix(weight).to_dense()
+        # by scipy: torch's product of two sparse matrices loses its memory on CPUs (torch 2.13, MKL)
+        weight = weight.detach()
+        w = sp.csr_array((weight.numpy(), self.regulator.numpy(), self.indptr.numpy()), shape=self.shape)
+        parts = (weight[self.order_t].numpy(), self.gene_t.numpy(), self.indptr_t.numpy())
+        return torch.from_numpy((sp.csr_array(parts, shape=self.shape[::-1]) @ w).toarray())
 
     def edge_products(self, r: Tensor, z: Tensor) -> Tensor:
         """Σ_cells r[gene] · z[regulator] for every edge, shape (n_edges,); never a dense matrix."""

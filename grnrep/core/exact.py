@@ -17,15 +17,26 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.alternation import Problem, alternate, known_rows
-from grnrep.core.cells import cell_solver, project_cells
+from grnrep.core.alternation import Problem, State, alternate
+from grnrep.core.cells import CellSolver, cell_solver, project_cells, quick_solver
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
+from grnrep.core.interrupted import Interrupted
+from grnrep.core.known import (
+    full_network,
+    known_columns,
+    known_rows,
+    regress,
+    split_rows,
+    split_weights,
+    unconfound,
+    without_known,
+)
 from grnrep.core.likelihood import Observed, check_link, squared_sum
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.penalty import Penalty
 from grnrep.core.start import start_weights
-from grnrep.core.threads import threads_for
+from grnrep.core.threads import side_by_side
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
@@ -41,6 +52,7 @@ def fit_exact(
     *,
     link: str = "relu",
     intercept: bool = False,
+    covariates: np.ndarray | None = None,
     ridge: float = 1e-4,
     prior: float = 0.0,
     max_iter: int = 1000,
@@ -64,6 +76,9 @@ def fit_exact(
         "relu" (zeros are censored) or "identity".
     intercept
         Whether every gene has an intercept.
+    covariates
+        Known columns of the representation, (n_cells, n_covariates), with a free weight on every
+        gene. What they can explain of an activity counts as theirs (:func:`grnrep.core.known.unconfound`).
     ridge
         λ_z as a share of the typical diagonal of W'W. Of regulators that are not
         shrunk to prior signs also λ_w, as a share of the same diagonal of Z'Z.
@@ -96,41 +111,70 @@ def fit_exact(
     Fit
         With ‖w_j‖ = ‖z_j‖ for every regulator that was not shrunk to prior signs, and
         arbitrary signs where no priors led; see :func:`grnrep.core.signs.orient`.
+
+    Raises
+    ------
+    Interrupted
+        At Ctrl-C, with the fit so far.
     """
     check_link(link)
     x = torch.as_tensor(x, device=device)
     m = network.n_regulators
-    full = with_known_columns(network, int(intercept))
+    known = torch.as_tensor(
+        known_columns(len(x), intercept=intercept, covariates=covariates), device=x.device
+    )
+    full = with_known_columns(network, known.shape[1])
     free = full.regulator < m
-    with threads_for(min(len(x), _BLOCK) * full.n_edges):
+    with side_by_side(len(_cuts(x))) as each:
         sum_squares = float(squared_sum(x))
-        energy = float(squared_sum(x - x.mean(0))) if intercept else sum_squares
+        rest = without_known(x, known) if known.shape[1] else x
+        energy = float(squared_sum(rest))
         build = partial(Penalty.build, full, m, sum_squares=sum_squares, energy=energy, prior=prior)
-        problem = Problem(_blocks(x, link, without), full, m, build(ridge=ridge).to(x.device))
+        blocks = _blocks(x, link, without)
+        rows = split_rows(known, [block.x for block in blocks])
+        problem = Problem(blocks, rows, full, m, build(ridge=ridge).to(x.device), each)
         weight = np.zeros(full.n_edges)
-        weight[free] = _first_weight(problem, network, rng) if start is None else start
+        seen = blocks if covariates is None else _blocks(rest, "identity")
+        weight[free] = _first_weight(problem, seen, network, rng) if start is None else start
+        if covariates is not None:  # else activities would start with a share of them
+            first = regress(x, known)
+            first[: int(intercept)] = 0
+            weight[~free] = first.mT.cpu().numpy().ravel()
         state = problem.begin(torch.as_tensor(weight, device=x.device))
-        with tqdm(desc="exact", total=max_iter, disable=not progress) as bar:
-            run = partial(alternate, problem, floor=_FLOOR * sum_squares, bar=bar)
-            if (
-                start is None
-                and prior == 0
-                and _n_constraints(x, link) < _LOW_LOAD * (full.n_edges + len(x) * m)
-            ):
-                for stage in _STAGES:
-                    if stage > ridge:
-                        problem.penalty = build(ridge=stage).to(x.device)
-                        state, *_ = run(state, **_STAGE)
-                problem.penalty = build(ridge=ridge).to(x.device)
-            state, history, converged = run(state, max_iter=max_iter, tol=tol)
-        solver = problem.solver(state.weight)
-        pairs = list(zip(problem.blocks, state.z, strict=True))
-        z = [project_cells(solver, block, z, max_iter=max_iter) for block, z in pairs]
+        try:
+            with tqdm(desc="exact", total=max_iter, disable=not progress) as bar:
+                run = partial(alternate, problem, floor=_FLOOR * sum_squares, bar=bar)
+                if (
+                    start is None
+                    and prior == 0
+                    and _n_constraints(x, link) < _LOW_LOAD * (full.n_edges + len(x) * m)
+                ):
+                    for stage in _STAGES:
+                        if stage > ridge:
+                            problem.penalty = build(ridge=stage).to(x.device)
+                            state, *_ = run(state, **_STAGE)
+                    problem.penalty = build(ridge=ridge).to(x.device)
+                state, history, converged = run(state, max_iter=max_iter, tol=tol)
+        except Interrupted as stop:
+            so_far = stop.so_far
+            stop.so_far = Fit(
+                **split_weights(so_far.weight.cpu().numpy(), full, m, intercept=intercept),
+                activity=torch.cat(so_far.z, dim=1)[:m].mT.double().cpu().numpy(),
+                covariates=covariates,
+                ridge=problem.penalty.z[:m].cpu().numpy(),
+                censored=link == "relu",
+                converged=False,
+            )
+            raise
+        if covariates is not None:
+            matrix = problem.pattern.matrix(state.weight)
+            state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
+        solver = _projector(problem.pattern, state.weight.to(x), m, problem.penalty.z[:m], link)
+        z = list(each(partial(project_cells, solver, max_iter=max_iter), problem.blocks, state.z))
         error = sum(squared_sum(solver.residual(*pair)) for pair in zip(problem.blocks, z, strict=True))
-    weight = state.weight.cpu().numpy()
     return Fit(
-        weight=weight[free],
-        bias=weight[~free] if intercept else None,
+        **split_weights(state.weight.cpu().numpy(), full, m, intercept=intercept),
+        covariates=covariates,
         activity=torch.cat(z, dim=1)[:m].mT.double().cpu().numpy(),
         ridge=problem.penalty.z[:m].cpu().numpy(),
         squared_error=float(error),
@@ -142,7 +186,13 @@ def fit_exact(
 
 
 def project(
-    x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu", device: str | torch.device | None = None
+    x: np.ndarray,
+    fit: Fit,
+    network: Network,
+    *,
+    link: str = "relu",
+    covariates: np.ndarray | None = None,
+    device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Activities of cells under the decoder of a fit, (n_cells, n_regulators).
 
@@ -154,23 +204,26 @@ def project(
         Weights, intercepts and the ridge of every regulator.
     network
         Edges, in the order of ``fit.weight``.
-    link, device
+    link, covariates, device
         As in :func:`fit_exact`.
     """
     check_link(link)
-    x = torch.as_tensor(x, device=device)
-    m, intercept = network.n_regulators, fit.bias is not None
-    full = with_known_columns(network, int(intercept))
-    weight = np.zeros(full.n_edges)
-    weight[full.regulator < m] = fit.weight
-    if intercept:
-        weight[full.regulator >= m] = fit.bias
+    x, m = torch.as_tensor(x, device=device), network.n_regulators
+    known = known_columns(len(x), intercept=fit.bias is not None, covariates=covariates)
+    full, weight = full_network(network, fit)
     ridge = torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)
-    solver = cell_solver(Pattern(full).to(x.device), torch.as_tensor(weight).to(x), m, ridge.to(x.device))
-    with threads_for(min(len(x), _BLOCK) * full.n_edges):
-        blocks = _blocks(x, link)
-        z = [project_cells(solver, block, known_rows(block.x, m, full.n_regulators)) for block in blocks]
-    return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy() if z else np.zeros((0, m))
+    out, cuts = np.zeros((len(x), m)), _cuts(x)
+    with side_by_side(len(cuts)) as each:
+        weight, pattern = torch.as_tensor(weight).to(x), Pattern(full).to(x.device)
+        solver = _projector(pattern, weight, m, ridge.to(x.device), link)
+
+        def block(cut: slice) -> None:
+            here = Observed.of(x[cut].mT.contiguous(), link)
+            start = known_rows(here.x, m, torch.as_tensor(known[cut].T))
+            out[cut] = project_cells(solver, here, start)[:m].mT.cpu().numpy()
+
+        list(each(block, cuts))
+    return out
 
 
 def _n_constraints(x: Tensor, link: str) -> int:
@@ -178,19 +231,31 @@ def _n_constraints(x: Tensor, link: str) -> int:
     return int(torch.count_nonzero(x > 0)) if link == "relu" else x.numel()
 
 
+def _projector(pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, link: str) -> CellSolver:
+    """The solver for cells of a decoder that stays as it is."""
+    return (quick_solver if link == "relu" else cell_solver)(pattern, weight, m, ridge)
+
+
+def _cuts(x: Tensor) -> list[slice]:
+    """Cells in blocks."""
+    size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
+    return [slice(k, k + size) for k in range(0, len(x), size)]
+
+
 def _blocks(x: Tensor, link: str, without: np.ndarray | None = None) -> list[Observed]:
     """Blocks of cells, (n_genes, cells) each."""
-    size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
-    cuts = [slice(k, k + size) for k in range(0, len(x), size)]
+    cuts = _cuts(x)
     if without is None:
         return [Observed.of(x[cut].mT.contiguous(), link) for cut in cuts]
     out = torch.as_tensor(without, device=x.device)
     return [Observed.of(x[cut].mT.contiguous(), link, out[cut].mT.contiguous()) for cut in cuts]
 
 
-def _first_weight(problem: Problem, network: Network, rng: int | np.random.Generator) -> np.ndarray:
+def _first_weight(
+    problem: Problem, blocks: list[Observed], network: Network, rng: int | np.random.Generator
+) -> np.ndarray:
     """Prior signs where weights are shrunk to them, elsewhere principal components, balanced."""
-    draw = start_weights([block.x for block in problem.blocks], network, rng).cpu().numpy()
+    draw = start_weights([block.x for block in blocks], network, rng).cpu().numpy()
     column = network.regulator
     anchor = problem.penalty.anchor.cpu().numpy()[problem.network.regulator < network.n_regulators]
     balanced = problem.penalty.balanced.cpu().numpy()[column]

@@ -28,6 +28,10 @@ class Fit:
         squared_error by the degrees of freedom that it has left; None where not computed.
     censored
         Whether zeros were censored.
+    effects
+        Effect of every covariate on every gene, (n_genes, n_covariates), or None.
+    covariates
+        Covariates of the cells of ``activity``, (n_cells, n_covariates), or None.
     history
         Objective after every iteration (exact) or epoch (gradient).
     converged
@@ -43,3 +47,10 @@ class Fit:
     censored: bool = True
     history: list[float] = field(default_factory=list)
     converged: bool = True
+    effects: np.ndarray | None = None
+    covariates: np.ndarray | None = None
+
+    def offset(self, cells: slice = slice(None)) -> np.ndarray:
+        """What the prediction has beside W z: intercepts and covariates, (n_cells or 1, n_genes or 1)."""
+        out = np.zeros((1, 1)) if self.bias is None else self.bias[None, :]
+        return out if self.effects is None else out + self.covariates[cells] @ self.effects.T

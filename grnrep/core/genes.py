@@ -40,12 +40,24 @@ class Stats:
             torch.zeros(n_columns, n_columns, **kind), torch.zeros(n_edges, **kind), torch.zeros((), **kind)
         )
 
+    @classmethod
+    def of(cls, pattern: Pattern, z: Tensor, r: Tensor) -> Stats:
+        """Sums over a block of cells, in the precision of ``z`` until they are added to others.
+
+        Steps are corrections of the current weights, so that rounding here does not move where they end.
+        """
+        loss = torch.linalg.vector_norm(r, dim=1).double().square().sum()
+        return cls(z @ z.mT, pattern.edge_products(r, z), loss)
+
     def add(self, pattern: Pattern, z: Tensor, r: Tensor) -> None:
         """Add a block of cells: representations (m + q, cells), residuals (n_genes, cells)."""
-        wide = z.double()
-        self.gram += wide @ wide.mT
-        self.edge += pattern.edge_products(r, z).double()
-        self.loss += torch.linalg.vector_norm(r, dim=1).double().square().sum()
+        self.merge(Stats.of(pattern, z, r))
+
+    def merge(self, other: Stats) -> None:
+        """Add the sums of other cells."""
+        self.gram += other.gram
+        self.edge += other.edge
+        self.loss += other.loss
 
 
 class GeneSolver:

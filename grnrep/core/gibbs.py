@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.alternation import known_rows
 from grnrep.core.decoder import Pattern
 from grnrep.core.exact import _blocks
 from grnrep.core.fitted import Fit
 from grnrep.core.genes import GeneSolver, Stats, _append, _take
+from grnrep.core.known import full_network, known_columns, known_rows, split_rows, without_known
 from grnrep.core.likelihood import Observed
-from grnrep.core.network import Network, with_known_columns
+from grnrep.core.network import Network
 from grnrep.core.penalty import Penalty
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
@@ -24,8 +24,9 @@ class Chain:
 
     def __init__(self, x: Tensor, fit: Fit, network: Network, *, link: str, prior: float, rng: int):
         m, n_cells = network.n_regulators, len(x)
-        self.m, self.n_cells, self.n_known = m, n_cells, int(fit.bias is not None)
-        self.network = with_known_columns(network, self.n_known)
+        self.network, weight = full_network(network, fit)
+        self.m, self.n_cells, self.n_known = m, n_cells, self.network.n_regulators - m
+        known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
         self.pattern = Pattern(self.network).to(x.device)
         self.genes = GeneSolver(self.network, x.device)
         self.blocks = _blocks(x, link)
@@ -33,9 +34,10 @@ class Chain:
         self.generator = torch.Generator(x.device).manual_seed(rng)
 
         squares = x.double().square().sum(0)
+        rest = without_known(x, torch.as_tensor(known)) if self.n_known else x
         penalty = Penalty.build(
             self.network, m, sum_squares=float(squares.sum()), ridge=0.0, prior=prior,
-            energy=float((x - x.mean(0)).double().square().sum() if self.n_known else squares.sum()),
+            energy=float(rest.double().square().sum()),
         ).to(x.device)  # fmt: skip
         self.free = penalty.balanced[:m]
         column = self.pattern.regulator
@@ -46,20 +48,16 @@ class Chain:
         self.known_spread = (column >= m) | torch.cat([self.free, self.free.new_ones(1)])[column.clamp(max=m)]
         self.precision_w = 1 / spread
 
-        weight = np.zeros(self.network.n_edges)
-        weight[self.network.regulator < m] = fit.weight
-        if self.n_known:
-            weight[self.network.regulator >= m] = fit.bias
         self.weight = torch.as_tensor(weight, device=x.device)
         self.start = self.weight.clone()
         activity = torch.as_tensor(fit.activity, device=x.device).to(x).mT
         scale = self.scale()
         self.weight = self.weight / _append_ones(scale, self.n_known)[column]
         self.z = []
-        for block, part in zip(
-            self.blocks, activity.split([b.x.shape[1] for b in self.blocks], dim=1), strict=True
-        ):
-            z = known_rows(block.x, m, self.network.n_regulators)
+        parts = activity.split([block.x.shape[1] for block in self.blocks], dim=1)
+        rows = split_rows(known, [block.x for block in self.blocks])
+        for block, part, known_part in zip(self.blocks, parts, rows, strict=True):
+            z = known_rows(block.x, m, known_part)
             z[:m] = part * scale.to(x)[:, None]
             self.z.append(z)
         self.ridge = torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)

@@ -64,11 +64,13 @@ class Observed:
         most = torch.full_like(x, torch.inf) if most is None else most
         return cls(x, most.masked_fill(without, 0.0), torch.where(without, 0.0, -torch.inf).to(x.dtype))
 
-    def censor(self, r: Tensor) -> Tensor:
-        """Turn x - p into residuals, in place."""
-        if self.least is not None:
-            torch.maximum(r, self.least, out=r)
-        return r if self.most is None else torch.minimum(r, self.most, out=r)
+    def censor(self, r: Tensor, out: Tensor | None = None) -> Tensor:
+        """Turn x - p into residuals, in place or in ``out``."""
+        out = r if out is None else out
+        if self.most is None:
+            return out if out is r else out.copy_(r)
+        torch.minimum(r, self.most, out=out)
+        return out if self.least is None else torch.maximum(out, self.least, out=out)
 
     def cells(self, which: Tensor) -> Observed:
         """Some of the cells."""

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from grnrep.core.fitted import Fit
 from grnrep.core.gibbs import Chain
+from grnrep.core.known import split_weights
 from grnrep.core.likelihood import check_link
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
@@ -38,6 +39,8 @@ class Posterior:
     rhat
         Gelman & Rubin's R̂ of every regulator, from the two halves of the chain, averaged
         over cells, ``(n_regulators,)``. Far above 1: the chain was too short.
+    cells
+        Which of a larger set of cells these are; None where they are all.
     """
 
     fit: Fit
@@ -46,6 +49,7 @@ class Posterior:
     bias_sd: np.ndarray | None
     noise_variance: np.ndarray
     rhat: np.ndarray
+    cells: np.ndarray | None = None
 
     def orient(self, network: Network) -> tuple[Posterior, np.ndarray, np.ndarray]:
         """Fix scale and sign as :func:`grnrep.core.signs.orient` does, also of the deviations."""
@@ -145,16 +149,15 @@ def sample_posterior(
                 halves[2 * (k - n_warmup) // n_draws].add(*chain.normalised())
             bar.update()
     (z, w, sharpness), (z_var, w_var, _), z_rhat = _Moments.pool(*halves)
-    free = chain.network.regulator < network.n_regulators
+    full, m, intercept = chain.network, network.n_regulators, fit.bias is not None
     ratio = torch.where(z_rhat[1] > 0, z_rhat[0] / z_rhat[1], 0.0)
     w, w_sd = w.cpu().numpy(), w_var.sqrt().cpu().numpy()
+    sd = split_weights(w_sd, full, m, intercept=intercept)
     return Posterior(
-        fit=replace(
-            fit, weight=w[free], bias=None if fit.bias is None else w[~free], activity=z.mT.cpu().numpy()
-        ),
+        fit=replace(fit, **split_weights(w, full, m, intercept=intercept), activity=z.mT.cpu().numpy()),
         activity_sd=z_var.sqrt().mT.cpu().numpy(),
-        weight_sd=w_sd[free],
-        bias_sd=None if fit.bias is None else w_sd[~free],
+        weight_sd=sd["weight"],
+        bias_sd=sd["bias"],
         noise_variance=(1 / sharpness).cpu().numpy(),
         rhat=(1 + ratio).sqrt().cpu().numpy(),
     )

@@ -62,6 +62,7 @@ def repair_network(
     *,
     link: str = "relu",
     intercept: bool = False,
+    covariates: np.ndarray | None = None,
     fdr: float = 0.05,
     rng: int = 0,
     device: str | None = None,
@@ -85,7 +86,7 @@ def repair_network(
         Expression, (n_cells, n_genes).
     network
         Prior edges.
-    link, intercept, rng, device
+    link, intercept, covariates, rng, device
         As in :func:`grnrep.core.exact.fit_exact`.
     fdr
         Share of false edges to accept among those added, and among those kept.
@@ -96,7 +97,8 @@ def repair_network(
     prior, sign = np.zeros(shape, dtype=bool), np.zeros(shape)
     prior[network.gene, network.regulator] = True
     sign[network.gene, network.regulator] = network.sign
-    options = {"link": link, "intercept": intercept, "rng": rng, "device": device, **_FIT}
+    model = {"link": link, "intercept": intercept, "covariates": covariates}
+    options = model | {"rng": rng, "device": device} | _FIT
     current, start, dropping = network, None, False
     for n in tqdm(range(_ROUNDS), desc="repair", unit="round", disable=not progress):
         fit = fit_exact(x, current, start=start, **options)

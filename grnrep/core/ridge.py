@@ -28,6 +28,7 @@ def choose_ridge(
     *,
     link: str = "relu",
     intercept: bool = False,
+    covariates: np.ndarray | None = None,
     prior: float = 0.0,
     rng: int = 0,
 ) -> float:
@@ -48,15 +49,21 @@ def choose_ridge(
         Expression, (n_cells, n_genes).
     network
         Edges.
-    link, intercept, prior
+    link, intercept, covariates, prior
         As in the fit.
     rng
         Source of the choice of cells and values, and of the fits' start.
     """
     n_cells = len(x)
     draw = np.random.default_rng(rng)
-    x = x[np.sort(draw.permutation(n_cells)[:_MAX_CELLS])]
-    options = {"link": link, "intercept": intercept, "prior": prior, "rng": rng} | _FIT
+    x, covariates = _some(x, covariates, draw)
+    options = {
+        "link": link,
+        "intercept": intercept,
+        "covariates": covariates,
+        "prior": prior,
+        "rng": rng,
+    } | _FIT
     if prior == 0 and _is_clear(x, network, **options):
         return RIDGES[-1]
 
@@ -78,6 +85,7 @@ def choose_prior(
     ridge: float,
     link: str = "relu",
     intercept: bool = False,
+    covariates: np.ndarray | None = None,
     rng: int = 0,
 ) -> float:
     """Choose ``prior`` of :func:`grnrep.core.exact.fit_exact` by the same held-out values, at one ridge.
@@ -87,15 +95,16 @@ def choose_prior(
 
     Parameters
     ----------
-    x, network, link, intercept, rng
+    x, network, link, intercept, covariates, rng
         As in :func:`choose_ridge`.
     ridge
         Of all the fits.
     """
     draw = np.random.default_rng(rng)
-    x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]
+    x, covariates = _some(x, covariates, draw)
     held = draw.random(x.shape) < _HELD_OUT
-    options = {"link": link, "intercept": intercept, "ridge": ridge, "rng": rng} | _FIT
+    model = {"link": link, "intercept": intercept, "covariates": covariates}
+    options = model | {"ridge": ridge, "rng": rng} | _FIT
     errors = [_error(x, network, held, prior=prior, start=None, **options)[0] for prior in PRIORS]
     return PRIORS[int(np.argmin(errors))]
 
@@ -114,17 +123,35 @@ def _error(
     return float(np.square(x[cell, gene] - p).sum()), fit.weight
 
 
-def _is_clear(x: np.ndarray, network: Network, *, link: str, intercept: bool, **options) -> bool:
+def _some(
+    x: np.ndarray, covariates: np.ndarray | None, draw: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """A random part of the cells, in their order."""
+    cells = np.sort(draw.permutation(len(x))[:_MAX_CELLS])
+    return x[cells], None if covariates is None else covariates[cells]
+
+
+def _is_clear(
+    x: np.ndarray,
+    network: Network,
+    *,
+    link: str,
+    intercept: bool,
+    covariates: np.ndarray | None,
+    **options,
+) -> bool:
     """Whether the ratio of noise to signal asks for hardly any ridge.
 
     The most probable w and z under normal distributions of their own sizes have
     λ = σ² sqrt(n_cells n_targets) / (‖w_j‖ ‖z_j‖) for every regulator j, in balanced scale.
     """
     constraints = count_constraints(x) if link == "relu" else x.size
-    parameters = network.n_edges + (len(x) * network.n_regulators) + (network.n_genes if intercept else 0)
+    n_known = int(intercept) + (0 if covariates is None else covariates.shape[1])
+    parameters = network.n_edges + len(x) * network.n_regulators + n_known * network.n_genes
     if constraints < _ENOUGH * parameters:
         return False
-    fit = fit_exact(x, network, ridge=RIDGES[-1], link=link, intercept=intercept, **options)
+    model = {"link": link, "intercept": intercept, "covariates": covariates}
+    fit = fit_exact(x, network, ridge=RIDGES[-1], **model, **options)
     variance = fit.squared_error / (constraints - parameters)
     m = network.n_regulators
     weight = np.sqrt(np.bincount(network.regulator, weights=fit.weight**2, minlength=m))
@@ -135,7 +162,7 @@ def _is_clear(x: np.ndarray, network: Network, *, link: str, intercept: bool, **
 
 
 def _pre_activation(fit: Fit, network: Network) -> np.ndarray:
-    """W z + b of all cells, (n_cells, n_genes)."""
+    """W z with intercepts and covariates of all cells, (n_cells, n_genes)."""
     shape = (network.n_genes, network.n_regulators)
-    p = (sp.csr_array((fit.weight, network.regulator, network.indptr), shape=shape) @ fit.activity.T).T
-    return p if fit.bias is None else p + fit.bias
+    weights = sp.csr_array((fit.weight, network.regulator, network.indptr), shape=shape)
+    return (weights @ fit.activity.T).T + fit.offset()

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from grnrep.core.fitted import Fit
 from grnrep.core.genes import _similar
+from grnrep.core.known import full_network, known_columns
 from grnrep.core.likelihood import residual
-from grnrep.core.network import Network, with_known_columns
+from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 
 _ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
@@ -69,14 +70,11 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
         "relu" or "identity".
     """
     m, n_cells = network.n_regulators, len(x)
-    full = with_known_columns(network, int(fit.bias is not None))
+    full, weight = full_network(network, fit)
     free = full.regulator < m
-    weight = np.zeros(full.n_edges + 1)  # padded slots read what stands behind the last edge
-    weight[:-1][free] = fit.weight
-    z = torch.as_tensor(fit.activity, dtype=torch.float64).mT.contiguous()
-    if fit.bias is not None:
-        weight[:-1][~free] = fit.bias
-        z = torch.cat([z, z.new_ones(1, n_cells)])
+    weight = np.append(weight, 0.0)  # padded slots read what stands behind the last edge
+    known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
+    z = torch.as_tensor(np.concatenate([fit.activity, known], axis=1)).mT.contiguous()
     weight, inverse = torch.as_tensor(weight), torch.zeros(full.n_edges + 1, dtype=torch.float64)
     score = torch.zeros(network.n_genes, m, dtype=torch.float64)
     information = torch.zeros_like(score)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
+import torch
 
 from grnrep.core.exact import fit_exact
+from grnrep.core.known import known_columns, without_known
+from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 from grnrep.core.ridge import choose_prior, choose_ridge
 from grnrep.core.signs import orient
+from grnrep.core.threads import side_by_side
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)
 PRIORS = (0.03, 0.3, 10.0)
@@ -26,6 +33,7 @@ def choose_shrinkage(
     *,
     link: str = "relu",
     intercept: bool = False,
+    covariates: np.ndarray | None = None,
     ridge: float | None = None,
     prior: float | None = None,
     rng: int = 0,
@@ -35,7 +43,10 @@ def choose_shrinkage(
     Genes are held out, activities are learned from the others, and the held-out
     genes are predicted from the activities of their regulators with the prior
     signs as weights, which no gene's own data have touched. The weakest prior wins that
-    comes within 0.5 % of the highest correlation, with the ridge that is best for it.
+    comes within 0.5 % of the highest correlation, with the ridge that is best for it. For each
+    prior the search goes from a middle ridge to weaker and to stronger ones as long as
+    predictions get better, and so it goes on to the strongest prior. Free weights are tried where the
+    weakest prior comes that close, and a cell has more constraining values than regulators.
     Where less than half of the edges have a sign there is nothing to predict with:
     weights then stay free, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
     Fewer than 100 genes are too few to choose by: the prior is then chosen by values
@@ -47,7 +58,7 @@ def choose_shrinkage(
         Expression, (n_cells, n_genes).
     network
         Edges with prior signs.
-    link, intercept
+    link, intercept, covariates
         As in the fit.
     ridge, prior
         A value that is settled already.
@@ -60,7 +71,7 @@ def choose_shrinkage(
     """
     if ridge is not None and prior is not None:
         return ridge, prior
-    model = {"link": link, "intercept": intercept, "rng": rng}
+    model = {"link": link, "intercept": intercept, "covariates": covariates, "rng": rng}
     signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
     if prior is None and signed and network.n_genes < _FEWEST_GENES:
         ridge = _RIDGE_OF_FEW if ridge is None else ridge
@@ -68,20 +79,61 @@ def choose_shrinkage(
     if prior == 0 or not signed or network.n_genes < _FEWEST_GENES:
         prior = 0.0 if prior is None else prior
         return choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge, prior
-    ridges = RIDGES if ridge is None else (ridge,)
-    pairs = [(r, p) for p in (PRIORS if prior is None else (prior,)) for r in ridges]
-    if prior is None:
-        pairs.append((choose_ridge(x, network, **model) if ridge is None else ridge, 0.0))
-    draw = np.random.default_rng(rng)
-    x = x[np.sort(draw.permutation(len(x))[:_MAX_CELLS])]
-    fold = draw.permutation(network.n_genes) % _FOLDS
-    scores = {pair: _score(x, network, fold, *pair, **model) for pair in pairs}
-    enough = max(scores.values()) * (1 - _SLACK)
-    weakest = min(p for (_, p), score in scores.items() if score >= enough)
+    cells, fold = draw_held_out(len(x), network, rng=rng)
+    part = model | {"covariates": None if covariates is None else covariates[cells]}
+    score = partial(held_out_score, x[cells], network, fold, **part)
+    search = partial(_best_ridges, score, RIDGES if ridge is None else (ridge,))
+    scores: dict[tuple[float, float], float] = {}
+    with side_by_side(2) as each:
+        for found in each(search, PRIORS[:2] if prior is None else (prior,)):
+            scores |= found
+        for stronger in PRIORS[2:] if prior is None else ():
+            if max(scores, key=scores.get)[1] == max(p for _, p in scores):
+                scores |= search(stronger)
+        if prior is None and _weakest(scores) == min(PRIORS) and _determined(x, network, link=link):
+            free = (choose_ridge(x, network, **model) if ridge is None else ridge, 0.0)
+            scores[free] = score(*free)
+    weakest = _weakest(scores)
     return max((pair for pair in scores if pair[1] == weakest), key=scores.get)
 
 
-def _score(
+def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells to compare models on, at most 200 of them, and the fold of every gene."""
+    draw = np.random.default_rng(rng)
+    cells = np.sort(draw.permutation(n_cells)[:_MAX_CELLS])
+    return cells, draw.permutation(network.n_genes) % _FOLDS
+
+
+def has_signs(network: Network) -> bool:
+    """Whether held-out genes can be predicted with prior signs, and are enough to choose by."""
+    return np.count_nonzero(network.sign) * 2 >= network.n_edges > 0 and network.n_genes >= _FEWEST_GENES
+
+
+def _determined(x: np.ndarray, network: Network, *, link: str) -> bool:
+    """Whether known weights would determine the activities of a typical cell."""
+    return (count_constraints(x) if link == "relu" else x.size) > len(x) * network.n_regulators
+
+
+def _best_ridges(
+    score: Callable[[float, float], float], ridges: tuple[float, ...], prior: float
+) -> dict[tuple[float, float], float]:
+    """Scores of the ridges that were tried, at one prior."""
+    middle, scores = len(ridges) // 2, {}
+    for path in (ridges[middle:], ridges[:middle][::-1]):  # towards stronger, then towards weaker
+        for ridge in path:
+            scores[ridge, prior] = score(ridge, prior)
+            if scores[ridge, prior] < max(scores.values()):
+                break
+    return scores
+
+
+def _weakest(scores: dict[tuple[float, float], float]) -> float:
+    """The weakest prior that comes close to the highest correlation."""
+    enough = max(scores.values()) * (1 - _SLACK)
+    return min(prior for (_, prior), score in scores.items() if score >= enough)
+
+
+def held_out_score(
     x: np.ndarray,
     network: Network,
     fold: np.ndarray,
@@ -90,9 +142,11 @@ def _score(
     *,
     link: str,
     intercept: bool,
+    covariates: np.ndarray | None,
     rng: int,
 ) -> float:
-    """Pooled correlation of held-out genes with their prediction."""
+    """Pooled correlation of held-out genes with their prediction, beyond means and covariates."""
+    known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=covariates))
     sums = np.zeros(3)
     for f in range(min(_FOLDS, -(-_FOLDS * _HELD_OUT // network.n_genes))):
         held = fold == f
@@ -101,6 +155,7 @@ def _score(
             _part(network, ~held),
             link=link,
             intercept=intercept,
+            covariates=covariates,
             ridge=ridge,
             prior=prior,
             max_iter=_ITERATIONS,
@@ -112,7 +167,7 @@ def _score(
         signs = np.zeros((test.n_genes, test.n_regulators))
         signs[test.gene, test.regulator] = test.sign
         a, b = predict_by_signs(fit.activity, signs, x[:, held], link=link), x[:, held].astype(np.float64)
-        a, b = a - a.mean(0), b - b.mean(0)
+        a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (a, b))
         sums += [(a * b).sum(), (a * a).sum(), (b * b).sum()]
     return float(sums[0] / np.sqrt(sums[1] * sums[2])) if sums[1] > 0 and sums[2] > 0 else 0.0
 

@@ -102,9 +102,9 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
     What is hidden is extrapolated, with outliers that would decide: the low activities
     of an activator make it look skewed to the left.
     """
-    z = fit.activity[:: max(1, -(-len(fit.activity) // _MAX_CELLS))]
-    w = _matrix(fit, network)
-    seen = z @ w.T + (0.0 if fit.bias is None else fit.bias) > 0
+    some = slice(None, None, max(1, -(-len(fit.activity) // _MAX_CELLS)))
+    z, w = fit.activity[some], _matrix(fit, network)
+    seen = z @ w.T + fit.offset(some) > 0
     seen |= not fit.censored
     tells = seen @ w.power(2)
     tells = _ratio(tells, tells.sum(0))

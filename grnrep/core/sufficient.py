@@ -4,34 +4,41 @@ from __future__ import annotations
 
 import numpy as np
 
-from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 
 _PER_WEIGHT = 80  # constraints for every weight, after each cell has paid for its activities
+_PER_WEIGHT_SHRUNK = 40  # constraints for every weight, where a cell has none to spare
 _FEWEST = 1000
 
 
-def sufficient_cells(x: np.ndarray, network: Network, *, link: str = "relu", intercept: bool = False) -> int:
-    """Number of cells beyond which more of them hardly improve the decoder, at most ``len(x)``.
+def sufficient_cells(n_obs: int, n_constraints: int, network: Network, *, n_known: int = 0) -> int:
+    """Number of cells beyond which more of them hardly improve the decoder, at most ``n_obs``.
 
     A cell with c constraining values spends m of them on its own activities; the other
     c - m are evidence on the weights. From 80 of them for every weight on, and 1,000 cells,
     the rest of the cells add less than 0.0002 to the correlation with the truth at noise sd 0.2,
-    and about 0.006 at noise sd 3 (``benchmarks/subsample.py``). Where c - m is not positive,
-    no number of cells is enough.
+    and about 0.006 at noise sd 3 (``benchmarks/subsample.py``).
+
+    Where c - m is not positive, shrinkage settles the activities, and more cells improve the weights less:
+    40 constraining values for every weight are then taken as enough. With 2,000 genes, 700 regulators, 40,000
+    edges with signs and 90 % zeros (c = 200) these are about 8,000 cells. The correlation of held-out
+    cells is .688, .692, .694, .695 and .695 after 1,000, 2,000, 4,000, 8,000 and 16,000.
 
     Parameters
     ----------
-    x
-        Expression, (n_cells, n_genes).
+    n_obs
+        Cells that there are.
+    n_constraints
+        Values in them that constrain: under a ReLU those above zero.
     network
         Edges.
-    link, intercept
-        As in the fit.
+    n_known
+        Known columns, each with a weight on every gene: intercepts and covariates.
     """
-    constraints = count_constraints(x) if link == "relu" else x.size
-    spare = constraints / max(1, len(x)) - network.n_regulators
-    n_weights = network.n_edges + (network.n_genes if intercept else 0)
-    if spare <= 0:
-        return len(x)
-    return min(len(x), max(_FEWEST, int(np.ceil(_PER_WEIGHT * n_weights / spare))))
+    per_cell = n_constraints / max(1, n_obs)
+    if per_cell == 0:
+        return n_obs
+    spare = per_cell - network.n_regulators
+    n_weights = network.n_edges + n_known * network.n_genes
+    enough = _PER_WEIGHT * n_weights / spare if spare > 0 else _PER_WEIGHT_SHRUNK * n_weights / per_cell
+    return min(n_obs, max(_FEWEST, int(np.ceil(enough))))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
 
 _GRAIN = 10_000_000  # multiply-adds of one product that are worth a thread
+_MOST = 8  # threads side by side: Python itself hands out the work of one at a time
 
 
 @contextmanager
@@ -22,5 +24,25 @@ def threads_for(work: int) -> Iterator[None]:
     torch.set_num_threads(min(before, max(1, work // _GRAIN)))
     try:
         yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
+    """Yield a ``map`` whose tasks run side by side, on as many threads as torch may use.
+
+    Each operation is done by one thread alone, so that threads never wait for each
+    other, and a result does not depend on their number. Tasks of tasks run one by one.
+    """
+    before = torch.get_num_threads()
+    n_threads = min(before, n_tasks, _MOST)
+    torch.set_num_threads(1)
+    try:
+        if n_threads <= 1:
+            yield map
+        else:
+            with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield pool.map
     finally:
         torch.set_num_threads(before)

@@ -18,6 +18,7 @@ from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.genes import GeneSolver, _append, _take
 from grnrep.core.gibbs import censored_curvature, mean_above
+from grnrep.core.known import full_network
 from grnrep.core.likelihood import Observed, check_link
 from grnrep.core.network import Network
 
@@ -72,7 +73,8 @@ def noise_variance(x: np.ndarray, fit: Fit, network: Network, *, link: str = "re
     block = Observed.of(x, link)
     seen = torch.ones_like(x, dtype=torch.bool) if block.most is None else block.most > 0
     squares, count = ((x - p).square() * seen).sum(1), seen.sum(1).double()
-    n_spent = network.n_edges + (fit.bias is not None) * network.n_genes + x.shape[1] * network.n_regulators
+    n_known = full_network(network, fit)[0].n_regulators - network.n_regulators
+    n_spent = network.n_edges + n_known * network.n_genes + x.shape[1] * network.n_regulators
     said = count
     variance = (squares.sum() / count.sum().clamp(min=1)).expand(len(x))
     for _ in range(_ROUNDS):
@@ -138,7 +140,7 @@ def activity_sd(
     for start in range(0, len(x), size):
         cells = slice(start, start + size)
         z = torch.as_tensor(fit.activity[cells], dtype=torch.float64).mT
-        p = pattern.matmul(w, z) + (0 if fit.bias is None else torch.as_tensor(fit.bias)[:, None])
+        p = pattern.matmul(w, z) + torch.as_tensor(fit.offset(cells)).mT
         block = Observed.of(torch.as_tensor(x[cells], dtype=torch.float64).mT, link)
         curvature = censored_curvature(block, p / sigma2.sqrt()[:, None])
         noise = sigma2[:, None].expand_as(p)
@@ -211,7 +213,7 @@ def _pre_activation(fit: Fit, network: Network) -> Tensor:
     p = Pattern(network).matmul(
         torch.as_tensor(fit.weight), torch.as_tensor(fit.activity, dtype=torch.float64).mT.contiguous()
     )
-    return p if fit.bias is None else p + torch.as_tensor(fit.bias)[:, None]
+    return p + torch.as_tensor(fit.offset()).mT
 
 
 def _pairs(network: Network, weight: Tensor) -> tuple[Pattern, Tensor]:

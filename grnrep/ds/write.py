@@ -51,6 +51,8 @@ def write_blocks(path: Path, shell: AnnData, blocks: Iterable[Mapping[str, Rows]
     try:
         with _open(temporary, "w") as group:
             write_elem(group, "/", shell)
+            if "raw" in group:  # nothing is in it, and backed data with an empty one cannot be cut
+                del group["raw"]
             for rows in _merge(blocks):
                 for key, matrix in rows.items():
                     if key not in group:

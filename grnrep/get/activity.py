@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import activities, check_adata
+from grnrep._checks import activities, check_adata, stored_names
 
 
 def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
@@ -23,8 +23,9 @@ def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
 
     Returns
     -------
-    AnnData with the activities as X (n_obs, n_regulators); ``obs``, ``obsm`` and the colours
-    in ``uns`` are copies of those of ``adata``; ``var`` holds what the fit knows of every regulator.
+    AnnData with the activities as X (n_obs, n_regulators), a dask array where they lie in a store;
+    ``obs``, ``obsm`` and the colours in ``uns`` are copies of those of ``adata``; ``var`` holds what the
+    fit knows of every regulator.
 
     Raises
     ------
@@ -41,13 +42,18 @@ def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
     [[2.0], [4.0]]
     """
     check_adata(adata, min_obs=0)
-    table = activities(adata, key)
+    names = stored_names(adata, key) if key in adata.obsm else None
+    if names is None:
+        table = activities(adata, key)
+        names, values = table.columns, table.to_numpy(copy=True)
+    else:
+        values = adata.obsm[key]
     record = adata.uns.get(key)
-    var = pd.DataFrame(index=table.columns)
+    var = pd.DataFrame(index=names)
     if isinstance(record, Mapping) and _keys.REGULATORS in record:
-        var = record[_keys.REGULATORS].reindex(table.columns)
+        var = record[_keys.REGULATORS].reindex(names)
     return AnnData(
-        X=table.to_numpy(copy=True),
+        X=values,
         obs=adata.obs.copy(),
         var=var,
         obsm={name: values.copy() for name, values in adata.obsm.items()},

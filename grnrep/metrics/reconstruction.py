@@ -8,8 +8,8 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, gene_names
-from grnrep._record import Decoder, r2, read_decoder, squared_errors
-from grnrep._values import read_values
+from grnrep._record import Decoder, errors, r2, read_decoder, squared_errors
+from grnrep._values import open_values
 
 
 def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = None) -> pd.DataFrame:
@@ -27,8 +27,8 @@ def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = 
     Returns
     -------
     Table with a row for every gene that the decoder and ``adata`` have: ``mse``, the mean squared
-    residual (squared units of expression), and ``r2``, the share of variance explained, NaN for a
-    constant gene.
+    residual (squared units of expression; of counts, of their rate at the median depth), and ``r2``,
+    the share of variance explained, NaN for a constant gene.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = 
     --------
     >>> import anndata, numpy as np, pandas as pd
     >>> import grnrep as gr
-    >>> x = np.outer(np.arange(1.0, 11.0), [1.0, 2.0])
+    >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
     >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"], "weight": 1.0}))
     >>> gr.metrics.reconstruction(adata)["r2"].round(2).tolist()
@@ -62,5 +62,10 @@ def errors_by_gene(
     if len(decoder.genes) == 0:
         raise ValueError(f"adata has no gene of the fit under key={key!r}; were genes renamed since?")
     layer = decoder.layer if layer is None else layer
-    x, cells = read_values(adata, decoder.genes, names.get_indexer(decoder.genes), layer=layer)
-    return decoder, *squared_errors(x, table[decoder.regulators].to_numpy()[cells], decoder)
+    blocks, scan = open_values(adata, decoder.genes, names.get_indexer(decoder.genes), layer=layer)
+    facts, z = decoder.cells(adata, scan), table[decoder.regulators].to_numpy()
+    sums = 0.0
+    for k in range(len(blocks)):
+        rows = blocks.rows(k)
+        sums = sums + squared_errors(blocks.read(k), z[rows], decoder, facts.part(rows))
+    return decoder, *errors(sums, scan)

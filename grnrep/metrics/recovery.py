@@ -40,7 +40,7 @@ def recovery(adata: AnnData, *, key: str = _keys.FIT, truth: str = _keys.TRUE_AC
     --------
     >>> import anndata, numpy as np, pandas as pd
     >>> import grnrep as gr
-    >>> x = np.outer(np.arange(1.0, 11.0), [1.0, 2.0])
+    >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
     >>> adata.obsm["true_activity"] = pd.DataFrame({"P": x[:, 0]}, index=adata.obs_names)
     >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"], "weight": 1.0}))

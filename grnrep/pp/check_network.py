@@ -10,7 +10,7 @@ from grnrep import _keys
 from grnrep._checks import check_adata
 from grnrep._load import Loads, advice, loads
 from grnrep._match import Match, match
-from grnrep._values import read_values
+from grnrep._values import open_values
 from grnrep.core.identifiability import regulator_load, without_genes
 from grnrep.pp._identify import Identified, identify, overall
 from grnrep.pp._report import NetworkReport
@@ -87,11 +87,11 @@ def check_network(
     """
     check_adata(adata)
     matched = match(net, adata, mask_var=mask_var)
-    x, _ = read_values(adata, matched.genes, matched.columns, layer=layer)
-    link = "identity" if (x < 0).any() else "relu"
+    _, scan = open_values(adata, matched.genes, matched.columns, layer=layer)
+    link = "identity" if scan.negative.count else "relu"
     n_obs, network, intercept = adata.n_obs, matched.network, link == "identity"
-    positive, constant = (x > 0).sum(axis=0), (x == x[0]).all(axis=0)
-    found = loads(x, network, link=link, intercept=intercept)
+    positive, constant = scan.positive, ~scan.varies
+    found = loads(n_obs, scan.n_constraints(link), network, n_known=int(intercept))
     constraints = np.full(network.n_genes, n_obs) if intercept else positive
     load = regulator_load(network, n_obs, n_constraints=constraints, intercept=intercept)
     known = identify(without_genes(network, constant), matched.regulators, load)

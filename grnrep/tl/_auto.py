@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from numbers import Real
 
 import numpy as np
 
+from grnrep._cells import Cells, is_count
 from grnrep._checks import check_choice
+from grnrep._covariates import Covariates
+from grnrep.core.count_choice import choose_likelihood
+from grnrep.core.count_data import COUNT_LIKELIHOODS
 from grnrep.core.intercept import needs_intercept
 from grnrep.core.network import Network
 from grnrep.core.shrinkage import choose_shrinkage
 from grnrep.core.sufficient import sufficient_cells
+from grnrep.rows.scan import Scan
+
+logger = logging.getLogger("grnrep")
 
 LINKS = ("auto", "relu", "identity")
-LIKELIHOODS = ("auto", "gaussian")
+LIKELIHOODS = ("auto", "gaussian", *COUNT_LIKELIHOODS)
+COUNT_LINK = "softplus"
+_COUNT_RIDGE = 1e-3  # held-out values ask for more, which costs activities up to 0.03 of correlation
 
 
 def check_model(
@@ -28,6 +38,13 @@ def check_model(
     """Check the choices of a model."""
     check_choice("likelihood", likelihood, LIKELIHOODS)
     check_choice("link", link, LINKS)
+    if is_count(likelihood):
+        if link != "auto":
+            raise ValueError(
+                f"link must be 'auto' with likelihood={likelihood!r}, which has one; found {link!r}"
+            )
+        if solver != "exact":
+            raise ValueError(f"likelihood={likelihood!r} needs solver='exact'; found solver={solver!r}")
     if not isinstance(intercept, bool) and intercept != "auto":
         raise ValueError(f"intercept must be True, False or 'auto'; found {intercept!r}")
     for name, value in {"ridge": ridge, "prior": prior}.items():
@@ -38,42 +55,66 @@ def check_model(
             raise ValueError(f"{name} is an option of solver='exact' only; found solver={solver!r}")
 
 
-def check_max_cells(max_cells: int | str | None, *, solver: str) -> None:
-    """Check how many cells to learn from."""
-    whole = isinstance(max_cells, int | np.integer) and not isinstance(max_cells, bool)
-    if max_cells is not None and max_cells != "auto" and not (whole and max_cells >= 2):
+def check_covariates(design: Covariates | None, *, solver: str, intercept: bool | str) -> None:
+    """Check that the rest of the model goes with covariates."""
+    if design is not None and solver != "exact":
+        raise ValueError(f"covariates are an option of solver='exact' only; found solver={solver!r}")
+    if design is not None and intercept is False:
         raise ValueError(
-            f"max_cells must be a whole number of at least 2, None or 'auto'; found {max_cells!r}"
+            "intercept must be True or 'auto' with covariates, which are differences from it; found False"
         )
-    if max_cells != "auto" and solver != "exact":
-        raise ValueError(f"max_cells is an option of solver='exact' only; found solver={solver!r}")
 
 
-def choose_model(
-    x: np.ndarray,
-    network: Network,
-    *,
-    likelihood: str,
-    link: str,
-    intercept: bool | str,
-    rng: int,
-) -> dict[str, str | bool]:
-    """Settle the model for expression ``x`` (n_cells, n_genes) and its network.
+def check_gaussian_only(likelihood: str, **asked: bool) -> None:
+    """Check that nothing was asked for that counts do not have."""
+    for name, wanted in asked.items():
+        if wanted and is_count(likelihood):
+            raise ValueError(
+                f"{name}=True needs likelihood='gaussian' and normalised expression; found counts, for which "
+                f"{likelihood!r} is used. Normalise, e.g. with scanpy.pp.normalize_total and log1p, or name "
+                "such a layer"
+            )
+
+
+def settle_likelihood(
+    x: np.ndarray, network: Network, scan: Scan, *, solver: str, likelihood: str, link: str, rng: int
+) -> str:
+    """Settle the likelihood; a link that was asked for, and the gradient solver, are of the Gaussian one."""
+    if likelihood != "auto":
+        return likelihood
+    if link != "auto" or solver != "exact" or scan.fraction.count or scan.negative.count:
+        return "gaussian"
+    chosen, reason = choose_likelihood(x, network, rng=rng)
+    logger.info("likelihood='auto' chose %r: %s", chosen, reason)
+    return chosen
+
+
+def settle_link(scan: Scan, *, likelihood: str, link: str) -> str:
+    """Settle the link: identity where any value is negative."""
+    if is_count(likelihood):
+        return COUNT_LINK
+    return link if link != "auto" else "identity" if scan.negative.count else "relu"
+
+
+def settle_intercept(
+    x: np.ndarray, network: Network, cells: Cells, *, link: str, intercept: bool | str, rng: int
+) -> bool:
+    """Settle whether every gene has an intercept.
 
     Without a ReLU the zero of expression has no meaning of its own, so that every
-    gene needs an intercept; under a ReLU the data decide.
+    gene needs one; under a ReLU the data decide. Covariates are differences from an intercept.
     """
-    if link == "auto":
-        link = "identity" if np.any(x < 0) else "relu"
-    if intercept == "auto":
-        intercept = link == "identity" or needs_intercept(x, network, rng=rng)
-    likelihood = "gaussian" if likelihood == "auto" else likelihood
-    return {"likelihood": likelihood, "link": link, "intercept": intercept}
+    if intercept != "auto":
+        return bool(intercept)
+    if link == "identity" or cells.n_covariates > 0:
+        return True
+    return needs_intercept(cells.scaled(x), network, rng=rng)
 
 
-def choose_penalty(
+def settle_penalty(
     x: np.ndarray,
     network: Network,
+    cells: Cells,
     *,
     link: str,
     intercept: bool,
@@ -81,21 +122,28 @@ def choose_penalty(
     prior: float | str,
     rng: int,
 ) -> dict[str, float]:
-    """Settle how strongly the exact solver shrinks activities, and weights to prior signs."""
+    """Settle how strongly the exact solver shrinks activities, and weights to prior signs.
+
+    Of counts, whose genes differ in scale, weights are not drawn to ±1 unless asked for.
+    """
     settled = {
         name: None if value == "auto" else float(value)
         for name, value in {"ridge": ridge, "prior": prior}.items()
     }
-    chosen = choose_shrinkage(x, network, link=link, intercept=intercept, **settled, rng=rng)
+    if cells.size_factors is not None:
+        of_counts = {"ridge": _COUNT_RIDGE, "prior": 0.0}
+        return {name: of_counts[name] if value is None else value for name, value in settled.items()}
+    model = {"link": link, "intercept": intercept, "covariates": cells.covariates, "rng": rng}
+    chosen = choose_shrinkage(x, network, **model, **settled)
     return dict(zip(settled, chosen, strict=True))
 
 
-def choose_cells(
-    x: np.ndarray, network: Network, *, link: str, intercept: bool, max_cells: int | str | None
+def settle_cells(
+    scan: Scan, network: Network, *, link: str, n_known: int, max_cells: int | str | None
 ) -> int:
     """Settle how many cells the exact solver learns from."""
     if max_cells is None:
-        return len(x)
+        return scan.n_obs
     if max_cells == "auto":
-        return sufficient_cells(x, network, link=link, intercept=intercept)
-    return min(len(x), int(max_cells))
+        return sufficient_cells(scan.n_obs, scan.n_constraints(link), network, n_known=n_known)
+    return min(scan.n_obs, int(max_cells))

@@ -12,44 +12,39 @@ from grnrep._load import loads
 from grnrep._match import Match
 from grnrep._record import Decoder
 from grnrep.core.repair import LEAST_LOAD, Repaired, repair_network
-from grnrep.core.sufficient import sufficient_cells
+from grnrep.rows.blocks import Blocks
+from grnrep.rows.scan import Scan
+from grnrep.tl._plan import Plan
 
 _FEWEST_CELLS = 2000  # so that genes that are mostly zero are seen often enough to judge their edges
 
 
-def check_repair(repair: object, *, solver: str) -> None:
-    """Check whether to repair."""
-    if not isinstance(repair, bool | np.bool_):
-        raise TypeError(f"repair must be True or False; found {repair!r}")
-    if repair and solver != "exact":
-        raise ValueError(f"repair is an option of solver='exact' only; found solver={solver!r}")
-
-
-def repair_match(x: np.ndarray, matched: Match, **options) -> tuple[Match, Repaired]:
+def repair_match(blocks: Blocks, scan: Scan, plan: Plan, matched: Match, **options) -> tuple[Match, Repaired]:
     """Repair the network of a match; refuses where there are too few values to judge edges by.
 
-    As the decoder is, the network is learned from a random part of the cells where there are more than
-    determine it (:func:`grnrep.core.sufficient.sufficient_cells`), but from 2,000 at least.
+    The network is learned from the cells that the decoder is learned from, but from 2,000 at least.
 
     Parameters
     ----------
-    x
-        Expression of ``matched.genes``, (n_cells, n_genes).
+    blocks, scan, plan
+        Expression of ``matched.genes``, sums over all cells, and what the fit starts from.
     matched
         Names and prior edges.
     options
         Of :func:`grnrep.core.repair.repair_network`.
     """
-    shape = {name: options[name] for name in ("link", "intercept")}
-    found = loads(x, matched.network, **shape)
+    found = loads(scan.n_obs, scan.n_constraints(plan.link), matched.network, n_known=plan.n_known)
     if found.effective < LEAST_LOAD:
         raise ValueError(
             f"repair=True needs an effective load of at least {LEAST_LOAD:g}, as additions would explain "
             f"noise below it; found {found.effective:.2f}. Use more cells, fewer regulators, or repair=False"
         )
-    n_cells = min(len(x), max(_FEWEST_CELLS, sufficient_cells(x, matched.network, **shape)))
-    some = np.sort(np.random.default_rng(options["rng"]).permutation(len(x))[:n_cells])
-    repaired = repair_network(x[some], matched.network, **options)
+    x, some = plan.x, plan.some
+    if len(x) < min(_FEWEST_CELLS, scan.n_obs):
+        rows = plan.first(blocks, _FEWEST_CELLS)
+        x, some = blocks.take(rows), plan.cells.part(rows)
+    shape = {"link": plan.model["link"], "intercept": plan.model["intercept"]}
+    repaired = repair_network(x, matched.network, **shape, covariates=some.covariates, **options)
     network = repaired.network
     ends = {
         _keys.SOURCE: matched.regulators[network.regulator],

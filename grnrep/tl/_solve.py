@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from grnrep._cells import Cells, is_count
 from grnrep._checks import check_choice, check_whole
 from grnrep._record import Decoder
+from grnrep.core.counts import fit_counts, project_counts
 from grnrep.core.exact import fit_exact, project
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
@@ -39,30 +41,27 @@ def seed(rng: int | np.random.Generator | None) -> int:
 def learn(
     x: np.ndarray,
     network: Network,
+    cells: Cells,
     params: Mapping[str, str | int | float | bool],
     *,
     device: str | None,
     progress: bool,
     **limit: int,
 ) -> Fit:
-    """Learn decoder and activities, as ``params`` say.
-
-    The exact solver learns the decoder from ``params["n_obs_learned"]`` cells, drawn at
-    random, together with their activities; those of all cells follow from the decoder.
-    """
-    model = {name: params[name] for name in ("link", "intercept", "rng")}
-    options = {"device": device, "progress": progress}
-    if params["solver"] == "exact":
-        shrinkage = {name: params[name] for name in ("ridge", "prior")}
-        n_cells = int(params["n_obs_learned"])
-        some = np.sort(np.random.default_rng(params["rng"]).permutation(len(x))[:n_cells])
-        fit = fit_exact(x[some], network, **model, **shrinkage, **options, **limit)
-        if n_cells < len(x):
-            fit = replace(fit, activity=project(x, fit, network, link=params["link"], device=device))
-    else:
+    """Learn decoder and activities from the cells ``x`` (n_cells, n_genes), as ``params`` say."""
+    options = {name: params[name] for name in ("intercept", "rng")} | {"device": device, "progress": progress}
+    if params["solver"] == "gradient":
         from grnrep.nn.recipe import fit_gradient
 
-        fit = fit_gradient(x, network, **model, **options, **limit)
+        fit = fit_gradient(x, network, link=params["link"], **options, **limit)
+    else:
+        options |= {"ridge": params["ridge"], "prior": params["prior"], "covariates": cells.covariates}
+        if is_count(params["likelihood"]):
+            model = {"likelihood": params["likelihood"], "size_factors": cells.size_factors}
+            fit = fit_counts(x, network, **model, **options, **limit)
+            fit = replace(fit, depth=cells.depth)
+        else:
+            fit = fit_exact(x, network, link=params["link"], **options, **limit)
     _check_finite(params["solver"], fit.weight, fit.activity)
     return fit
 
@@ -70,6 +69,7 @@ def learn(
 def infer(
     x: np.ndarray,
     decoder: Decoder,
+    cells: Cells,
     *,
     solver: str,
     device: str | None,
@@ -77,16 +77,26 @@ def infer(
     **limit: int,
 ) -> np.ndarray:
     """Infer activities (n_cells, n_regulators) of new cells; the decoder stays as it is."""
-    model = {"link": str(decoder.params["link"])}
+    link = str(decoder.params["link"])
     if solver == "exact":
-        activity = project(x, decoder.fit, decoder.network, **model, device=device)
+        activity = activities(x, decoder.fit, decoder.network, cells, link=link, device=device)
     else:
         from grnrep.nn.recipe import project_gradient
 
         options = {"device": device, "progress": progress}
-        activity = project_gradient(x, decoder.fit, decoder.network, **model, **options, **limit)
+        activity = project_gradient(x, decoder.fit, decoder.network, link=link, **options, **limit)
     _check_finite(solver, activity)
     return activity
+
+
+def activities(
+    x: np.ndarray, fit: Fit, network: Network, cells: Cells, *, link: str, device: str | None
+) -> np.ndarray:
+    """Activities (n_cells, n_regulators) under the decoder of an exact fit."""
+    options = {"covariates": cells.covariates, "device": device}
+    if cells.size_factors is not None:
+        return project_counts(x, fit, network, size_factors=cells.size_factors, **options)
+    return project(x, fit, network, link=link, **options)
 
 
 def _check_finite(solver: str, *results: np.ndarray) -> None:

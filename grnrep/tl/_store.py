@@ -12,9 +12,11 @@ from anndata import AnnData, ImplicitModificationWarning
 from scipy.sparse import csr_matrix
 
 from grnrep import _keys
-from grnrep._record import Decoder, r2, squared_errors
+from grnrep._match import Match
+from grnrep._record import Decoder, errors, r2
 from grnrep.core.collinearity import indistinguishable
 from grnrep.core.identifiability import without_genes
+from grnrep.rows.scan import Scan
 
 logger = logging.getLogger("grnrep")
 
@@ -47,20 +49,36 @@ def copy_of(adata: AnnData) -> AnnData:
     return adata.to_memory() if adata.isbacked else adata.copy()
 
 
-def activity_table(
-    adata: AnnData, activity: np.ndarray, cells: np.ndarray, *, regulators: pd.Index
-) -> pd.DataFrame:
-    """Tabulate activities in the order of ``adata``; row i belongs to its cell ``cells[i]``."""
-    values = np.empty(activity.shape, dtype=np.float32)
-    values[cells] = activity
-    return pd.DataFrame(values, index=adata.obs_names, columns=regulators)
-
-
 def weight_matrix(decoder: Decoder, columns: np.ndarray, *, n_vars: int) -> csr_matrix:
     """Spread learned weights over all genes; gene i of the decoder is at ``columns[i]``."""
     network = decoder.network
     place = (columns[network.gene], network.regulator)
     return csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=(n_vars, network.n_regulators))
+
+
+def results_of(
+    adata: AnnData,
+    matched: Match,
+    decoder: Decoder,
+    activity: pd.DataFrame,
+    sums: np.ndarray,
+    scan: Scan,
+    **about: np.ndarray,
+) -> dict:
+    """Shape what every fit stores; ``sums`` are those of :func:`grnrep._record.squared_errors`."""
+    fit = decoder.fit
+    return {
+        "obsm": activity,
+        "varm": weight_matrix(decoder, matched.columns, n_vars=adata.n_vars),
+        "uns": {
+            _keys.NETWORK: matched.edges.assign(learned=fit.weight),
+            _keys.REGULATORS: regulator_table(decoder, **about),
+            _keys.GENES: gene_table(decoder, sums, scan),
+            _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
+            _keys.PARAMS: dict(decoder.params),
+            _keys.HISTORY: {"objective": np.asarray(fit.history, dtype=np.float64)},
+        },
+    }
 
 
 def regulator_table(
@@ -83,14 +101,16 @@ def regulator_table(
     return table if ridge is None else table.assign(ridge=ridge)
 
 
-def gene_table(x: np.ndarray, decoder: Decoder) -> pd.DataFrame:
-    """Tabulate what is known of every gene; ``decoder`` still has the activities of its fit."""
+def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan) -> pd.DataFrame:
+    """Tabulate what is known of every gene."""
     bias = decoder.fit.bias
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "n_regulators": decoder.network.regulators_per_gene(),
             "intercept": np.zeros(len(decoder.genes)) if bias is None else bias,
-            "r2": r2(*squared_errors(x, decoder.fit.activity, decoder)),
+            "r2": r2(*errors(sums, scan)),
         },
         index=decoder.genes,
     )
+    scatter = {name: getattr(decoder.fit, name, None) for name in ("mean", "dispersion")}
+    return table.assign(**{name: value for name, value in scatter.items() if value is not None})

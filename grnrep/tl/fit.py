@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grnrep import __version__, _keys
-from grnrep._checks import check_adata, check_key, check_writable, some
-from grnrep._load import Loads, advice, loads
-from grnrep._match import Match, match
-from grnrep._record import Decoder
-from grnrep._values import check_not_negative, read_values, where
-from grnrep.core.signs import orient
-from grnrep.tl._auto import check_max_cells, check_model, choose_cells, choose_model, choose_penalty
-from grnrep.tl._repair import check_repair, repair_match, repair_table
-from grnrep.tl._solve import SOLVERS, check_solver, learn, seed
-from grnrep.tl._store import activity_table, copy_of, gene_table, regulator_table, store, weight_matrix
-from grnrep.tl._uncertainty import add_uncertainty, check_uncertainty, posterior_of
+from grnrep._cells import is_count
+from grnrep._checks import check_key
+from grnrep._covariates import read_covariates
+from grnrep._load import loads
+from grnrep._match import match
+from grnrep._values import check_counts, check_not_negative, open_values, where
+from grnrep.tl._auto import (
+    check_covariates,
+    check_gaussian_only,
+    check_model,
+    settle_penalty,
+)
+from grnrep.tl._checkpoint import choices, keep_choices, open_checkpoint
+from grnrep.tl._checks import check_data, check_extras, check_where
+from grnrep.tl._log import log_start
+from grnrep.tl._plan import settle
+from grnrep.tl._repair import repair_match
+from grnrep.tl._run import run
+from grnrep.tl._solve import check_solver, seed
+from grnrep.tl._store import copy_of, store
 
 logger = logging.getLogger("grnrep")
 
@@ -35,6 +47,7 @@ def fit(
     ridge: float | str = "auto",
     prior: float | str = "auto",
     max_cells: int | str | None = "auto",
+    covariates: str | Sequence[str] | None = None,
     repair: bool = False,
     uncertainty: bool = False,
     max_iter: int | None = None,
@@ -44,6 +57,10 @@ def fit(
     key_added: str = _keys.FIT,
     device: str | None = None,
     rng: int | np.random.Generator | None = 0,
+    activity_store: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    block_size: int | None = None,
+    client: Any = "auto",
     progress: bool = True,
     copy: bool = False,
 ) -> AnnData | None:
@@ -68,12 +85,13 @@ def fit(
         ``"exact"``: alternating closed-form steps. ``"gradient"``: stochastic
         gradients, as in the paper.
     likelihood
-        Distribution of expression around its prediction: ``"gaussian"``, which is
-        also what ``"auto"`` chooses.
+        Distribution of expression around its prediction: ``"gaussian"``; ``"poisson"`` or ``"nb"``
+        (negative binomial) for raw counts, whose size factors are total counts over their median.
+        ``"auto"`` decides by the values: whole numbers with differing totals are counts.
     link
         The function f: ``"relu"`` or ``"identity"``. ``"auto"`` takes identity if any
         value is negative, else ReLU, under which an observed zero only says that
-        the sum is not positive.
+        the sum is not positive. Counts have a smooth ReLU, and their zeros are values like others.
     intercept
         Whether every gene has an intercept b. ``"auto"``: with identity link yes; with
         ReLU where short fits to some of the cells explain clearly more with intercepts.
@@ -91,6 +109,11 @@ def fit(
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine
         it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`).
+    covariates
+        Exact solver: columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, that have an effect
+        on every gene, fitted together with all else: levels of categorical ones against the first level,
+        numbers per standard deviation. What they can explain of an activity counts as theirs: no
+        activity is correlated with a covariate.
     repair
         Exact solver: whether to drop edges that the data reject and to add edges that they
         demand, both at a false discovery rate of 5 %, before the fit. It refuses below an
@@ -115,6 +138,17 @@ def fit(
         Torch device, such as ``"cuda"``. By default the solver's own choice.
     rng
         Seed, or a generator to draw it from. The seed is kept in ``uns``.
+    activity_store
+        Path of a zarr store to write activities to, block by block, for more cells than memory holds: an
+        AnnData cells × regulators. ``obsm`` then has them as dask arrays. By default they are in memory.
+    checkpoint
+        Folder for what has been done so far. A run that was killed goes on there when it is called again,
+        to the same result; at its end the folder is removed. By default nothing is kept.
+    block_size
+        Cells that are read at a time; by default as many as take 32 MiB.
+    client
+        `dask.distributed` client whose workers read the data and infer activities. ``"auto"``: the active
+        one, if there is one and the data are on disk. None: compute here. The result is the same.
     progress
         Whether long work shows its progress.
     copy
@@ -143,6 +177,10 @@ def fit(
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
         ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
         and ``fdr``, the share of false edges among the kept, or added, ones at least as convincing.
+        ``"covariates"`` and ``"covariate_effects"``, with covariates: what each column stands for, and
+        its effect on every gene, (n_genes, n_columns); ``"regulators"`` then has ``covariate_r2``, the
+        share of its targets' variance that the covariates explain alone. ``"genes"`` of counts has
+        ``mean``, and under ``"nb"`` ``dispersion``.
         ``"params"``: what was asked for and what auto chose, the seed and the loads.
         ``"history"``: the objective while fitting.
 
@@ -151,6 +189,8 @@ def fit(
     ValueError, TypeError, KeyError
         If an argument cannot be used; the message says which, what was found, and
         what would do.
+    FitInterrupted
+        At Ctrl-C once learning has begun: a KeyboardInterrupt whose ``model`` holds the decoder so far.
 
     References
     ----------
@@ -173,108 +213,69 @@ def fit(
     limit = check_solver(solver, max_iter=max_iter, epochs=epochs)
     asked = {"likelihood": likelihood, "link": link, "intercept": intercept}
     asked_penalty = {"ridge": ridge, "prior": prior}
+    extras = {"max_cells": max_cells, "repair": repair, "uncertainty": uncertainty}
     check_model(solver=solver, **asked, **asked_penalty)
-    check_max_cells(max_cells, solver=solver)
-    check_repair(repair, solver=solver)
-    check_uncertainty(uncertainty, solver=solver)
+    check_extras(solver=solver, **extras)
     check_key("key_added", key_added)
-    check_adata(adata)
-    if adata.n_obs == 1:
-        raise ValueError(
-            "adata must have more than one cell: weights are learned from differences between cells. For "
-            "one cell, use grnrep.tl.transform with a decoder learned on others"
-        )
-    if not copy:
-        check_writable(adata)
+    check_where(activity_store, checkpoint, block_size)
+    check_data(adata, copy=copy)
+    design = read_covariates(adata, covariates)
+    check_covariates(design, solver=solver, intercept=intercept)
     matched = match(net, adata, mask_var=mask_var)
-    network = matched.network
-    x, cells = read_values(adata, matched.genes, matched.columns, layer=layer)
+    data = {"layer": layer, "block_size": block_size, "client": client, "progress": progress}
+    blocks, scan = open_values(adata, matched.genes, matched.columns, **data)
     if link == "relu":
         remedy = "Choose link='auto' or 'identity', or pass data that were not centred"
-        names = adata.obs_names[cells]
-        check_not_negative(x, names, matched.genes, what=where(layer), remedy=remedy)
+        check_not_negative(scan, adata, matched.genes, what=where(layer), remedy=remedy)
+    if is_count(likelihood):
+        check_counts(scan, adata, matched.genes, what=where(layer))
 
-    chosen_seed = seed(rng)
-    model = choose_model(x, network, **asked, rng=chosen_seed)
+    options = {"rng": seed(rng), "device": device, "progress": progress}
+    given = {"solver": solver, "max_cells": max_cells, "rng": options["rng"]}
+    asked_for = given | asked | asked_penalty | extras | limit
+    asked_for["covariates"] = None if design is None else design.columns.to_dict("list")
+    done = open_checkpoint(checkpoint, matched, scan, asked_for)
+    chosen = choices(done)
+    settled = {name: chosen.get(name, value) for name, value in asked.items()}
+    plan = settle(adata, blocks, scan, matched.network, design, **given, **settled)
+    check_gaussian_only(plan.model["likelihood"], repair=repair, uncertainty=uncertainty)
+    x, some, model = plan.x, plan.some, dict(plan.model)
     shape = {"link": model["link"], "intercept": model["intercept"]}
+    repaired = None
     if repair:
-        options = {"rng": chosen_seed, "device": device, "progress": progress}
-        matched, repaired = repair_match(x, matched, **shape, **options)
-        network = matched.network
+        matched, repaired = repair_match(blocks, scan, plan, matched, **options)
+    network = matched.network
     if solver == "exact":
-        model |= choose_penalty(x, network, **shape, **asked_penalty, rng=chosen_seed)
-        model["n_obs_learned"] = choose_cells(x, network, **shape, max_cells=max_cells)
+        penalty = {name: chosen.get(name, value) for name, value in asked_penalty.items()}
+        model |= settle_penalty(x, network, some, **shape, **penalty, rng=options["rng"])
+        model["n_obs_learned"] = len(x)
         asked |= asked_penalty
-    found = loads(x, network, **shape)
-    params = {
-        "solver": solver,
-        **limit,
-        **model,
-        "layer": _keys.X if layer is None else layer,
-        "rng": chosen_seed,
-        "n_obs": adata.n_obs,
-        "decoder_load": found.decoder,
-        "effective_load": found.effective,
-        "version": __version__,
-    }
-    constant = (x == x[0]).all(axis=0)
-    _log_start(key_added, matched, asked, params, found, n_constant=int(constant.sum()))
-    fitted = learn(x, network, params, device=device, progress=progress, **limit)
-    if uncertainty:
-        options = {"prior": params["prior"], "rng": chosen_seed, "device": device, "progress": progress}
-        posterior, confidence, origin = posterior_of(x, fitted, network, link=params["link"], **options)
-        fitted = posterior.fit
-    else:
-        fitted, confidence, origin = orient(fitted, network)
-    params["converged"] = bool(fitted.converged)
-    if not fitted.converged:
-        logger.warning("fit %r: not converged; more %s may help", key_added, SOLVERS[solver])
-
-    decoder = Decoder(
-        network=network,
-        fit=fitted,
-        genes=matched.genes,
-        regulators=matched.regulators,
-        params=params,
+    found = loads(scan.n_obs, scan.n_constraints(plan.link), network, n_known=plan.n_known)
+    params = {"solver": solver, **limit, **model, "layer": _keys.X if layer is None else layer}
+    params |= {"rng": options["rng"], "n_obs": adata.n_obs, "decoder_load": found.decoder}
+    params |= {"effective_load": found.effective, "version": __version__}
+    log_start(key_added, matched, asked, params, found, n_constant=int((~scan.varies).sum()))
+    keep_choices(done, {n: params[n] for n in ("likelihood", "intercept", *asked_penalty) if n in params})
+    parts = run(
+        adata,
+        matched,
+        blocks,
+        scan,
+        plan,
+        design,
+        params,
+        key=key_added,
+        repaired=repaired,
+        uncertainty=bool(uncertainty),
+        activity_store=activity_store,
+        checkpoint=done,
+        client=client,
+        device=device,
+        progress=progress,
+        limit=limit,
     )
-    regulators = regulator_table(decoder, constant=constant, sign_confidence=confidence, sign_source=origin)
-    results = {
-        "obsm": activity_table(adata, fitted.activity, cells, regulators=matched.regulators),
-        "varm": weight_matrix(decoder, matched.columns, n_vars=adata.n_vars),
-        "uns": {
-            _keys.NETWORK: matched.edges.assign(learned=fitted.weight),
-            _keys.REGULATORS: regulators,
-            _keys.GENES: gene_table(x, decoder),
-            _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
-            _keys.PARAMS: params,
-            _keys.HISTORY: {"objective": np.asarray(fitted.history, dtype=np.float64)},
-        },
-    }
-    if uncertainty:
-        add_uncertainty(results, posterior, adata, cells)
-    if repair:
-        results["uns"][_keys.REPAIR] = repair_table(repaired, decoder)
-        logger.info(
-            "fit %r: repair: %s", key_added, results["uns"][_keys.REPAIR]["status"].value_counts().to_dict()
-        )
     out = copy_of(adata) if copy else adata
-    store(out, key_added, **results)
+    store(out, key_added, **parts)
+    if done is not None:
+        done.finish()
     return out if copy else None
-
-
-def _log_start(key: str, matched: Match, asked: dict, params: dict, found: Loads, *, n_constant: int) -> None:
-    network, dropped = matched.network, matched.dropped_regulators
-    logger.info("fit %r: %d cells, effective load %.2f", key, params["n_obs"], found.effective)
-    sizes = (key, network.n_genes, network.n_regulators, network.n_edges, len(matched.net))
-    logger.info("fit %r: %d genes, %d regulators, %d of %d edges of net", *sizes)
-    for name, value in asked.items():
-        if value == "auto":
-            logger.info("fit %r: %s='auto' chose %r", key, name, params[name])
-    if params.get("n_obs_learned", params["n_obs"]) < params["n_obs"]:
-        logger.info("fit %r: learning the decoder from %d of the cells", key, params["n_obs_learned"])
-    if dropped:
-        logger.info("fit %r: %d regulators have no target in adata: %s", key, len(dropped), some(dropped, 10))
-    if n_constant:
-        logger.info("fit %r: %d genes are constant and say nothing about activities", key, n_constant)
-    if advice(found):
-        logger.warning("fit %r: %s", key, advice(found))

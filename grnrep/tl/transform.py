@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import check_adata, check_key, check_writable, gene_names, record, some
+from grnrep._cells import is_count
+from grnrep._checks import check_adata, check_block_size, check_key, check_writable, gene_names, record, some
 from grnrep._record import Decoder, read_decoder
-from grnrep._values import check_not_negative, read_values, where
-from grnrep.tl._solve import check_solver, infer
-from grnrep.tl._store import activity_table, copy_of, store
+from grnrep._values import check_counts, check_not_negative, open_values, where
+from grnrep.rows.sink import ACTIVITY, check_store, open_sink
+from grnrep.tl._solve import check_solver
+from grnrep.tl._store import copy_of, store
+from grnrep.tl._stream import Inference, stream
 
 logger = logging.getLogger("grnrep")
 
@@ -28,6 +34,9 @@ def transform(
     epochs: int | None = None,
     layer: str | None = None,
     device: str | None = None,
+    activity_store: str | Path | None = None,
+    block_size: int | None = None,
+    client: Any = "auto",
     progress: bool = True,
     copy: bool = False,
 ) -> AnnData | None:
@@ -54,6 +63,8 @@ def transform(
         Layer of ``new`` with the expression; by default ``new.X``.
     device
         Torch device, such as ``"cuda"``. By default the solver's own choice.
+    activity_store, block_size, client
+        As in :func:`grnrep.tl.fit`.
     progress
         Whether long work shows its progress.
     copy
@@ -92,6 +103,8 @@ def transform(
     check_adata(new, name="new")
     check_adata(adata, min_obs=0)
     check_key("key", key)
+    check_store(activity_store)
+    check_block_size(block_size)
     if not copy:
         check_writable(new, name="new")
     decoder = read_decoder(adata, key)
@@ -100,20 +113,33 @@ def transform(
     names = gene_names(new, name="new")
     known = decoder.restrict(names)
     _report(decoder, known, names, layer=layer)
-    x, cells = read_values(new, known.genes, names.get_indexer(known.genes), layer=layer, name="new")
+    data = {"layer": layer, "block_size": block_size, "client": client, "progress": progress}
+    columns = names.get_indexer(known.genes)
+    blocks, scan = open_values(new, known.genes, columns, name="new", **data)
+    what = where(layer, name="new")
     if decoder.params["link"] == "relu":
         remedy = "Normalise new as the data that was fitted, which had no negative values"
-        what = where(layer, name="new")
-        check_not_negative(x, new.obs_names[cells], known.genes, what=what, remedy=remedy)
+        check_not_negative(scan, new, known.genes, what=what, remedy=remedy)
+    elif is_count(decoder.params["likelihood"]):
+        check_counts(scan, new, known.genes, what=what)
+    facts = known.cells(new, scan, name="new")
 
-    activity = infer(x, known, solver=solver, device=device, progress=progress, **limit)
-    table = activity_table(new, activity, cells, regulators=known.regulators)
+    options = {"solver": solver, "device": device, "progress": False, **limit}
+    regulators = decoder.regulators
+    here = regulators.get_indexer(known.regulators)
+    with open_sink(activity_store, new.obs_names, regulators, [ACTIVITY], n_rows=blocks.n_rows) as sink:
+        blocks = replace(blocks, in_file_order=sink.in_file_order)
+        inference = Inference(blocks, known, facts, False, options)
+        for rows, found in stream(inference, client=client, progress=progress):
+            values = np.full((len(rows), len(regulators)), np.nan, dtype=np.float32)
+            values[:, here] = found.activity
+            sink.write(rows, values)
     kept = {name: part for name, part in record(adata, key).items() if name != _keys.HISTORY}
     out = copy_of(new) if copy else new
     store(
         out,
         key,
-        obsm=table.reindex(columns=decoder.regulators),
+        obsm=sink.result(),
         uns={
             **deepcopy(kept),
             _keys.PARAMS: {**kept[_keys.PARAMS], "layer": _keys.X if layer is None else layer},

@@ -122,6 +122,20 @@ def test_fit_with_the_other_solver(grnrep, work):
     assert (params["solver"], params["epochs"], params["link"]) == ("gradient", 3, "identity")
 
 
+def test_fit_with_everything_that_is_off_by_default(grnrep, work):
+    data = ad.read_h5ad("data.h5ad")
+    data.obs["batch"] = np.where(np.arange(data.n_obs) % 2, "one", "two")
+    data.obs["depth"] = np.arange(data.n_obs) * 1.5
+    data.write_h5ad("data.h5ad")
+    options = ["--covariate", "batch", "--covariate", "depth", "--repair", "--uncertainty"]
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options, "--likelihood=gaussian")
+    assert result.exit_code == 0, result.stderr
+    back = ad.read_h5ad("out.h5ad")
+    assert back.uns["grnrep"]["covariates"]["covariate"].tolist() == ["batch", "depth"]
+    assert "repair" in back.uns["grnrep"]
+    assert "grnrep_sd" in back.obsm
+
+
 def test_quiet_is_quiet(grnrep, work):
     loud = grnrep("fit", "data.h5ad", "net.csv", "-o", "loud.h5ad")
     assert "effective load" in loud.stderr
@@ -158,6 +172,41 @@ def test_transform_as_in_memory(grnrep, work, form):
     back = _read(f"out.{form}")
     pd.testing.assert_frame_equal(back.obsm["mine"], new.obsm["mine"], check_column_type=False)
     assert list(back.uns["mine"]["missing_genes"]) == []
+
+
+# models
+
+
+def test_a_model_does_what_the_data_do(grnrep, work):
+    written = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--model", "m.zarr", "--key-added=mine")
+    assert written.exit_code == 0, written.stderr
+    assert "wrote m.zarr" in written.stderr
+    assert "wrote out.h5ad" in written.stderr
+    for fitted in ("out.h5ad", "m.zarr"):
+        result = grnrep(
+            "transform", "new.h5ad", fitted, "-o", f"by_{fitted[:-5]}.h5ad", "--key", "mine", "-q"
+        )
+        assert result.exit_code == 0, result.stderr
+    by_data, by_model = ad.read_h5ad("by_out.h5ad"), ad.read_h5ad("by_m.h5ad")
+    pd.testing.assert_frame_equal(by_data.obsm["mine"], by_model.obsm["mine"], check_exact=True)
+    model = gr.io.load("m.zarr")
+    np.testing.assert_array_equal(
+        model.varm["mine"].toarray(), ad.read_h5ad("out.h5ad")[:, model.var_names].varm["mine"].toarray()
+    )
+
+
+def test_a_model_is_replaced_on_request(grnrep, work):
+    fit = ["fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--model", "m.zarr", "-q", "--max-iter"]
+    assert grnrep(*fit, 50).exit_code == 0
+    assert grnrep(*fit, 51, "--overwrite").exit_code == 0
+    assert gr.io.load("m.zarr").uns["grnrep"]["params"]["max_iter"] == 51
+    assert sorted(p.name for p in work.iterdir()) == [
+        "data.h5ad",
+        "m.zarr",
+        "net.csv",
+        "new.h5ad",
+        "out.h5ad",
+    ]
 
 
 # evaluate

@@ -6,6 +6,8 @@ import anndata as ad
 import pandas as pd
 import pytest
 
+import grnrep as gr
+
 FIT = ["fit", "data.h5ad", "net.csv", "-o", "out.h5ad"]
 SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"]
 
@@ -95,6 +97,42 @@ def test_a_defect_keeps_its_traceback(grnrep, work, monkeypatch):
     assert isinstance(grnrep(*FIT).exception, AttributeError)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        ([*FIT, "--model", "model.zarr"], ["'model.zarr' exists", "--overwrite"]),
+        ([*FIT, "--model", "junk.zarr", "--overwrite"], ["'junk.zarr' exists and is no model"]),
+        ([*FIT, "--model", "m.h5ad"], ["must end in .zarr; found 'm.h5ad'"]),
+        ([*FIT, "--model", "lost/m.zarr"], ["'lost/m.zarr' is in a folder that does not exist"]),
+        ([*FIT[:4], "m.zarr", "--model", "./m.zarr"], ["--model and --output must differ; found 'm.zarr'"]),
+        ([*FIT[:4], "model.zarr", "--overwrite"], ["'model.zarr' exists and is no .zarr data"]),
+        (["fit", "model.zarr", *FIT[2:]], ["'model.zarr' is a model, which has no cells"]),
+        (["transform", "model.zarr", "model.zarr", "-o", "o.h5ad"], ["is a model, which has no cells"]),
+        (
+            ["transform", "new.h5ad", "model.zarr", "-o", "o.h5ad"],
+            ["key='grnrep' is no fit", "there: 'mine'"],
+        ),
+        (["transform", "new.h5ad", "bad.zarr", "-o", "o.h5ad"], ["'bad.zarr' is damaged"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0].isalpha() else "",
+)
+def test_refusal_of_models(grnrep, work, listing, arguments, fragments):
+    adata = ad.read_h5ad("data.h5ad")
+    gr.tl.fit(adata, pd.read_csv("net.csv"), key_added="mine", max_iter=3, progress=False)
+    gr.io.save(adata, "model.zarr", key="mine")
+    gr.io.save(adata, "bad.zarr", key="mine")
+    (work / "bad.zarr" / "record" / "network" / "zarr.json").unlink()
+    (work / "junk.zarr").mkdir()
+    before = listing()
+    result = grnrep(*arguments)
+    assert result.exit_code == 2, result.output
+    paragraph = result.stderr.splitlines()[-1]
+    assert paragraph.startswith("error: ")
+    for fragment in fragments:
+        assert fragment in paragraph
+    assert listing() == before
+
+
 # writing
 
 
@@ -167,6 +205,17 @@ def test_stopped_while_writing(grnrep, work, quick, listing, monkeypatch, form, 
     result = grnrep(*FIT[:4], output, "--overwrite")
     assert result.exit_code == (130 if error is KeyboardInterrupt else 2)
     assert listing() == before
+
+
+def test_a_model_stays_where_data_cannot_be_written(grnrep, work, monkeypatch):
+    def failing(self, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ad.AnnData, "write_h5ad", failing)
+    result = grnrep(*FIT, "--model", "model.zarr", "--max-iter=3")
+    assert result.exit_code == 2
+    assert "error: 'out.h5ad' could not be written: no space is left on the device" in result.stderr
+    assert gr.io.load("model.zarr").n_obs == 0
 
 
 def test_stopped_between_two_stores(grnrep, work, quick, listing, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from grnrep.core.cells import cell_solver, project_cells, spd_inverse
+from grnrep.core.cells import cell_solver, project_cells, quick_solver, spd_inverse
 from grnrep.core.decoder import Pattern
 from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
@@ -91,3 +91,57 @@ def test_regulator_without_weight_gets_zero_and_collinear_ones_share():
 def test_inverse_of_a_definite_matrix():
     a = np.random.default_rng(0).normal(size=(20, 5))
     np.testing.assert_allclose(spd_inverse(torch.as_tensor(a.T @ a)), np.linalg.inv(a.T @ a), rtol=1e-9)
+
+
+def large(dtype, ridge, *, n_cells=40):
+    """Many regulators of few targets each."""
+    network, w, x = problem(3, n_genes=600, m=300, n_cells=n_cells, density=0.02)
+    weight = torch.as_tensor(w[network.gene, network.regulator], dtype=dtype)
+    pattern, lam = Pattern(network), torch.full((300,), ridge, dtype=dtype)
+    block = Observed.of(torch.as_tensor(x.T.copy(), dtype=dtype), "relu")
+    start = torch.zeros(300, n_cells, dtype=dtype)
+    return pattern, weight, lam, block, start
+
+
+def test_quick_solver_takes_the_diagonal_where_that_will_do_and_finds_the_same():
+    pattern, weight, lam, block, start = large(torch.float64, 5.0)
+    quick, dense = quick_solver(pattern, weight, 300, lam), cell_solver(pattern, weight, 300, lam)
+    assert quick.inverse.shape == (300, 1)
+    assert dense.inverse.shape == (300, 300)
+    found, expected = (project_cells(s, block, start, tol=1e-10) for s in (quick, dense))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+
+
+def test_quick_solver_takes_the_whole_inverse_where_regulators_are_alike():
+    rng = np.random.default_rng(0)
+    mask = np.repeat(rng.random((600, 30)) < 0.1, 10, axis=1)  # ten regulators share all targets
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, np.zeros(len(gene)), 600, 300)
+    weight = torch.as_tensor(1 + 0.1 * rng.normal(size=len(gene)))
+    solver = quick_solver(Pattern(network), weight, 300, torch.full((300,), 0.1, dtype=torch.float64))
+    assert solver.inverse.shape == (300, 300)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 5.0])
+def test_cells_of_a_block_agree_with_cells_alone_in_float32(ridge):
+    pattern, weight, lam, block, start = large(torch.float32, ridge)
+    solver = quick_solver(pattern, weight, 300, lam)
+    together = project_cells(solver, block, start)
+    atol = 1e-5 * float(together.abs().max())
+    for k in range(0, 40, 5):
+        alone = project_cells(solver, block.cells(torch.tensor([k])), start[:, [k]])
+        torch.testing.assert_close(alone[:, 0], together[:, k], rtol=0, atol=atol)
+
+
+def test_entries_left_out_do_not_matter():
+    network, w, x = problem(5)
+    weight = torch.as_tensor(w[network.gene, network.regulator])
+    solver = cell_solver(Pattern(network), weight, 6, torch.full((6,), 0.1, dtype=torch.float64))
+    out = torch.as_tensor(np.random.default_rng(0).random(x.T.shape) < 0.2)
+    other = torch.where(out, 7.0, torch.as_tensor(x.T.copy()))
+    start = torch.zeros(6, len(x), dtype=torch.float64)
+    found = [
+        project_cells(solver, Observed.of(values, "relu", out), start, tol=1e-11)
+        for values in (torch.as_tensor(x.T.copy()), other)
+    ]
+    torch.testing.assert_close(*found, rtol=0, atol=1e-9)

@@ -26,3 +26,15 @@ def test_thresholded_genes_need_intercepts_and_others_do_not(low, noise, quantil
 def test_data_without_a_positive_value_need_none():
     network = Network.from_edges([0, 1], [0, 0], [0, 0], 2, 1)
     assert needs_intercept(np.zeros((10, 2)), network) is False
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_few_values_a_cell_with_signs_decide_by_genes_that_were_held_out(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((300, 40)) < 0.1
+    w = mask * rng.uniform(-1, 1, mask.shape)
+    p = rng.gamma(1.0, size=(200, 40)) @ w.T + 0.2 * rng.normal(size=(200, 300))
+    x = np.maximum(p - np.quantile(p, 0.9, axis=0), 0).astype(np.float32)  # 30 values a cell, 40 regulators
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, w[gene, regulator], 300, 40)
+    assert needs_intercept(x, network, rng=seed) is True

@@ -145,6 +145,11 @@ NETS = {
         ValueError,
         ("every edge once", "1 row(s) repeat one", "->", "drop_duplicates", "groupby"),
     ),
+    "signs that contradict each other": (
+        lambda n: pd.concat([n, n.iloc[:2].assign(weight=-n["weight"]), n.iloc[2:3]]),
+        ValueError,
+        ("3 row(s) repeat one, 2 of them with opposite signs", "->"),
+    ),
     "slash": (
         lambda n: n.assign(source="A/" + n["source"]),
         ValueError,
@@ -256,7 +261,7 @@ def test_mask_that_leaves_out_every_target(fit_refuses):
 CHOICES = {
     "solver": ({"solver": "adam"}, ValueError, ("'exact', 'gradient'; found 'adam'",)),
     "link": ({"link": "softmax"}, ValueError, ("'auto', 'relu', 'identity'; found 'softmax'",)),
-    "likelihood": ({"likelihood": "nb"}, ValueError, ("'auto', 'gaussian'; found 'nb'",)),
+    "likelihood": ({"likelihood": "nb"}, ValueError, ("adata.X must be counts",)),
     "intercept": (
         {"intercept": "yes"},
         ValueError,

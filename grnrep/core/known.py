@@ -1,0 +1,110 @@
+"""Columns of the representation that are known: intercepts and covariates."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grnrep.core.fitted import Fit
+from grnrep.core.network import Network, with_known_columns
+
+
+def known_columns(n_cells: int, *, intercept: bool, covariates: np.ndarray | None = None) -> np.ndarray:
+    """Values of the known columns, (n_cells, q): ones if there are intercepts, then covariates.
+
+    Examples
+    --------
+    >>> from grnrep.core.known import known_columns
+    >>> known_columns(2, intercept=True).tolist()
+    [[1.0], [1.0]]
+    """
+    parts = [np.ones((n_cells, int(intercept)))]
+    if covariates is not None:
+        parts.append(np.asarray(covariates, dtype=np.float64))
+        if parts[1].ndim != 2 or len(parts[1]) != n_cells:
+            raise ValueError(f"covariates must have {n_cells} rows, one a cell; found {parts[1].shape}")
+    return np.concatenate(parts, axis=1)
+
+
+def known_rows(x: Tensor, m: int, known: Tensor) -> Tensor:
+    """Representations of the cells of ``x`` (n_genes, cells): m rows of zeros, then ``known`` (q, cells)."""
+    return torch.cat([x.new_zeros(m, x.shape[1]), known.to(x)])
+
+
+def split_rows(known: np.ndarray, blocks: list[Tensor]) -> list[Tensor]:
+    """Known columns (n_cells, q) of every block of cells (n_genes, cells), as rows."""
+    sizes = [block.shape[1] for block in blocks]
+    return [part.mT.to(blocks[0]) for part in torch.as_tensor(known).split(sizes)] if blocks else []
+
+
+def full_network(network: Network, fit: Fit) -> tuple[Network, np.ndarray]:
+    """The network with known columns, and the weights of all its edges."""
+    m = network.n_regulators
+    known = [] if fit.bias is None else [fit.bias[:, None]]
+    known += [] if fit.effects is None else [fit.effects]
+    full = with_known_columns(network, sum(part.shape[1] for part in known))
+    weight = np.empty(full.n_edges)
+    weight[full.regulator < m] = fit.weight
+    if known:
+        weight[full.regulator >= m] = np.concatenate(known, axis=1).ravel()  # edges are sorted by gene
+    return full, weight
+
+
+def split_weights(weight: np.ndarray, full: Network, m: int, *, intercept: bool) -> dict:
+    """Weights of all edges as the fields ``weight``, ``bias`` and ``effects`` of a fit."""
+    free = full.regulator < m
+    known = weight[~free].reshape(full.n_genes, full.n_regulators - m)
+    effects = known[:, int(intercept) :]
+    return {
+        "weight": weight[free],
+        "bias": known[:, 0] if intercept else None,
+        "effects": effects if effects.shape[1] else None,
+    }
+
+
+def regress(y: Tensor, known: Tensor) -> Tensor:
+    """Least-squares coefficients (q, n) float64 of columns (n_cells, n) on known ones (n_cells, q)."""
+    wide = known.to(torch.float64)
+    return torch.linalg.lstsq(wide.mT @ wide, (known.to(y).mT @ y).double(), driver="gelsd").solution
+
+
+def without_known(y: Tensor, known: Tensor) -> Tensor:
+    """What known columns leave unexplained of ``y`` (n_cells, n)."""
+    return y - known.to(y) @ regress(y, known).to(y)
+
+
+def unconfound(
+    z: list[Tensor], weight: Tensor, matrix: Tensor, full: Network, m: int, *, intercept: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Move what covariates can explain of the activities to the effects of the covariates.
+
+    Σ_j w_ij z_kj + Σ_c e_ic v_kc stays the same when z_kj grows by a multiple of v_kc and e_ic falls by w_ij
+    times it: the data do not tell the two apart. The ridge asks for the smallest
+    activities, and those are uncorrelated with every covariate.
+
+    Parameters
+    ----------
+    z
+        Representations (m + q, cells) of every block, known rows last.
+    weight
+        Weights of all edges, ``(n_edges,)``.
+    matrix
+        The same as a matrix (n_genes, m + q).
+    full, m, intercept
+        Network with known columns, the number of regulators, and whether the first known column
+        is the intercept.
+
+    Returns
+    -------
+    weight, z
+    """
+    first = m + int(intercept)
+    both = torch.cat([part.double() for part in z], dim=1).mT
+    on = regress(both[:, :m], both[:, m:])[int(intercept) :].mT  # (m, covariates)
+    z = [torch.cat([part[:m] - on.to(part) @ part[first:], part[m:]]) for part in z]
+    padded = torch.cat([on, on.new_zeros(full.n_regulators - m, on.shape[1])])
+    change = (matrix.double() @ padded).to(weight)
+    weight = weight.clone()
+    weight[torch.as_tensor(full.regulator >= first, device=weight.device)] += change.reshape(-1)
+    return weight, z

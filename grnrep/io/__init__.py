@@ -1,0 +1,6 @@
+"""Learned decoders as files."""
+
+from grnrep.io.load import load
+from grnrep.io.save import save
+
+__all__ = ["load", "save"]

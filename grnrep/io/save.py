@@ -1,0 +1,106 @@
+"""Write a learned decoder to a store of its own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import zarr
+from anndata import AnnData
+from anndata.io import write_elem
+
+from grnrep import __version__, _keys
+from grnrep._checks import check_adata, check_key, record, some
+from grnrep._record import read_decoder
+from grnrep.io.store import FORMAT, RECORD, SHA256, VERSION, as_path, checksum, is_model
+from grnrep.rows.atomic import replacing
+
+
+def save(adata: AnnData, path: str | Path, *, key: str = _keys.FIT, overwrite: bool = False) -> None:
+    """Save a learned decoder, without the cells that it was learned from.
+
+    The model file is a zarr store, a folder, with all that the fit kept in ``adata.uns[key]``: edges with
+    learned weights, genes, regulators, covariates and their effects, parameters and history. It appears
+    whole or not at all, and has a checksum. :func:`grnrep.io.load` reads it.
+
+    Parameters
+    ----------
+    adata
+        Data on which :func:`grnrep.tl.fit` was run; only ``adata.uns[key]`` is used.
+    path
+        Where to write; must end in ``.zarr``.
+    key
+        Where the fit is in ``uns``.
+    overwrite
+        Whether to replace a model that is there; anything else is never replaced.
+
+    Returns
+    -------
+    None.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError
+        If ``path`` exists, or its folder does not.
+    OSError
+        If the disk is full, or may not be written to. What was at ``path`` is still there.
+    ValueError, TypeError, KeyError
+        If an argument cannot be used; the message says which, what was found, and what would do.
+
+    Examples
+    --------
+    >>> import anndata, numpy as np, pandas as pd
+    >>> import grnrep as gr
+    >>> activity = np.random.default_rng(0).random((30, 2))
+    >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
+    >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
+    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd"), "weight": 1.0})
+    >>> gr.tl.fit(adata, net)
+    >>> gr.io.save(adata, "model.zarr", overwrite=True)
+    >>> gr.io.load("model.zarr").shape
+    (0, 4)
+    """
+    check_adata(adata, min_obs=0)
+    check_key("key", key)
+    parts = _parts(adata, key)
+    path = check_target(path, overwrite=overwrite)
+    with replacing(path) as temporary:
+        _write(parts, temporary, key)
+
+
+def check_target(path: str | Path, *, overwrite: bool) -> Path:
+    """Return a path that a model can be written to, or say why it cannot."""
+    path = as_path(path)
+    if path.suffix != ".zarr":
+        raise ValueError(f"path must end in .zarr; found {str(path)!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path {str(path)!r} is in a folder that does not exist; make it first")
+    if path.exists() and not is_model(path):
+        raise FileExistsError(
+            f"path {str(path)!r} exists and is no model; it is not replaced, choose another name"
+        )
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"path {str(path)!r} exists; choose another name, or overwrite it")
+    return path
+
+
+def _parts(adata: AnnData, key: str) -> dict[str, Any]:
+    """What the record says of the decoder, after a check that a decoder can be read from it."""
+    found = record(adata, key)
+    missing = {_keys.PARAMS, _keys.GENES, _keys.REGULATORS} - set(found)
+    if missing:
+        raise KeyError(f"adata.uns[{key!r}] lacks {some(sorted(missing))}. Run grnrep.tl.fit again")
+    read_decoder(adata, key)
+    return {name: part for name, part in found.items() if name != _keys.MISSING_GENES}  # is about other cells
+
+
+def _write(parts: Mapping[str, Any], path: Path, key: str) -> None:
+    # version 3 has no codec that runs code, so that a model from a stranger is safe to open
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="zarr v3 autosharding")  # of no matter for small arrays
+        write_elem(group, RECORD, parts)
+    attributes = {"format": FORMAT, "format_version": VERSION, "grnrep_version": __version__, "key": key}
+    group.attrs.update({**attributes, SHA256: checksum(path, attributes)})

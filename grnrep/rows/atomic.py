@@ -1,0 +1,93 @@
+"""Outputs that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+logger = logging.getLogger("grnrep")
+
+_SPACE: Final = "Free space there, or choose another place"
+_PERMISSION: Final = "Get permission to write in its folder, or choose another place"
+# why the system may refuse to write, and what would do
+_REASONS: Final = {
+    errno.ENOSPC: ("no space is left on the device", _SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _SPACE),
+    errno.EFBIG: ("the file is larger than allowed", "Raise the limit (ulimit -f), or choose another place"),
+    errno.EACCES: ("permission is denied", _PERMISSION),
+    errno.EPERM: ("it is not permitted", _PERMISSION),
+    errno.EROFS: ("the file system is read-only", "Choose another place"),
+}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a name beside ``path`` to write to; on success alone, what is there becomes ``path``.
+
+    A file replaces a file in one step. A folder needs two: what was there is moved aside first, and
+    back again if the second step fails.
+
+    Parameters
+    ----------
+    path
+        File or folder to write. A link stays a link; what it points to is replaced.
+
+    Yields
+    ------
+    A name in the same folder, at which nothing is yet. After any failure, interruptions too, nothing
+    is left there.
+
+    Raises
+    ------
+    OSError
+        Where the system refuses to write; the message has ``path``, the reason, and what would do.
+    """
+    asked, path = path, path.resolve()
+    # short, so that a long name still fits; with the extension, by which libraries choose formats
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    old = temporary.with_suffix(".old")
+    try:
+        yield temporary
+        if path.is_dir():
+            path.rename(old)
+        temporary.replace(path)
+    except BaseException as error:
+        if old.exists() and not path.exists():
+            try:
+                old.rename(path)
+            except OSError:
+                logger.error("what was at %s is now at %s, and could not be moved back", asked, old)
+                raise
+        if isinstance(error, OSError) and error.errno in _REASONS and _concerns(error, temporary, path):
+            why, remedy = _REASONS[error.errno]
+            what = f"{str(asked)!r} could not be written: {why}. {remedy}; nothing was changed"
+            raise OSError(error.errno, what) from error
+        raise
+    else:
+        logger.info("wrote %s", asked)
+    finally:
+        with suppress(OSError):
+            _remove(temporary)
+            if path.exists():  # never remove the only copy
+                _remove(old)
+
+
+def _concerns(error: OSError, temporary: Path, path: Path) -> bool:
+    """Whether an error is about writing here, not about another file; of a full disk, none is named."""
+    name = error.filename
+    return name is None or (
+        isinstance(name, str) and (Path(name).is_relative_to(temporary) or name == str(path))
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,201 @@
+"""Expression of chosen genes in blocks of rows, wherever it lies: memory, HDF5, zarr, dask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from anndata.io import sparse_dataset
+
+from grnrep.rows.matrix import source
+
+_BLOCK_BYTES = 2**25  # of a block that is dense in the chosen genes, float32
+_MOST_ROWS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Rows of X or a layer, so many at a time, with all genes or the chosen ones.
+
+    Values in memory come in the order of ``order``, those in files in that of the file. A block
+    depends on nothing else, so that whoever computes on it gets the same result.
+
+    Parameters
+    ----------
+    x
+        Values (n_obs, n_vars): numpy, scipy CSR or CSC, h5py or zarr, backed sparse, or dask.
+    genes
+        Positions of the wanted columns, in the wanted order.
+    order
+        Order of the rows that nothing but their names and values decides, ``(n_obs,)``.
+    n_rows
+        Rows a block.
+    """
+
+    x: Any
+    genes: np.ndarray
+    order: np.ndarray
+    n_rows: int
+    in_file_order: bool = field(default=False)
+
+    @classmethod
+    def of(
+        cls,
+        adata: AnnData,
+        genes: np.ndarray,
+        *,
+        layer: str | None = None,
+        name: str = "adata",
+        n_rows: int | None = None,
+    ) -> Blocks:
+        """Open the values of ``adata`` for reading; blocks of 32 MiB unless ``n_rows`` says how large."""
+        x = source(adata, layer=layer, name=name)
+        if np.dtype(x.dtype).kind not in "biuf":
+            raise TypeError(f"{name} must hold real numbers; found dtype {x.dtype}")
+        if getattr(x, "format", None) == "csc":  # kept by gene: a row can only be had with all others
+            x = (x if sp.issparse(x) else x.to_memory()).tocsr()
+        if n_rows is None:
+            width = len(genes) if _is_sparse(x) else x.shape[1]
+            n_rows = min(_MOST_ROWS, max(1, _BLOCK_BYTES // (4 * max(1, width))))
+            n_rows = _whole_chunks(x, n_rows)
+        blocks = cls(x, np.asarray(genes), np.arange(adata.n_obs), n_rows)
+        return replace(blocks, order=_canonical(blocks, adata.obs_names.astype(str)))
+
+    @property
+    def n_obs(self) -> int:
+        """Number of rows."""
+        return self.x.shape[0]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether any rows can be had at no cost."""
+        return isinstance(self.x, np.ndarray) or sp.issparse(self.x)
+
+    def __len__(self) -> int:
+        return -(-self.n_obs // self.n_rows)
+
+    def rows(self, k: int) -> np.ndarray:
+        """Positions in the data of the rows of block ``k``."""
+        some = np.arange(k * self.n_rows, min((k + 1) * self.n_rows, self.n_obs))
+        return self.order[some] if self.in_memory and not self.in_file_order else some
+
+    def every_gene(self, k: int) -> np.ndarray | sp.csr_matrix:
+        """Block ``k`` with all genes, sparse where the store is."""
+        some = self.rows(k)
+        whole = len(some) and some[-1] - some[0] == len(some) - 1 and bool((np.diff(some) == 1).all())
+        return _get(self.x, slice(some[0], some[-1] + 1) if whole else some)
+
+    def chosen(self, block: np.ndarray | sp.csr_matrix) -> np.ndarray:
+        """The chosen genes of a block with all of them, dense float32."""
+        block = block[:, self.genes]
+        return np.ascontiguousarray(block.toarray() if sp.issparse(block) else block, dtype=np.float32)
+
+    def read(self, k: int) -> np.ndarray:
+        """Block ``k`` of the chosen genes, (rows, n_genes) float32."""
+        return self.chosen(self.every_gene(k))
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """Chosen genes of any rows of the data, in the order of ``positions``, float32."""
+        positions = np.asarray(positions, dtype=np.int64)
+        out = np.empty((len(positions), len(self.genes)), dtype=np.float32)
+        by_row = np.argsort(positions, kind="stable")
+        for k in np.unique(positions // self.n_rows):
+            which = by_row[
+                slice(*np.searchsorted(positions[by_row], [k * self.n_rows, (k + 1) * self.n_rows]))
+            ]
+            out[which] = self.chosen(_some(self.x, positions[which]))
+        return out
+
+    def portable(self) -> Blocks:
+        """The same blocks for another process: files are opened there anew."""
+        return replace(self, x=_portable(self.x))
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Something that is opened where it is needed."""
+
+    open: Callable[[], Any]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"open": self.open}  # what was opened here is of no use elsewhere
+
+    @cached_property
+    def x(self) -> Any:
+        """What lies there."""
+        return self.open()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.x, name)
+
+    def __getitem__(self, rows: Any) -> Any:
+        return self.x[rows]
+
+
+def _portable(x: Any) -> Any:
+    group = getattr(x, "group", x)  # of backed sparse data; an h5py dataset itself
+    file = getattr(group, "file", None)
+    return (
+        x if file is None else _Elsewhere(partial(_open_h5, str(Path(file.filename).resolve()), group.name))
+    )
+
+
+def _open_h5(path: str, name: str) -> Any:
+    import h5py
+
+    node = h5py.File(path, "r")[name]
+    return node if isinstance(node, h5py.Dataset) else sparse_dataset(node)
+
+
+def _is_sparse(x: Any) -> bool:
+    return sp.issparse(x) or hasattr(x, "format")
+
+
+def _whole_chunks(x: Any, n_rows: int) -> int:
+    """Blocks that end where chunks of a dense store end, so that none is read twice."""
+    chunks = getattr(x, "chunks", None)
+    if not chunks:
+        return n_rows
+    chunk = max(chunks[0]) if isinstance(chunks[0], tuple) else chunks[0]
+    return max(1, n_rows // chunk) * chunk
+
+
+def _get(x: Any, rows: slice | np.ndarray) -> np.ndarray | sp.csr_matrix:
+    """Rows with all genes, in memory."""
+    block = x[rows]
+    block = block.compute() if hasattr(block, "compute") else block
+    return block.tocsr() if sp.issparse(block) else np.asarray(block)
+
+
+def _some(x: Any, rows: np.ndarray) -> np.ndarray | sp.csr_matrix:
+    """Sorted rows; dense stores give their whole stretch, of which rows are then taken."""
+    if isinstance(x, np.ndarray) or _is_sparse(x):
+        return _get(x, rows)
+    stretch = _get(x, slice(rows[0], rows[-1] + 1))
+    return stretch[rows - rows[0]]
+
+
+def _canonical(blocks: Blocks, names: pd.Index) -> np.ndarray:
+    """Positions of rows sorted by name; rows that share one by their values."""
+    names = names.to_numpy(dtype=str)
+    order = np.argsort(names, kind="stable")
+    ranked = names[order]
+    same = ranked[1:] == ranked[:-1]
+    if not same.any():
+        return order
+    tied = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
+    values = np.empty(len(tied), dtype=object)
+    for start in range(0, len(tied), blocks.n_rows):
+        part = slice(start, start + blocks.n_rows)
+        values[part] = [row.tobytes() for row in blocks.take(order[tied[part]])]
+    order[tied] = order[tied[sorted(range(len(tied)), key=lambda i: (ranked[tied[i]], values[i]))]]
+    return order

@@ -1,0 +1,96 @@
+"""Run a function on every block: here, or on the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from tqdm.auto import tqdm
+
+from grnrep.rows.blocks import Blocks
+
+T = TypeVar("T")
+
+_AHEAD = 3  # tasks in flight per worker, so that none waits and few results are held
+
+
+def map_blocks(
+    function: Callable[[int], T],
+    n_blocks: int,
+    *,
+    client: Any = None,
+    skip: frozenset[int] = frozenset(),
+    desc: str,
+    progress: bool,
+) -> Iterator[tuple[int, T]]:
+    """Results of ``function`` on every block number, in order, whoever computes them.
+
+    Parameters
+    ----------
+    function
+        Of the number of a block; with a client it is sent to workers, and must not depend on this process.
+    client
+        A `dask.distributed` client, or None to compute here. Lost tasks are run again by Dask.
+    skip
+        Blocks that are done already.
+    """
+    todo = [k for k in range(n_blocks) if k not in skip]
+    results = _here(function, todo) if client is None else _on_workers(function, todo, client)
+    hide = not progress or n_blocks == 1
+    with tqdm(desc=desc, total=n_blocks, initial=len(skip), unit="block", disable=hide) as bar:
+        for k, result in results:
+            yield k, result
+            bar.update()
+
+
+def active_client(client: Any, blocks: Blocks) -> Any:
+    """Settle which client: the one given; for "auto" the active one, if any, of data that are on disk."""
+    if not (isinstance(client, str) and client == "auto"):
+        return client
+    if blocks.in_memory or "distributed" not in sys.modules:
+        return None
+    import distributed
+
+    try:
+        return distributed.get_client()
+    except ValueError:
+        return None
+
+
+def _here(function: Callable[[int], T], todo: list[int]) -> Iterator[tuple[int, T]]:
+    for k in todo:
+        yield k, function(k)
+
+
+def _on_workers(function: Callable[[int], T], todo: list[int], client: Any) -> Iterator[tuple[int, T]]:
+    # as the result of a task, not scattered: what a lost worker held can be made again
+    shared = client.submit(_same, function, pure=False)
+    ahead = max(1, _AHEAD * len(client.scheduler_info(n_workers=-1)["workers"]))
+    waiting, left = deque(), iter(todo)
+
+    def submit() -> None:
+        for k in left:
+            waiting.append((k, client.submit(_call, shared, k, pure=False)))
+            return
+
+    for _ in range(ahead):
+        submit()
+    try:
+        while waiting:
+            k, future = waiting.popleft()
+            result = future.result()
+            submit()
+            yield k, result
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+def _same(function: Callable[[int], T]) -> Callable[[int], T]:
+    return function
+
+
+def _call(function: Callable[[int], T], k: int) -> T:
+    return function(k)

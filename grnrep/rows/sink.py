@@ -1,0 +1,140 @@
+"""Where the activities of cells go as they come: tables in memory, or a store on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import zarr
+from anndata import AnnData
+
+from grnrep.rows.atomic import replacing
+
+ACTIVITY, SD = "activity", "sd"
+_PLACES = {ACTIVITY: "X", SD: "layers/sd"}
+
+
+class Sink(Protocol):
+    """Takes values (cells, n_columns) of some rows at a time; at the end it has them all."""
+
+    in_file_order: bool  # whether rows must come as they are in the data
+
+    def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
+        """Put values at the positions ``rows``."""
+
+    def result(self, part: str = ACTIVITY) -> Any:
+        """What to set in obsm."""
+
+
+class Memory:
+    """Tables in memory, float32.
+
+    Parameters
+    ----------
+    cells, columns
+        Names of rows and columns.
+    parts
+        Which there are.
+    """
+
+    in_file_order = False
+
+    def __init__(self, cells: pd.Index, columns: pd.Index, parts: Sequence[str]):
+        self.cells, self.columns = cells, columns
+        shape = (len(cells), len(columns))
+        self.values = {part: np.full(shape, np.nan, dtype=np.float32) for part in parts}
+
+    def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
+        """Put values at the positions ``rows``."""
+        self.values[part][rows] = values
+
+    def result(self, part: str = ACTIVITY) -> pd.DataFrame:
+        """What to set in obsm."""
+        return pd.DataFrame(self.values[part], index=self.cells, columns=self.columns)
+
+
+class Disk:
+    """An AnnData store (zarr) cells × columns, with the activities as X; see :class:`Memory`.
+
+    Parameters
+    ----------
+    path
+        Where the store is written, and where it will be in the end.
+    cells, columns, parts
+        As in :class:`Memory`.
+    n_rows
+        Rows of a chunk.
+    """
+
+    in_file_order = True
+
+    def __init__(
+        self,
+        path: Path,
+        final: Path,
+        cells: pd.Index,
+        columns: pd.Index,
+        parts: Sequence[str],
+        n_rows: int,
+    ):
+        self.final = final
+        AnnData(obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=columns)).write_zarr(path)
+        self.group = zarr.open_group(path, mode="r+", use_consolidated=False)
+        shape = (len(cells), len(columns))
+        for part in parts:
+            array = self.group.create_array(
+                _PLACES[part], shape=shape, chunks=(min(n_rows, shape[0]), shape[1]), dtype="float32",
+                fill_value=np.nan, overwrite=True,
+            )  # fmt: skip
+            array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        zarr.consolidate_metadata(self.group.store)
+
+    def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
+        """Put values at the positions ``rows``."""
+        array = self.group[_PLACES[part]]
+        if rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
+            array[rows[0] : rows[-1] + 1] = values
+        else:
+            by_row = np.argsort(rows)
+            array.oindex[rows[by_row]] = values[by_row]
+
+    def result(self, part: str = ACTIVITY) -> Any:
+        """What to set in obsm: a dask array of the store, once it is in its place."""
+        import dask.array
+
+        return dask.array.from_zarr(str(self.final), component=_PLACES[part])
+
+
+@contextmanager
+def open_sink(
+    path: str | Path | None, cells: pd.Index, columns: pd.Index, parts: Sequence[str], *, n_rows: int
+) -> Iterator[Sink]:
+    """Open tables in memory, or a store at ``path``, which is there in the end or not at all."""
+    if path is None:
+        yield Memory(cells, columns, parts)
+        return
+    with replacing(Path(path)) as temporary:
+        yield Disk(temporary, Path(path).resolve(), cells, columns, parts, n_rows)
+
+
+def check_store(path: str | Path | None) -> None:
+    """Check, before any work, that activities can be written there."""
+    if path is None:
+        return
+    if not isinstance(path, str | Path):
+        raise TypeError(f"activity_store must be a path, or None; found {type(path).__name__}")
+    path = Path(path)
+    if path.suffix != ".zarr":
+        raise ValueError(f"activity_store must end in .zarr; found {str(path)!r}")
+    if path.exists():
+        raise ValueError(f"activity_store={str(path)!r} exists already; remove it, or choose another name")
+    if not path.resolve().parent.is_dir():
+        raise ValueError(f"activity_store={str(path)!r}: there is no folder {str(path.resolve().parent)!r}")
+    try:
+        import dask.array  # noqa: F401
+    except ImportError as error:
+        raise ImportError("activity_store needs dask: pip install 'grnrep[dask]'") from error

@@ -1,0 +1,130 @@
+"""Activities of all cells in one pass over blocks, with a decoder that stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from grnrep._cells import Cells
+from grnrep._record import Decoder, squared_errors
+from grnrep.core.uncertainty import activity_sd
+from grnrep.rows.blocks import Blocks
+from grnrep.rows.engine import active_client, map_blocks
+from grnrep.rows.scan import Scan
+from grnrep.rows.sink import SD, Sink
+from grnrep.tl._checkpoint import Checkpoint
+from grnrep.tl._plan import Plan
+from grnrep.tl._solve import infer
+from grnrep.tl._uncertainty import Posterior
+
+
+class Inferred(NamedTuple):
+    """Of the cells of a block: activities, their deviations if asked for, and sums of errors per gene."""
+
+    activity: np.ndarray
+    sd: np.ndarray | None
+    sums: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Inference:
+    """A function of a block, to be run wherever the block is.
+
+    Parameters
+    ----------
+    blocks, decoder, cells
+        Expression, decoder, and facts on all cells.
+    with_errors
+        Whether errors are wanted.
+    options
+        Solver, device and so on, as in :func:`grnrep.tl._solve.infer`.
+    spread
+        Noise variance and standard deviations of weights, from which those of activities follow; or None.
+    """
+
+    blocks: Blocks
+    decoder: Decoder
+    cells: Cells
+    with_errors: bool
+    options: dict[str, Any]
+    spread: dict[str, np.ndarray] | None = None
+
+    def __call__(self, k: int) -> Inferred:
+        """Infer the cells of block ``k``."""
+        x, decoder, sd = self.blocks.read(k), self.decoder, None
+        part = self.cells.part(self.blocks.rows(k))
+        z = infer(x, decoder, part, **self.options)
+        if self.spread is not None:
+            fit = replace(decoder.fit, activity=z, covariates=part.covariates)
+            sd = activity_sd(x, fit, decoder.network, link=decoder.params["link"], **self.spread)
+            sd = sd.astype(np.float32)
+        sums = squared_errors(x, z, decoder, part) if self.with_errors else None
+        return Inferred(z.astype(np.float32), sd, sums)
+
+
+def every_activity(
+    decoder: Decoder,
+    blocks: Blocks,
+    scan: Scan,
+    plan: Plan,
+    posterior: Posterior | None,
+    sink: Sink,
+    *,
+    client: Any,
+    checkpoint: Checkpoint | None,
+    progress: bool,
+    **options: Any,
+) -> np.ndarray:
+    """Write activities of all cells, and their deviations; return the sums of errors of every gene.
+
+    Cells that the decoder was learned from, or the posterior drawn for, keep what was found there.
+    """
+    fit = decoder.fit
+    if posterior is None and len(plan.rows) == scan.n_obs:
+        sink.write(plan.rows, fit.activity)
+        return squared_errors(plan.x, fit.activity, decoder, plan.some)
+    spread = None
+    if posterior is not None:
+        spread = {"noise_variance": posterior.noise_variance, "weight_sd": posterior.weight_sd}
+    blocks = replace(blocks, in_file_order=sink.in_file_order)
+    inference = Inference(blocks, bare(decoder), plan.cells, True, options | {"progress": False}, spread)
+    sums = 0.0
+    for rows, found in stream(inference, client=client, checkpoint=checkpoint, progress=progress):
+        sink.write(rows, found.activity)
+        if found.sd is not None:
+            sink.write(rows, found.sd, SD)
+        sums = sums + found.sums
+    if posterior is not None:
+        drawn = plan.rows[posterior.cells]
+        sink.write(drawn, fit.activity)
+        sink.write(drawn, posterior.activity_sd, SD)
+    return sums
+
+
+def bare(decoder: Decoder) -> Decoder:
+    """The decoder without what belongs to the cells that it was learned from."""
+    none = {"activity": np.zeros((0, len(decoder.regulators))), "covariates": None, "history": []}
+    return replace(decoder, fit=replace(decoder.fit, **none))
+
+
+def stream(
+    inference: Inference, *, client: Any, checkpoint: Checkpoint | None = None, progress: bool
+) -> Iterator[tuple[np.ndarray, Inferred]]:
+    """Positions of the cells of every block, and what was inferred of them: first what a checkpoint has."""
+    there, client = inference, active_client(client, inference.blocks)
+    if client is not None:
+        there = replace(inference, blocks=inference.blocks.portable())
+    done = set()
+    for k in range(len(inference.blocks)):
+        saved = None if checkpoint is None else checkpoint.load(f"block-{k}")
+        if saved is not None:
+            done.add(k)
+            yield inference.blocks.rows(k), Inferred(saved["activity"], saved.get("sd"), saved.get("sums"))
+    options = {"client": client, "skip": frozenset(done), "desc": "activities", "progress": progress}
+    for k, found in map_blocks(there, len(inference.blocks), **options):
+        if checkpoint is not None:
+            checkpoint.save(f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None})
+        yield inference.blocks.rows(k), found

@@ -1,0 +1,210 @@
+"""A run that was killed goes on to the same result."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+import grnrep as gr
+from grnrep.core.alternation import Problem
+
+OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False}
+
+SCRIPT = """
+import sys, anndata as ad, pandas as pd, grnrep as gr
+adata, net = ad.read_h5ad(sys.argv[1]), pd.read_csv(sys.argv[2], float_precision="round_trip")
+print("begins", flush=True)
+gr.tl.fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, progress=False)
+adata.write_h5ad(sys.argv[4])
+"""
+
+
+@pytest.fixture(scope="module")
+def data():
+    adata, net = gr.ds.simulate(400, 120, n_regulators=8, connectivity=0.2, rng=0, progress=False)
+    adata.X = sp.csr_matrix(adata.X)
+    adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 3, "one", "two")
+    return adata, net
+
+
+def interrupted(adata, net, path, monkeypatch, *, after, what="infer", module=None, **options):
+    """Fit until something was called so often; then Ctrl-C."""
+    module = gr.tl._stream if module is None else module
+    whole, calls = getattr(module, what), []
+
+    def stopping(*args, **given):
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return whole(*args, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, what, stopping)
+        with pytest.raises(KeyboardInterrupt):
+            gr.tl.fit(adata, net, checkpoint=path, **OPTIONS, **options)
+    return calls
+
+
+def same(a, b):
+    np.testing.assert_array_equal(a.obsm["grnrep"], b.obsm["grnrep"])
+    assert set(a.uns["grnrep"]) == set(b.uns["grnrep"])
+    for name in ("network", "regulators", "genes"):
+        pd.testing.assert_frame_equal(a.uns["grnrep"][name], b.uns["grnrep"][name], check_exact=True)
+    assert a.uns["grnrep"]["params"] == b.uns["grnrep"]["params"]
+    np.testing.assert_array_equal(
+        a.uns["grnrep"]["history"]["objective"], b.uns["grnrep"]["history"]["objective"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "options"),
+    [
+        (0, {}),
+        (1, {"covariates": ["batch"]}),
+        (7, {"intercept": True}),
+        (3, {"repair": True}),
+        (1, {"uncertainty": True}),
+    ],
+    ids=str,
+)
+def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, options):
+    adata, net = data
+    adata, wanted = adata.copy(), adata.copy()
+    before = digest(adata)
+    gr.tl.fit(wanted, net, **OPTIONS, **options)
+    interrupted(adata, net, tmp_path / "run", monkeypatch, after=after, **options)
+    assert digest(adata) == before
+    calls, infer = [], gr.tl._stream.infer
+    monkeypatch.setattr(gr.tl._stream, "infer", lambda *a, **k: calls.append(1) or infer(*a, **k))
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS, **options)
+    assert len(calls) == 20 - after  # blocks of 20 of 400 cells
+    same(adata, wanted)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_decoder_is_not_learned_twice(data, tmp_path, monkeypatch):
+    adata, net = data
+    interrupted(adata.copy(), net, tmp_path / "run", monkeypatch, after=0)
+    for name in ("fit_exact", "project"):
+        whole = getattr(gr.tl._solve, name)
+        monkeypatch.setattr(gr.tl._solve, name, whole if name == "project" else None)
+    gr.tl.fit(adata.copy(), net, checkpoint=tmp_path / "run", **OPTIONS)
+
+
+def test_counts_go_on_too(data, tmp_path, monkeypatch):
+    adata, net = gr.ds.simulate(300, 100, n_regulators=5, counts="nb", dispersion=0.5, rng=0, progress=False)
+    adata.X = adata.layers["counts"]
+    wanted = adata.copy()
+    gr.tl.fit(wanted, net, likelihood="nb", **OPTIONS)
+    interrupted(adata, net, tmp_path / "run", monkeypatch, after=4, likelihood="nb")
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", likelihood="nb", **OPTIONS)
+    same(adata, wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "fragment"),
+    [
+        ("values", {}, "values differ(s)"),
+        ("net", {}, "net"),
+        (None, {"rng": 1}, "rng differ(s)"),
+        (None, {"intercept": True}, "intercept differ(s)"),
+        (None, {"covariates": ["batch"]}, "covariates differ(s)"),
+    ],
+)
+def test_another_run_is_told_apart(data, tmp_path, monkeypatch, change, options, fragment):
+    adata, net = data
+    interrupted(adata.copy(), net, tmp_path / "run", monkeypatch, after=1)
+    other, edges = adata.copy(), net
+    if change == "values":
+        other.X = other.X * 1.01
+    if change == "net":
+        edges = net.iloc[1:]
+    with pytest.raises(ValueError, match="belongs to another run") as caught:
+        gr.tl.fit(other, edges, checkpoint=tmp_path / "run", **OPTIONS, **options)
+    assert fragment in str(caught.value)
+
+
+def test_a_folder_with_other_things_is_left_alone(data, tmp_path, refuses):
+    adata, net = data
+    (tmp_path / "thesis.txt").write_text("mine")
+    with refuses(ValueError, "is no checkpoint; choose another name", adata=adata):
+        gr.tl.fit(adata, net, checkpoint=tmp_path, **OPTIONS)
+    with refuses(TypeError, "checkpoint must be a path", adata=adata):
+        gr.tl.fit(adata, net, checkpoint=3, **OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_sigkill_at_random_moments(data, tmp_path):
+    adata, net = data
+    adata.write_h5ad(tmp_path / "data.h5ad")
+    net.to_csv(tmp_path / "net.csv", index=False)
+    (tmp_path / "run.py").write_text(SCRIPT)
+    wanted = ad.read_h5ad(tmp_path / "data.h5ad")
+    gr.tl.fit(wanted, net, **OPTIONS)
+    wanted.write_h5ad(tmp_path / "wanted.h5ad")
+    wanted = ad.read_h5ad(tmp_path / "wanted.h5ad")
+    paths = [str(tmp_path / name) for name in ("run.py", "data.h5ad", "net.csv", "checkpoint", "out.h5ad")]
+    draw, killed = np.random.default_rng(0), 0
+    for _ in range(5):
+        process = subprocess.Popen([sys.executable, *paths], stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        time.sleep(draw.uniform(0, 1.5))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed > 0
+    subprocess.run([sys.executable, *paths], check=True, capture_output=True)
+    same(ad.read_h5ad(tmp_path / "out.h5ad"), wanted)
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"covariates": ["batch"]}, {"repair": True}], ids=str)
+def test_ctrl_c_while_learning_leaves_the_decoder_so_far(data, monkeypatch, digest, options):
+    adata, net = data
+    adata = adata.copy()
+    before, rounds = digest(adata), []
+    half_step = Problem.half_step
+
+    def stopping(problem, at):
+        if sys._getframe(3).f_code.co_name == "learn":
+            rounds.append(1)
+        if len(rounds) > 10:
+            raise KeyboardInterrupt
+        return half_step(problem, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Problem, "half_step", stopping)
+        with pytest.raises(gr.tl.FitInterrupted) as caught:
+            gr.tl.fit(adata, net, **OPTIONS, **options)
+    assert digest(adata) == before
+    model = caught.value.model
+    assert model.uns["grnrep"]["params"]["converged"] is False
+    gr.tl.transform(adata, model, progress=False)
+    assert gr.metrics.recovery(adata)["pearson"].mean() > 0.8
+
+
+def test_ctrl_c_while_inferring_leaves_the_decoder(data, monkeypatch, tmp_path):
+    adata, net = data
+    adata, wanted = adata.copy(), adata.copy()
+    gr.tl.fit(wanted, net, **OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(gr.tl._stream, "infer", _interrupt)
+        with pytest.raises(gr.tl.FitInterrupted) as caught:
+            gr.tl.fit(adata, net, **OPTIONS)
+    gr.io.save(caught.value.model, tmp_path / "model.zarr")
+    gr.tl.transform(adata, gr.io.load(tmp_path / "model.zarr"), block_size=20, progress=False)
+    np.testing.assert_array_equal(adata.obsm["grnrep"], wanted.obsm["grnrep"])
+
+
+def _interrupt(*args, **options):
+    raise KeyboardInterrupt

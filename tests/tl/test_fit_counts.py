@@ -1,0 +1,170 @@
+"""Counts: the verb beside its kernel, what must not matter, and what it refuses."""
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import grnrep as gr
+from grnrep.core.counts import fit_counts
+from grnrep.core.network import Network
+from grnrep.core.signs import orient
+
+
+def counted(**options):
+    sizes = {"n_obs": 250, "n_vars": 200, "n_regulators": 8, "connectivity": 0.2, "library_size": 2000}
+    adata, net = gr.ds.simulate(**{**sizes, "counts": "poisson", **options}, progress=False)
+    # totals cannot tell a deep cell from one with more expression: activities are relative to it
+    depth = adata.X.sum(1)
+    adata.obsm["true_activity"] = adata.obsm["true_activity"].div(depth / depth.mean(), axis=0)
+    adata.X = sp.csr_matrix(adata.layers.pop("counts"))
+    return adata, net
+
+
+def fit(adata, net, **options):
+    gr.tl.fit(adata, net, progress=False, **options)
+    return adata.uns["grnrep"]
+
+
+def test_counts_are_recognised_and_recovered(caplog):
+    for seed in range(3):
+        adata, net = counted(rng=seed)
+        adata, new = adata[:200].copy(), adata[200:].copy()
+        with caplog.at_level(logging.INFO, logger="grnrep"):
+            params = fit(adata, net[["source", "target"]])["params"]
+        assert (params["likelihood"], params["link"], params["solver"]) == ("poisson", "softplus", "exact")
+        assert "likelihood='auto' chose 'poisson'" in caplog.text
+        assert gr.metrics.recovery(adata)["pearson"].mean() > 0.9
+        gr.tl.transform(new, adata, progress=False)
+        assert gr.metrics.recovery(new)["pearson"].mean() > 0.9
+        assert gr.metrics.reconstruction(adata)["r2"].median() > 0.3
+
+
+def test_the_verb_is_the_kernel_with_totals_over_all_genes():
+    adata, net = counted()
+    net = net[net["target"].isin(adata.var_names[:150])]
+    record = fit(adata, net, likelihood="nb", max_cells=None, intercept=False)
+    genes, regulators = np.unique(net["target"]), np.unique(net["source"])
+    cells = np.sort(adata.obs_names)
+    edges = np.searchsorted(genes, net["target"]), np.searchsorted(regulators, net["source"])
+    network = Network.from_edges(*edges, net["weight"], len(genes), len(regulators))
+    sorted_ = adata[cells, genes].X.toarray().astype(np.float32)
+    total = adata[cells].X.toarray().sum(1)
+    found = fit_counts(sorted_, network, likelihood="nb", size_factors=total / np.median(total), ridge=1e-3)
+    wanted, *_ = orient(found, network)
+    np.testing.assert_allclose(adata.obsm["grnrep"].loc[cells], wanted.activity, rtol=1e-4, atol=1e-4)
+    assert record["params"]["depth"] == np.median(total)
+    np.testing.assert_allclose(record["genes"]["dispersion"], wanted.dispersion)
+
+
+def test_format_dtype_and_order_do_not_matter(tmp_path):
+    adata, net = counted()
+    fit(adata, net)
+    wanted = adata.obsm["grnrep"]
+    dense = ad.AnnData(adata.X.toarray().astype(np.int64), obs=adata.obs, var=adata.var)
+    columns = ad.AnnData(adata.X.tocsc(), obs=adata.obs, var=adata.var)
+    turned = adata[::-1, ::-1].copy()
+    plain = ad.AnnData(adata.X, obs=adata.obs, var=adata.var)
+    plain.write_h5ad(tmp_path / "counts.h5ad")
+    backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")
+    for other in (dense, columns, turned, backed):
+        fit(other, net.sample(frac=1, random_state=0))
+        np.testing.assert_array_equal(other.obsm["grnrep"].loc[adata.obs_names], wanted)
+
+
+def test_a_file_keeps_all_that_new_cells_need(tmp_path):
+    adata, net = counted(counts="nb", dispersion=0.5)
+    params = fit(adata, net)["params"]
+    assert params["likelihood"] == "nb"
+    adata.write_zarr(tmp_path / "fit.zarr")
+    again = ad.read_zarr(tmp_path / "fit.zarr")
+    gr.tl.transform(again, again, progress=False)
+    wanted = adata.obsm["grnrep"].to_numpy()
+    # a cell ends where its steps are small; rounding in the file moves that by a few thousandths at most
+    np.testing.assert_allclose(again.obsm["grnrep"], wanted, atol=5e-3 * wanted.std())
+
+
+def test_a_deeper_cell_has_the_same_activities():
+    adata, net = counted(library_size=20_000)
+    fit(adata, net)
+    deep = adata.copy()
+    deep.X = adata.X * 2
+    gr.tl.transform(deep, adata, progress=False)
+    # twice the counts say twice as much against the penalty, no more
+    a, b = deep.obsm["grnrep"].to_numpy(), adata.obsm["grnrep"].to_numpy()
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.999
+    assert abs(np.polyfit(b.ravel(), a.ravel(), 1)[0] - 1) < 0.02
+
+
+def test_many_cells_learn_from_a_part():
+    adata, net = counted()
+    record = fit(adata, net, max_cells=150)
+    assert record["params"]["n_obs_learned"] == 150
+    assert gr.metrics.recovery(adata)["pearson"].mean() > 0.9
+
+
+def test_batches_of_counts():
+    adata, net = counted()
+    draw = np.random.default_rng(0)
+    second = draw.random(adata.n_obs) < 0.5
+    ambient = draw.poisson(np.outer(second, 20 * draw.gamma(0.3, size=adata.n_vars)))
+    before = np.asarray(adata.X.sum(1)).ravel()
+    adata.X = sp.csr_matrix(adata.X + sp.csr_matrix(ambient))
+    added = np.asarray(adata.X.sum(1)).ravel() / before
+    adata.obsm["true_activity"] = adata.obsm["true_activity"].div(added / added.mean(), axis=0)
+    adata.obs["batch"] = np.where(second, "two", "one")
+    fit(adata, net, likelihood="poisson", covariates=["batch"])
+    fit(adata, net, likelihood="poisson", key_added="blind")
+    within = [part.copy() for part in (adata[second], adata[~second])]
+    seen, blind = (
+        np.mean([gr.metrics.recovery(part, key=key)["pearson"].mean() for part in within])
+        for key in ("grnrep", "blind")
+    )
+    assert seen > 0.95
+    assert 1 - seen < 0.7 * (1 - blind)
+
+
+def test_auto_is_gaussian_where_a_link_or_the_recipe_was_asked_for():
+    adata, net = counted()
+    assert fit(adata, net, link="relu")["params"]["likelihood"] == "gaussian"
+    assert fit(adata, net, solver="gradient", epochs=1)["params"]["likelihood"] == "gaussian"
+
+
+@pytest.mark.parametrize(
+    ("value", "options", "fragments"),
+    [
+        (-1, {"likelihood": "poisson"}, ("must be counts", "found 1 other value(s), first -1", "gene")),
+        (0.5, {"likelihood": "nb"}, ("must be counts", "first 0.5", "likelihood='gaussian'")),
+        (None, {"likelihood": "poisson", "link": "identity"}, ("link must be 'auto'", "found 'identity'")),
+        (None, {"likelihood": "nb", "solver": "gradient"}, ("needs solver='exact'",)),
+        (None, {"likelihood": "bernoulli"}, ("'auto', 'gaussian', 'poisson', 'nb'; found 'bernoulli'",)),
+        (None, {"repair": True}, ("repair=True needs likelihood='gaussian'", "'poisson'")),
+        (None, {"uncertainty": True, "likelihood": "nb"}, ("uncertainty=True needs", "'nb'")),
+    ],
+)
+def test_bad_counts(refuses, value, options, fragments):
+    adata, net = counted()
+    if value is not None:
+        x = adata.X.toarray().astype(np.float32)
+        x[3, adata.var_names.get_loc(net["target"].iloc[0])] = value
+        adata.X = x
+    with refuses(ValueError, *fragments, adata=adata):
+        gr.tl.fit(adata, net, progress=False, **options)
+
+
+def test_new_data_must_be_counts_too():
+    adata, net = counted()
+    fit(adata, net)
+    new = adata.copy()
+    new.X = np.log1p(adata.X.toarray())
+    with pytest.raises(ValueError, match=r"new\.X must be counts"):
+        gr.tl.transform(new, adata, progress=False)
+
+
+def test_layer_is_named(refuses):
+    adata, net = counted()
+    adata.layers["log"] = np.log1p(adata.X.toarray())
+    with refuses(ValueError, "adata.layers['log'] must be counts", adata=adata):
+        gr.tl.fit(adata, net, layer="log", likelihood="poisson", progress=False)

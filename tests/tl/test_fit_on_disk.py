@@ -1,0 +1,188 @@
+"""Data on disk, activities on disk, and clusters: the same result as in memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import grnrep as gr
+
+OPTIONS = {"max_cells": 150, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    adata, net = gr.ds.simulate(400, 120, n_regulators=8, connectivity=0.2, rng=0, progress=False)
+    adata.X = sp.csr_matrix(adata.X)
+    adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 3, "one", "two")
+    adata.write_h5ad(folder / "data.h5ad")
+    adata.write_zarr(folder / "data.zarr")
+    return folder, adata, net
+
+
+def opened(folder: Path, form: str) -> ad.AnnData:
+    if form == "backed":
+        return ad.read_h5ad(folder / "data.h5ad", backed="r")
+    return ad.experimental.read_lazy(folder / f"data.{form}")
+
+
+def close(a, b) -> None:
+    a, b = np.asarray(a), np.asarray(b)
+    np.testing.assert_allclose(a, b, atol=1e-4 * b.std())
+
+
+@pytest.mark.parametrize("form", ["backed", "zarr", "h5ad"])
+def test_stores_give_what_memory_gives(files, form):
+    folder, adata, net = files
+    memory, disk = adata.copy(), opened(folder, form)
+    for data in (memory, disk):
+        gr.tl.fit(data, net, covariates=["batch"], **OPTIONS)
+    np.testing.assert_array_equal(
+        disk.uns["grnrep"]["network"]["learned"], memory.uns["grnrep"]["network"]["learned"]
+    )
+    close(disk.obsm["grnrep"], memory.obsm["grnrep"])
+    np.testing.assert_allclose(
+        disk.uns["grnrep"]["genes"]["r2"], memory.uns["grnrep"]["genes"]["r2"], atol=1e-5
+    )
+    new = opened(folder, form)
+    gr.tl.transform(new, memory, progress=False)
+    close(new.obsm["grnrep"], memory.obsm["grnrep"])
+
+
+@pytest.mark.parametrize("block_size", [1, 7, 100, 1000])
+def test_block_size_does_not_matter(files, block_size):
+    folder, adata, net = files
+    whole = adata.copy()
+    gr.tl.fit(whole, net, **OPTIONS)
+    for data in (adata.copy(), opened(folder, "backed")):
+        gr.tl.fit(data, net, block_size=block_size, **OPTIONS)
+        close(data.obsm["grnrep"], whole.obsm["grnrep"])
+
+
+@pytest.mark.parametrize("form", ["memory", "backed"])
+def test_activities_go_to_a_store(files, form, tmp_path):
+    folder, adata, net = files
+    wanted = adata.copy()
+    gr.tl.fit(wanted, net, uncertainty=True, **OPTIONS)
+    data = adata.copy() if form == "memory" else opened(folder, "backed")
+    store = tmp_path / "activity.zarr"
+    gr.tl.fit(data, net, uncertainty=True, activity_store=store, block_size=64, **OPTIONS)
+    back = ad.read_zarr(store)
+    assert list(back.var_names) == list(wanted.obsm["grnrep"].columns)
+    assert list(back.obs_names) == list(adata.obs_names)
+    close(back.X, wanted.obsm["grnrep"])
+    close(back.layers["sd"], wanted.obsm["grnrep_sd"])
+    assert hasattr(data.obsm["grnrep"], "compute")
+    close(data.obsm["grnrep"], back.X)
+    assert gr.metrics.recovery(data)["pearson"].mean() > 0.9
+    lazy = gr.get.activity(data)
+    assert hasattr(lazy.X, "compute")
+    assert list(lazy.var_names) == list(back.var_names)
+    close(lazy[:, "TF_002"].X, back[:, "TF_002"].X)
+
+
+def test_transform_to_a_store_leaves_what_is_unknown_open(files, tmp_path):
+    _, adata, net = files
+    fitted = adata.copy()
+    gr.tl.fit(fitted, net, **OPTIONS)
+    lost = net.loc[net["source"] == "TF_003", "target"]
+    new = adata[:, ~adata.var_names.isin(lost)].copy()
+    gr.tl.transform(new, fitted, activity_store=tmp_path / "new.zarr", block_size=64, progress=False)
+    plain = new.copy()
+    gr.tl.transform(plain, fitted, progress=False)
+    back = ad.read_zarr(tmp_path / "new.zarr").to_df()
+    assert back["TF_003"].isna().all()
+    close(back.drop(columns="TF_003"), plain.obsm["grnrep"].drop(columns="TF_003"))
+
+
+@pytest.mark.parametrize(
+    ("store", "error", "fragments"),
+    [
+        (3, TypeError, ("activity_store must be a path",)),
+        ("activity.h5ad", ValueError, ("must end in .zarr",)),
+        ("there.zarr", ValueError, ("exists already",)),
+        ("nowhere/activity.zarr", ValueError, ("there is no folder",)),
+    ],
+)
+def test_bad_stores_are_refused_before_any_work(
+    files, refuses, tmp_path, monkeypatch, store, error, fragments
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.zarr").mkdir()
+    _, adata, net = files
+    with refuses(error, *fragments, adata=adata):
+        gr.tl.fit(adata, net, activity_store=store, **OPTIONS)
+
+
+def test_nothing_is_left_of_a_store_that_failed(files, tmp_path, monkeypatch, refuses):
+    _, adata, net = files
+    data, calls = adata.copy(), []
+    infer = gr.tl._stream.infer
+
+    def failing(*args, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        return infer(*args, **options)
+
+    monkeypatch.setattr(gr.tl._stream, "infer", failing)
+    with refuses(OSError, "no space is left", "activity.zarr", adata=data):
+        gr.tl.fit(data, net, activity_store=tmp_path / "activity.zarr", block_size=50, **OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_block_size(files, refuses):
+    _, adata, net = files
+    with refuses(ValueError, "block_size must be at least 1; found 0", adata=adata):
+        gr.tl.fit(adata, net, block_size=0, **OPTIONS)
+
+
+def test_truncated_file_says_so(files, tmp_path):
+    folder, _, net = files
+    content = (folder / "data.h5ad").read_bytes()
+    (tmp_path / "short.h5ad").write_bytes(content[: len(content) // 2])
+    with pytest.raises(OSError, match="truncated"):
+        gr.tl.fit(ad.read_h5ad(tmp_path / "short.h5ad", backed="r"), net, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def client():
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.mark.parametrize("form", ["backed", "zarr"])
+def test_a_cluster_gives_the_same(files, client, form):
+    folder, _, net = files
+    here, there = opened(folder, form), opened(folder, form)
+    gr.tl.fit(here, net, block_size=50, client=None, **OPTIONS)
+    gr.tl.fit(there, net, block_size=50, client=client, **OPTIONS)
+    np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
+    gr.tl.transform(there, here, block_size=50, progress=False)  # the active one
+    np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
+
+
+def test_a_lost_worker_changes_nothing(files, client, monkeypatch):
+    folder, _, net = files
+    here, there = opened(folder, "backed"), opened(folder, "backed")
+    gr.tl.fit(here, net, block_size=5, client=None, **OPTIONS)
+    pid = min(client.run(os.getpid).values())
+    map_blocks = gr.tl._stream.map_blocks
+
+    def killing(*args, **options):
+        for count, result in enumerate(map_blocks(*args, **options)):
+            if count == 5:
+                os.kill(pid, 9)
+            yield result
+
+    monkeypatch.setattr(gr.tl._stream, "map_blocks", killing)
+    gr.tl.fit(there, net, block_size=5, client=client, **OPTIONS)
+    np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
