@@ -1,0 +1,222 @@
+"""One measurement of scale.py, in a process of its own: python _scale_measure.py '{"method": ...}'."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+
+MARK = "measured: "
+STORE_FROM = 100_000  # cells from which on activities go to disk
+N_TRUTH = 10_000  # first cells, whose true activities are kept to compare with
+_READ_ROWS = 4096
+_BLOCK = 256  # cells of a block of the solver, about
+
+
+class Clock:
+    """Time since the beginning, and the most memory so far, imports included."""
+
+    def __init__(self):
+        self.began = time.perf_counter(), time.process_time()
+
+    def spent(self) -> tuple[float, float]:
+        """Wall and CPU seconds."""
+        return time.perf_counter() - self.began[0], time.process_time() - self.began[1]
+
+    def cost(self) -> dict[str, float]:
+        """All three, by name."""
+        wall, cpu = self.spent()
+        # not ru_maxrss, which begins with what the parent process held when it made this one
+        status = Path("/proc/self/status").read_text().splitlines()
+        peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
+        return {"seconds": wall, "cpu_seconds": cpu, "peak_mb": int(peak) * 1024 / 1e6}
+
+
+def simulate(job: dict, clock: Clock) -> dict:
+    """Write cells, the network with signs, and the true activities of the first cells."""
+    import h5py
+
+    import grnrep as gr
+
+    path, n_genes, n_regulators = Path(job["data"]), job["genes"], job["regulators"]
+    rough, part = path.with_suffix(".rough.h5ad"), path.with_suffix(".part")
+    rough.unlink(missing_ok=True)
+    model = {"connectivity": job["edges"] / (n_genes * n_regulators), "zero_fraction": 0.9}
+    sizes = {"n_vars": n_genes, "n_regulators": n_regulators}
+    adata, net = gr.ds.simulate(job["cells"], **sizes, **model, path=rough, progress=False)
+    net.assign(weight=np.sign(net["weight"])).to_csv(job["net"], index=False)
+    adata.obsm["true_activity"].iloc[:N_TRUTH].to_parquet(job["truth"])
+    with h5py.File(rough) as source, h5py.File(part, "w") as target:
+        target.attrs.update(source.attrs)
+        for name in source:
+            if name not in ("obsm", "uns", "raw"):  # true activities of all cells, which opening would read
+                source.copy(name, target)
+    rough.unlink()
+    part.rename(path)
+    return clock.cost()
+
+
+def read(job: dict, clock: Clock) -> dict:
+    """Read the file once, block by block, and do nothing with it."""
+    x, stored = anndata.read_h5ad(job["data"], backed="r").X, 0
+    for start in range(0, x.shape[0], _READ_ROWS):
+        stored += x[start : start + _READ_ROWS].nnz
+    megabytes = Path(job["data"]).stat().st_size / 1e6
+    return clock.cost() | {"stored_values": stored, "file_mb": megabytes}
+
+
+def rates(job: dict, clock: Clock) -> dict:
+    """CPU nanoseconds of what the model of the cost is made of, on one thread, in blocks of cells."""
+    import torch
+
+    torch.set_num_threads(1)
+    net = pd.read_csv(job["net"])
+    (gene, genes), (regulator, regulators) = (
+        pd.factorize(net[name], sort=True) for name in ("target", "source")
+    )
+    shape, n_edges, m = (len(genes), len(regulators)), len(net), len(regulators)
+    weight = torch.sparse_coo_tensor(np.stack([gene, regulator]), net["weight"].to_numpy(np.float32), shape)
+    matrix, matrix_t = weight.to_sparse_csr(), weight.t().to_sparse_csr()
+    inverse, z, r = torch.rand(m, m), torch.rand(m, _BLOCK), torch.rand(shape[0], _BLOCK)
+    x, of_genes, of_regulators = torch.rand_like(r), torch.empty_like(r), torch.empty_like(z)
+    # multiply-adds are two operations; the products are with W and with W'
+    work = {
+        "edge_flop": (2 * n_edges, lambda: torch.mm(matrix, z, out=of_genes)),
+        "edge_flop_t": (2 * n_edges, lambda: torch.mm(matrix_t, r, out=of_regulators)),
+        "dense_flop": (2 * m**2, lambda: torch.mm(inverse, z, out=of_regulators)),
+        "value_of_a_pass": (shape[0], lambda: torch.addcmul(x, r, x, out=of_genes)),
+    }
+    found = {f"ns_{name}": 1e9 * _fastest(call) / _BLOCK / n for name, (n, call) in work.items()}
+    return clock.cost() | found | {"n_edges": n_edges, "n_genes": shape[0], "n_regulators": m}
+
+
+def grnrep(job: dict, clock: Clock) -> dict:
+    """Fit and activities of all cells; also its parts, and the iterations of a cell."""
+    import grnrep as gr
+    from grnrep.core.cells import CellSolver
+
+    fit, spent = sys.modules["grnrep.tl.fit"], {}
+    seen = []  # cells of every iteration, and whether it was one with the dense inverse; threads append
+    precondition = CellSolver.precondition
+
+    def timed(name: str, function: Callable) -> Callable:
+        def call(*args, **options):
+            seen.clear()  # iterations of learning are not those of inferring
+            part = Clock()
+            result = function(*args, **options)
+            spent[f"{name}_seconds"], spent[f"{name}_cpu_seconds"] = part.spent()
+            return result
+
+        return call
+
+    def counted(solver: CellSolver, gradient):
+        seen.append((gradient.shape[1], solver.inverse.shape[1] > 1))
+        return precondition(solver, gradient)
+
+    fit.open_values = timed("look", fit.open_values)
+    fit.every_activity = timed("infer", fit.every_activity)
+    CellSolver.precondition = counted
+    store = Path(job["data"]).with_suffix(".activity.zarr") if job["cells"] >= STORE_FROM else None
+    if store is not None:
+        shutil.rmtree(store, ignore_errors=True)
+    adata, net = anndata.read_h5ad(job["data"], backed="r"), pd.read_csv(job["net"])
+    gr.tl.fit(adata, net, max_cells=job["max_cells"], activity_store=store, progress=False)
+    cost = clock.cost()
+    spent["learn_seconds"] = cost["seconds"] - spent["look_seconds"] - spent["infer_seconds"]
+    first = adata.obsm["grnrep"][:N_TRUTH]
+    first = first.to_numpy() if store is None else first.compute()
+    if store is not None:
+        shutil.rmtree(store)
+    record = adata.uns["grnrep"]
+    told = ("n_obs_learned", "ridge", "prior", "intercept", "converged")
+    return {
+        **cost,
+        **spent,
+        "iterations": sum(n for n, _ in seen) / adata.n_obs,
+        "dense_iterations": sum(n for n, dense in seen if dense) / adata.n_obs,
+        **{name: record["params"][name] for name in told},
+        "pcc": _pcc(pd.DataFrame(first, columns=record["regulators"].index), job),
+    }
+
+
+def peer(job: dict, clock: Clock) -> dict:
+    """One of decoupler's methods, in memory."""
+    import decoupler
+
+    adata = anndata.read_h5ad(job["data"])
+    getattr(decoupler.mt, job["method"])(adata, pd.read_csv(job["net"]))
+    cost = clock.cost()
+    return cost | {"pcc": _pcc(adata.obsm[f"score_{job['method']}"].iloc[:N_TRUTH], job)}
+
+
+def warm_up(method: str) -> None:
+    """Import, compile and load what there is, so that it is not part of the time."""
+    import scipy.sparse as sp
+
+    genes, x = [f"g{i}" for i in range(60)], np.random.default_rng(0).random((50, 60), dtype=np.float32)
+    cells = pd.DataFrame(index=[f"c{i}" for i in range(50)])
+    adata = anndata.AnnData(sp.csr_matrix(x), obs=cells, var=pd.DataFrame(index=genes))
+    net = pd.DataFrame({"source": np.repeat(list("PQRS"), 14), "target": genes[:56], "weight": 1.0})
+    if method == "grnrep":
+        import grnrep
+
+        grnrep.tl.fit(adata, net, progress=False)
+    elif method in ("ulm", "mlm"):
+        import decoupler
+
+        getattr(decoupler.mt, method)(adata, net)
+
+
+def forget(path: Path) -> None:
+    """Have the system drop what it holds of a file in memory."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _fastest(call: Callable, n: int = 20) -> float:
+    seconds = []
+    for _ in range(n):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _pcc(activity: pd.DataFrame, job: dict) -> float:
+    """Mean over regulators of the signed correlation with the truth, over the first cells."""
+    truth = pd.read_parquet(job["truth"])
+    a, b = activity.to_numpy(dtype=np.float64), truth[activity.columns].to_numpy(dtype=np.float64)
+    a, b = a - a.mean(0), b - b.mean(0)
+    return float(((a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0)).clip(min=1e-300)).mean())
+
+
+WORK = {
+    "simulate": simulate,
+    "read": read,
+    "read, cached": read,
+    "rates": rates,
+    "grnrep": grnrep,
+    "ulm": peer,
+    "mlm": peer,
+}
+
+
+def main() -> None:
+    job = json.loads(sys.argv[1])
+    warm_up(job["method"])
+    if job["method"] not in ("simulate", "read, cached"):
+        forget(Path(job["data"]))
+    print(MARK + json.dumps(WORK[job["method"]](job, Clock())), flush=True)
+
+
+if __name__ == "__main__":
+    main()
