@@ -224,8 +224,8 @@ def project_counts(
     *,
     size_factors: np.ndarray | None = None,
     covariates: np.ndarray | None = None,
-    max_iter: int = 100,
-    tol: float = 1e-5,
+    max_iter: int = 500,
+    tol: float = 1e-7,
     device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Activities of cells under the decoder of a fit to counts, (n_cells, n_regulators).

@@ -14,7 +14,7 @@ from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_data import COUNT_LIKELIHOODS
 from grnrep.core.intercept import needs_intercept
 from grnrep.core.network import Network
-from grnrep.core.shrinkage import choose_shrinkage
+from grnrep.core.shrinkage import choose_shrinkage, has_signs
 from grnrep.core.sufficient import sufficient_cells
 from grnrep.rows.scan import Scan
 
@@ -39,6 +39,8 @@ def check_model(
     check_choice("likelihood", likelihood, LIKELIHOODS)
     check_choice("link", link, LINKS)
     if is_count(likelihood):
+        if prior not in ("auto", 0):
+            raise ValueError(f"prior must be 'auto' or 0 with likelihood={likelihood!r}; found {prior!r}")
         if link != "auto":
             raise ValueError(
                 f"link must be 'auto' with likelihood={likelihood!r}, which has one; found {link!r}"
@@ -85,6 +87,12 @@ def settle_likelihood(
     if link != "auto" or solver != "exact" or scan.fraction.count or scan.negative.count:
         return "gaussian"
     chosen, reason = choose_likelihood(x, network, rng=rng)
+    if is_count(chosen) and has_signs(network):
+        logger.warning(
+            "likelihood='auto' chose 'gaussian', because only that draws weights to prior signs, though "
+            "values are counts. Normalise and take logarithms, or choose likelihood=%r", chosen
+        )  # fmt: skip
+        return "gaussian"
     logger.info("likelihood='auto' chose %r: %s", chosen, reason)
     return chosen
 

@@ -87,7 +87,8 @@ def fit(
     likelihood
         Distribution of expression around its prediction: ``"gaussian"``; ``"poisson"`` or ``"nb"``
         (negative binomial) for raw counts, whose size factors are total counts over their median.
-        ``"auto"`` decides by the values: whole numbers with differing totals are counts.
+        ``"auto"`` decides by the values: whole numbers with differing totals are counts, unless at least half
+        of the edges have a prior sign: only the Gaussian likelihood draws weights to signs.
     link
         The function f: ``"relu"`` or ``"identity"``. ``"auto"`` takes identity if any
         value is negative, else ReLU, under which an observed zero only says that

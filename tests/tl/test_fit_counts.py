@@ -42,6 +42,15 @@ def test_counts_are_recognised_and_recovered(caplog):
         assert gr.metrics.reconstruction(adata)["r2"].median() > 0.3
 
 
+def test_prior_signs_ask_for_the_likelihood_that_uses_them(caplog):
+    adata, net = counted()
+    assert fit(adata, net)["params"]["likelihood"] == "gaussian"
+    assert (
+        "though values are counts. Normalise and take logarithms, or choose likelihood='poisson'"
+        in caplog.text
+    )
+
+
 def test_the_verb_is_the_kernel_with_totals_over_all_genes():
     adata, net = counted()
     net = net[net["target"].isin(adata.var_names[:150])]
@@ -61,7 +70,7 @@ def test_the_verb_is_the_kernel_with_totals_over_all_genes():
 
 def test_format_dtype_and_order_do_not_matter(tmp_path):
     adata, net = counted()
-    fit(adata, net)
+    fit(adata, net, likelihood="poisson")
     wanted = adata.obsm["grnrep"]
     dense = ad.AnnData(adata.X.toarray().astype(np.int64), obs=adata.obs, var=adata.var)
     columns = ad.AnnData(adata.X.tocsc(), obs=adata.obs, var=adata.var)
@@ -70,13 +79,13 @@ def test_format_dtype_and_order_do_not_matter(tmp_path):
     plain.write_h5ad(tmp_path / "counts.h5ad")
     backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")
     for other in (dense, columns, turned, backed):
-        fit(other, net.sample(frac=1, random_state=0))
+        fit(other, net.sample(frac=1, random_state=0), likelihood="poisson")
         np.testing.assert_array_equal(other.obsm["grnrep"].loc[adata.obs_names], wanted)
 
 
 def test_a_file_keeps_all_that_new_cells_need(tmp_path):
     adata, net = counted(counts="nb", dispersion=0.5)
-    params = fit(adata, net)["params"]
+    params = fit(adata, net[["source", "target"]])["params"]
     assert params["likelihood"] == "nb"
     adata.write_zarr(tmp_path / "fit.zarr")
     again = ad.read_zarr(tmp_path / "fit.zarr")
@@ -88,7 +97,7 @@ def test_a_file_keeps_all_that_new_cells_need(tmp_path):
 
 def test_a_deeper_cell_has_the_same_activities():
     adata, net = counted(library_size=20_000)
-    fit(adata, net)
+    fit(adata, net, likelihood="poisson")
     deep = adata.copy()
     deep.X = adata.X * 2
     gr.tl.transform(deep, adata, progress=False)
@@ -100,7 +109,7 @@ def test_a_deeper_cell_has_the_same_activities():
 
 def test_many_cells_learn_from_a_part():
     adata, net = counted()
-    record = fit(adata, net, max_cells=150)
+    record = fit(adata, net, likelihood="poisson", max_cells=150)
     assert record["params"]["n_obs_learned"] == 150
     assert gr.metrics.recovery(adata)["pearson"].mean() > 0.9
 
@@ -140,7 +149,12 @@ def test_auto_is_gaussian_where_a_link_or_the_recipe_was_asked_for():
         (None, {"likelihood": "poisson", "link": "identity"}, ("link must be 'auto'", "found 'identity'")),
         (None, {"likelihood": "nb", "solver": "gradient"}, ("needs solver='exact'",)),
         (None, {"likelihood": "bernoulli"}, ("'auto', 'gaussian', 'poisson', 'nb'; found 'bernoulli'",)),
-        (None, {"repair": True}, ("repair=True needs likelihood='gaussian'", "'poisson'")),
+        (None, {"prior": 0.3, "likelihood": "nb"}, ("prior must be 'auto' or 0", "found 0.3")),
+        (
+            None,
+            {"repair": True, "likelihood": "poisson"},
+            ("repair=True needs likelihood='gaussian'", "'poisson'"),
+        ),
         (None, {"uncertainty": True, "likelihood": "nb"}, ("uncertainty=True needs", "'nb'")),
     ],
 )
@@ -156,7 +170,7 @@ def test_bad_counts(refuses, value, options, fragments):
 
 def test_new_data_must_be_counts_too():
     adata, net = counted()
-    fit(adata, net)
+    fit(adata, net, likelihood="poisson")
     new = adata.copy()
     new.X = np.log1p(adata.X.toarray())
     with pytest.raises(ValueError, match=r"new\.X must be counts"):
