@@ -103,7 +103,7 @@ def grnrep(job: dict, clock: Clock) -> dict:
     import grnrep as gr
     from grnrep.core.cells import CellSolver
 
-    fit, spent = sys.modules["grnrep.tl.fit"], {}
+    fit, run, spent = sys.modules["grnrep.tl.fit"], sys.modules["grnrep.tl._run"], {}
     seen = []  # cells of every iteration, and whether it was one with the dense inverse; threads append
     precondition = CellSolver.precondition
 
@@ -122,7 +122,7 @@ def grnrep(job: dict, clock: Clock) -> dict:
         return precondition(solver, gradient)
 
     fit.open_values = timed("look", fit.open_values)
-    fit.every_activity = timed("infer", fit.every_activity)
+    run.every_activity = timed("infer", run.every_activity)
     CellSolver.precondition = counted
     store = Path(job["data"]).with_suffix(".activity.zarr") if job["cells"] >= STORE_FROM else None
     if store is not None:
