@@ -235,6 +235,7 @@ def fit(
     given = {"solver": solver, "max_cells": max_cells, "rng": options["rng"]}
     asked_for = given | asked | asked_penalty | extras | limit
     asked_for["covariates"] = None if design is None else design.columns.to_dict("list")
+    asked_for |= {"block_size": blocks.n_rows, "activity_store": activity_store is not None}
     done = open_checkpoint(checkpoint, matched, scan, asked_for)
     chosen = choices(done)
     settled = {name: chosen.get(name, value) for name, value in asked.items()}

@@ -118,10 +118,13 @@ def test_counts_go_on_too(data, tmp_path, monkeypatch):
         (None, {"rng": 1}, "rng differ(s)"),
         (None, {"intercept": True}, "intercept differ(s)"),
         (None, {"covariates": ["batch"]}, "covariates differ(s)"),
+        (None, {"block_size": 40}, "block_size differ(s)"),
+        (None, {"activity_store": "activity.zarr"}, "activity_store differ(s)"),
     ],
 )
 def test_another_run_is_told_apart(data, tmp_path, monkeypatch, change, options, fragment):
     adata, net = data
+    monkeypatch.chdir(tmp_path)
     interrupted(adata.copy(), net, tmp_path / "run", monkeypatch, after=1)
     other, edges = adata.copy(), net
     if change == "values":
@@ -129,7 +132,7 @@ def test_another_run_is_told_apart(data, tmp_path, monkeypatch, change, options,
     if change == "net":
         edges = net.iloc[1:]
     with pytest.raises(ValueError, match="belongs to another run") as caught:
-        gr.tl.fit(other, edges, checkpoint=tmp_path / "run", **OPTIONS, **options)
+        gr.tl.fit(other, edges, checkpoint=tmp_path / "run", **{**OPTIONS, **options})
     assert fragment in str(caught.value)
 
 
