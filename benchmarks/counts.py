@@ -19,8 +19,10 @@ import pandas as pd
 
 import grnrep as gr
 from grnrep.core.count_choice import choose_likelihood
+from grnrep.core.count_data import CountFit
 from grnrep.core.count_model import cell_size_factors
-from grnrep.core.counts import CountFit, fit_counts, project_counts
+from grnrep.core.count_projection import project_counts
+from grnrep.core.counts import fit_counts
 from grnrep.core.exact import fit_exact, project
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ import scipy.sparse as sp
 import zarr
 from anndata import AnnData, settings
 from anndata.io import sparse_dataset, write_elem
+
+from grnrep.rows.atomic import replacing
 
 Rows = np.ndarray | sp.csr_array
 
@@ -47,23 +48,15 @@ def write_blocks(path: Path, shell: AnnData, blocks: Iterable[Mapping[str, Rows]
         Row blocks in order. Every block maps keys of the file ("X", "layers/counts") to rows,
         dense or CSR; they are written as CSR.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{path.suffix}")
-    try:
-        with _open(temporary, "w") as group:
-            write_elem(group, "/", shell)
-            if "raw" in group:  # nothing is in it, and backed data with an empty one cannot be cut
-                del group["raw"]
-            for rows in _merge(blocks):
-                for key, matrix in rows.items():
-                    if key not in group:
-                        _create(group, key, matrix)
-                    sparse_dataset(group[key]).append(matrix)
-        temporary.rename(path)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+    with replacing(path, log=logging.DEBUG) as temporary, _open(temporary, "w") as group:
+        write_elem(group, "/", shell)
+        if "raw" in group:  # nothing is in it, and backed data with an empty one cannot be cut
+            del group["raw"]
+        for rows in _merge(blocks):
+            for key, matrix in rows.items():
+                if key not in group:
+                    _create(group, key, matrix)
+                sparse_dataset(group[key]).append(matrix)
 
 
 def attach(shell: AnnData, path: Path) -> AnnData:

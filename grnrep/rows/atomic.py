@@ -27,7 +27,7 @@ _REASONS: Final = {
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, log: int = logging.INFO) -> Iterator[Path]:
     """Give a name beside ``path`` to write to; on success alone, what is there becomes ``path``.
 
     A file replaces a file in one step. A folder needs two: what was there is moved aside first, and
@@ -37,6 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
     ----------
     path
         File or folder to write. A link stays a link; what it points to is replaced.
+    log
+        Level at which success is logged.
 
     Yields
     ------
@@ -70,7 +72,7 @@ def replacing(path: Path) -> Iterator[Path]:
             raise OSError(error.errno, what) from error
         raise
     else:
-        logger.info("wrote %s", asked)
+        logger.log(log, "wrote %s", asked)
     finally:
         with suppress(OSError):
             _remove(temporary)

@@ -60,7 +60,7 @@ class Checkpoint:
             )
         else:
             path.mkdir(parents=True, exist_ok=True)
-            with replacing(path / _ABOUT) as temporary:
+            with replacing(path / _ABOUT, log=logging.DEBUG) as temporary:
                 temporary.write_text(json.dumps(about))
 
     def load(self, name: str) -> dict[str, np.ndarray] | None:
@@ -73,7 +73,7 @@ class Checkpoint:
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Save arrays under a name."""
-        with replacing(self.path / f"{name}.npz") as temporary:
+        with replacing(self.path / f"{name}.npz", log=logging.DEBUG) as temporary:
             np.savez(temporary, **arrays)
 
     def finish(self) -> None:

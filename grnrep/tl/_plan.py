@@ -41,7 +41,7 @@ class Plan:
 
     def first(self, blocks: Blocks, n: int) -> np.ndarray:
         """Positions of the first ``n`` cells that were drawn, in the order of ``rows``."""
-        return blocks.order[np.sort(self.draw[:n])]
+        return first_drawn(blocks, self.draw, n)
 
     @property
     def link(self) -> str:
@@ -52,6 +52,11 @@ class Plan:
     def n_known(self) -> int:
         """Known columns: the intercept and covariates."""
         return int(self.model["intercept"]) + self.cells.n_covariates
+
+
+def first_drawn(blocks: Blocks, draw: np.ndarray, n: int) -> np.ndarray:
+    """Positions of the first ``n`` cells of a draw, in the order that blocks have."""
+    return blocks.order[np.sort(draw[:n])]
 
 
 def settle(
@@ -77,14 +82,14 @@ def settle(
     )
     draw = np.random.default_rng(rng).permutation(scan.n_obs)
 
-    def first(n_known: int) -> tuple[np.ndarray, np.ndarray]:
+    def take(n_known: int) -> tuple[np.ndarray, np.ndarray]:
         n = scan.n_obs
         if solver == "exact":
             n = settle_cells(scan, network, link=zeros, n_known=n_known, max_cells=max_cells)
-        rows = blocks.order[np.sort(draw[:n])]
+        rows = first_drawn(blocks, draw, n)
         return rows, blocks.take(rows)
 
-    rows, x = first(needed[0])
+    rows, x = take(needed[0])
     likelihood = settle_likelihood(x, network, scan, solver=solver, likelihood=likelihood, link=link, rng=rng)
     counts = is_count(likelihood)
     cells = read_cells(adata, scan, design, counts=counts)
@@ -94,5 +99,5 @@ def settle(
     if counts:
         model["depth"] = cells.depth
     if model["intercept"] and needed[0] < needed[1]:
-        rows, x = first(needed[1])
+        rows, x = take(needed[1])
     return Plan(rows, x, cells.part(rows), draw, cells, model)

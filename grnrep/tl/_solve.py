@@ -10,7 +10,8 @@ import numpy as np
 from grnrep._cells import Cells, is_count
 from grnrep._checks import check_choice, check_whole
 from grnrep._record import Decoder
-from grnrep.core.counts import fit_counts, project_counts
+from grnrep.core.count_projection import project_counts
+from grnrep.core.counts import fit_counts
 from grnrep.core.exact import fit_exact, project
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network

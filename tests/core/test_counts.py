@@ -8,7 +8,8 @@ from scipy import optimize, special, stats
 from grnrep.core import count_data
 from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_model import Counted, CountModel, cell_size_factors
-from grnrep.core.counts import fit_counts, project_counts
+from grnrep.core.count_projection import project_counts
+from grnrep.core.counts import fit_counts
 from grnrep.core.dispersion import shrunk_dispersion
 from grnrep.core.network import Network
 from grnrep.core.signs import orient

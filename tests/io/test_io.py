@@ -250,7 +250,8 @@ def test_a_limit_on_the_size_of_files(model, tmp_path):
     pytest.importorskip("resource", reason="limits of POSIX")
     (tmp_path / "there").mkdir()
     target = tmp_path / "there" / "model.zarr"
-    command = [sys.executable, "-c", textwrap.dedent(SAVE), model, target, "limit"]
+    # -B: Python itself would leave compiled modules cut off at the limit
+    command = [sys.executable, "-B", "-c", textwrap.dedent(SAVE), model, target, "limit"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     assert f"'{target}' could not be written: the file is larger than allowed" in result.stdout

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import anndata as ad
+import distributed
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -153,7 +154,6 @@ def test_truncated_file_says_so(files, tmp_path):
 
 @pytest.fixture(scope="module")
 def client():
-    distributed = pytest.importorskip("distributed")
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
