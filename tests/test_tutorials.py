@@ -10,7 +10,7 @@ TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
 
 
 def test_there_are_tutorials():
-    assert [path.stem for path in TUTORIALS] == ["imperfect_data", "quickstart"]
+    assert [path.stem for path in TUTORIALS] == ["imperfect_data", "quickstart", "representations"]
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)

@@ -220,23 +220,40 @@ def validate(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Study; without it, they are listed.")
     ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes and repeats: minutes.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="Folder for NAME.json, which an interrupted study goes on from, and NAME.png."
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(envvar="GRNREP_DATA_DIR", help="Folder with the data of the study.")
     ] = None,
     rng: Rng = 0,
     csv: Csv = None,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table of --csv.")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Run an experiment on real data that validates the method."""
+    """Run an experiment that validates the method."""
     if name is None:
-        for study, function in STUDIES.items():
-            out.print(f"{study}: {function.__doc__}", soft_wrap=True)
+        for known, study in STUDIES.items():
+            out.print(f"{known}: {study.about}", soft_wrap=True)
         return
     if name not in STUDIES:
         raise ValueError(f"NAME must be one of {', '.join(STUDIES)}; found {name!r}")
     if csv is not None:
         files.check_output(csv, files.TABLE, overwrite=overwrite)
-    table = STUDIES[name](data_dir, rng)
-    show_frame(f"Study {name}", table)
+    hush(quiet)
+    study, rows = STUDIES[name], None if output is None else output / f"{name}.json"
+    table = study.run(data_dir, quick=quick, rng=rng, out=rows, progress=not quiet)
+    show_frame(f"Study {name}", study.summary(table))
+    if (claims := study.judge(table)) is not None:
+        show_frame("Claims", claims)
+    if output is not None:
+        files.write_figure(study.draw(table), output / f"{name}.png")
+        images = study.picture(data_dir, quick=quick, rng=rng, progress=not quiet)
+        if images is not None:
+            files.write_figure(images, output / f"{name}-images.png")
     if csv is not None:
-        files.write_table(table, csv, index=True)
+        files.write_table(table, csv, index=table.index.names != [None])

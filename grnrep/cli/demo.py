@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 from grnrep import ds, metrics, pl, tl
 from grnrep.cli import files
-from grnrep.rows.atomic import replacing
 
 _DATA, _NEW, _NETWORK, _FIGURE = "training.h5ad", "held_out.h5ad", "network.csv", "recovery.png"
 
@@ -116,8 +115,7 @@ def write(demo: Demo, folder: Path) -> None:
     files.write_data(demo.training, folder / _DATA)
     files.write_data(demo.held_out, folder / _NEW)
     files.write_table(demo.net, folder / _NETWORK)
-    with replacing(folder / _FIGURE) as path:
-        figure(demo).savefig(path, dpi=150)
+    files.write_figure(figure(demo), folder / _FIGURE)
 
 
 @contextmanager

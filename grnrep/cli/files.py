@@ -13,6 +13,7 @@ from grnrep.rows.atomic import replacing
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+    from matplotlib.figure import Figure
 
 DATA = (".h5ad", ".zarr")
 TABLE = (".csv", ".tsv", ".parquet")
@@ -119,6 +120,12 @@ def write_table(table: pd.DataFrame, path: Path, *, index: bool = False) -> None
             table.to_parquet(temporary, index=False)
         else:
             table.to_csv(temporary, sep="\t" if path.suffix == ".tsv" else ",", index=False)
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as an image."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def _check_extension(path: Path, known: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
-"""Data sets: simulated expression with known truth, and a small example."""
+"""Data sets: simulated expression with known truth, a small example, and images."""
 
 from grnrep.ds.example import example
+from grnrep.ds.images import Images, cifar10, digits, mnist
 from grnrep.ds.networks import corrupt_network
 from grnrep.ds.simulate import simulate
 
-__all__ = ["corrupt_network", "example", "simulate"]
+__all__ = ["Images", "cifar10", "corrupt_network", "digits", "example", "mnist", "simulate"]

@@ -1,15 +1,61 @@
-"""Torch modules: the sparse masked decoder, the gradient road, and a masked autoencoder."""
+"""Torch modules: parts of autoencoders and of the decoder without encoder, and ways to train them."""
 
 from grnrep.core.decoder import SparseLinear
+from grnrep.nn.bottlenecks import Deterministic, KSparse, Variational
+from grnrep.nn.classic import PCA, KMeans
+from grnrep.nn.conv import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
+from grnrep.nn.corruptions import GaussianNoise, Masking
+from grnrep.nn.dense import Tied, freeze, linear, mlp, pretrain
+from grnrep.nn.family import FAMILY, Member
+from grnrep.nn.infer import errors, infer, reconstruct
+from grnrep.nn.likelihoods import Bernoulli, NegativeBinomial, Poisson, SquaredError
 from grnrep.nn.masked_vae import MaskedVAE, fit_masked_vae
+from grnrep.nn.model import Batch, Code, Model
+from grnrep.nn.penalties import KL, MMD, Contractive
 from grnrep.nn.recipe import fit_gradient, project_gradient
 from grnrep.nn.representation import Representation
+from grnrep.nn.trainer import Trainer
+from grnrep.nn.training import Trained, train_member
 
 __all__ = [
+    "FAMILY",
+    "KL",
+    "MMD",
+    "PCA",
+    "Batch",
+    "Bernoulli",
+    "Code",
+    "Contractive",
+    "Deterministic",
+    "GaussianNoise",
+    "KMeans",
+    "KSparse",
     "MaskedVAE",
+    "Masking",
+    "Member",
+    "Model",
+    "NegativeBinomial",
+    "Poisson",
     "Representation",
     "SparseLinear",
+    "SquaredError",
+    "Tied",
+    "Trained",
+    "Trainer",
+    "Variational",
+    "cifar_decoder",
+    "cifar_encoder",
+    "errors",
     "fit_gradient",
     "fit_masked_vae",
+    "freeze",
+    "infer",
+    "linear",
+    "mlp",
+    "mnist_decoder",
+    "mnist_encoder",
+    "pretrain",
     "project_gradient",
+    "reconstruct",
+    "train_member",
 ]

@@ -1,8 +1,12 @@
-"""Plots of a fit beside the truth; for activities alone use scanpy's plots on `grnrep.get.activity`."""
+"""Plots of a fit beside the truth, and of images.
+
+For activities alone use scanpy's plots on `grnrep.get.activity`.
+"""
 
 from grnrep.pl.activities import activities
 from grnrep.pl.history import history
+from grnrep.pl.images import image_grid, manifold
 from grnrep.pl.recovery import recovery
 from grnrep.pl.weights import weights
 
-__all__ = ["activities", "history", "recovery", "weights"]
+__all__ = ["activities", "history", "image_grid", "manifold", "recovery", "weights"]

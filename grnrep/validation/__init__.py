@@ -1,27 +1,57 @@
 """Experiments that validate the method, runnable by name."""
 
+from grnrep.validation._autoencoder_figures import autoencoders_figure, autoencoders_images
+from grnrep.validation._image_claims import cifar10_claims, mnist_claims
+from grnrep.validation._image_figures import cifar10_figure, mnist_figure, reconstruction_grid
+from grnrep.validation.autoencoders import autoencoders_study
+from grnrep.validation.cifar10 import cifar10_study
+from grnrep.validation.load_grid import load_grid
+from grnrep.validation.load_report import load_claims, load_figure, load_grid_figure
+from grnrep.validation.load_study import load_study
 from grnrep.validation.masked_vae import masked_vae_activity
+from grnrep.validation.mnist import mnist_study
 from grnrep.validation.nca import nca_activity
 from grnrep.validation.peers import peer_activity
 from grnrep.validation.perturbation import perturbation_metrics, perturbed_samples, pooled_auc
 from grnrep.validation.regression import tfa_activity
 from grnrep.validation.sergio import load_sergio, sergio_recovery
 from grnrep.validation.shuffle import NetworkInformation, network_information, shuffled_network
+from grnrep.validation.theory import principal_angle, theory_figure, theory_study
 from grnrep.validation.yeast import load_yeast, yeast_induction
+from grnrep.validation.yeast_figure import yeast_figure
 
 __all__ = [
     "NetworkInformation",
+    "autoencoders_figure",
+    "autoencoders_images",
+    "autoencoders_study",
+    "cifar10_claims",
+    "cifar10_figure",
+    "cifar10_study",
+    "load_claims",
+    "load_figure",
+    "load_grid",
+    "load_grid_figure",
     "load_sergio",
+    "load_study",
     "load_yeast",
     "masked_vae_activity",
+    "mnist_claims",
+    "mnist_figure",
+    "mnist_study",
     "nca_activity",
     "network_information",
     "peer_activity",
     "perturbation_metrics",
     "perturbed_samples",
     "pooled_auc",
+    "principal_angle",
+    "reconstruction_grid",
     "sergio_recovery",
     "shuffled_network",
     "tfa_activity",
+    "theory_figure",
+    "theory_study",
+    "yeast_figure",
     "yeast_induction",
 ]

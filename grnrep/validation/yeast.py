@@ -129,7 +129,7 @@ def yeast_induction(
         tables[name] = perturbation_metrics(
             activity, induced, reference=_REFERENCE, ties=ties, n_boot=n_boot, rng=rng
         ).assign(seconds=seconds)
-    return pd.concat(tables, names=["method"])
+    return pd.concat(tables, names=["method", "metric"])
 
 
 def _activity(name: str, adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:

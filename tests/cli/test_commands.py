@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
-from grnrep.cli import studies
 
 COMMANDS = ["demo", "simulate", "fit", "transform", "evaluate", "check-network", "validate"]
 
@@ -266,33 +265,3 @@ def test_check_network_advises(grnrep, work):
     ad.read_h5ad("data.h5ad")[:3].write_h5ad("few.h5ad")
     result = grnrep("check-network", "few.h5ad", "net.csv")
     assert "below 1.2: too few values per parameter" in result.stdout
-
-
-# validate
-
-
-def test_validate_lists_studies(grnrep, work):
-    result = grnrep("validate")
-    assert result.exit_code == 0
-    for name, study in studies.STUDIES.items():
-        assert f"{name}: {study.__doc__}" in result.stdout
-
-
-def test_validate_runs_a_study(grnrep, work, monkeypatch):
-    table = pd.DataFrame({"estimate": [0.25]}, index=pd.MultiIndex.from_tuples([("ulm", "auroc")]))
-    calls = []
-
-    def study(data_dir, *, rng):
-        calls.append((str(data_dir), rng))
-        return table
-
-    monkeypatch.setattr("grnrep.validation.yeast_induction", study)
-    result = grnrep("validate", "yeast", "--data-dir", "here", "--rng", 4, "--csv", "table.tsv")
-    assert result.exit_code == 0, result.stderr
-    assert calls == [("here", 4)]
-    assert ["ulm", "auroc", "0.250"] in [line.split() for line in result.stdout.splitlines()]
-    assert pd.read_csv("table.tsv", sep="\t").to_dict("list") == {
-        "method": ["ulm"],
-        "metric": ["auroc"],
-        "estimate": [0.25],
-    }

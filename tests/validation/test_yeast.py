@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grnrep.validation import load_yeast, yeast_induction
+from grnrep.validation import load_yeast, yeast_figure, yeast_induction
 
 FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "not set"))
 EXPRESSION = FOLDER / "yeast" / "zev_expression.tsv"
@@ -89,6 +89,17 @@ def test_grnrep_alone_needs_no_other_library(small_folder, monkeypatch):
 def test_unknown_methods_are_refused(small_folder, methods):
     with pytest.raises(ValueError, match="methods must be among"):
         yeast_induction(small_folder, methods=methods)
+
+
+def test_figure_shows_intervals(small_folder):
+    table = yeast_induction(small_folder, methods=["ulm", "mlm"], n_boot=20)
+    axes = yeast_figure(table).axes
+    assert [ax.get_xlabel() for ax in axes] == ["direction", "median percentile", "auroc", "auprc"]
+    ax = axes[2]
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["mlm", "ulm"]
+    part = table.xs("auroc", level="metric")
+    for line, method in zip(ax.lines[:2], ["mlm", "ulm"], strict=True):
+        assert list(line.get_xdata()) == list(part.loc[method, ["low", "high"]])
 
 
 @needs_yeast

@@ -1,0 +1,93 @@
+"""Write the page about a study on images from its rows: docs/results/NAME.md, with its figures.
+
+    grnrep validate mnist --out docs/results
+    python benchmarks/image_study_page.py mnist
+
+NAME is mnist or cifar10; the rows are docs/results/NAME.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from grnrep import validation
+from grnrep.validation._runs import Runs
+
+DOCS = Path(__file__).parents[1] / "docs" / "results"
+SIZE = {"mnist": "n_train", "cifar10": "per_class"}
+MODELS = {
+    "decoder": "decoder alone",
+    "autoencoder": "autoencoder",
+    "encoder_on_decoder": "encoder on the decoder",
+}
+
+
+def lines(rows: list[list[str]], head: list[str]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def cell(part: pd.DataFrame, column: str) -> str:
+    values = part[column]
+    if values.empty:
+        return ""
+    spread = f" ± {values.std():.4f}" if len(values) > 1 else ""
+    return f"{values.mean():.4f}{spread} ({len(values)})"
+
+
+def results(table: pd.DataFrame, by: list[str]) -> str:
+    """Means and standard deviations over seeds, their number in brackets."""
+    models = [model for model in MODELS if model in set(table["model"])]
+    head = [*by, "load, decoder", "load, encoder"]
+    head += [f"{what} error, {MODELS[model]}" for what in ("test", "training") for model in models]
+    rows = []
+    for key, part in table.groupby(by):
+        row = [f"{value:,}" if isinstance(value, int) else str(value) for value in key]
+        row += [f"{part[f'load_{one}'].mean():.2f}" for one in ("decoder", "encoder")]
+        for column in ("test_error", "train_error"):
+            row += [cell(part[part["model"] == model], column) for model in models]
+        rows.append(row)
+    return lines(rows, head)
+
+
+def grids(name: str) -> list[str]:
+    """Draw the reconstructions that lie beside the rows; return the names of the images."""
+    drawn = []
+    for path in sorted(DOCS.glob(f"{name}-*.npz")):
+        with np.load(path) as saved:
+            images = {key.replace("epoch", "epoch "): saved[key] for key in saved.files}
+        validation.reconstruction_grid(images).savefig(path.with_suffix(".png"), dpi=90)
+        drawn.append(path.stem)
+    return drawn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("name", choices=list(SIZE))
+    name = parser.parse_args().name
+    path = DOCS / f"{name}.json"
+    content = json.loads(path.read_text())
+    settings = content["settings"]
+    table = Runs(path, study=name, settings=settings).table()
+    getattr(validation, f"{name}_figure")(table).savefig(DOCS / f"{name}.png", dpi=110)
+    claims = getattr(validation, f"{name}_claims")(table)
+    made = content["environments"][0]
+    seconds = table["train_seconds"].sum() + table["test_seconds"].sum()
+    where = f"{made['gpu'] or made['machine']}, torch {made['torch']}"
+    by = [SIZE[name], "kind"] if "kind" in table else [SIZE[name]]
+    page = Path(__file__).with_name(f"{name}_page.md").read_text().format(
+        made=f"{where}; {seconds / 3600:.1f} hours of training and inference, beside other programs",
+        settings=", ".join(f"{key} {value}" for key, value in settings.items()),
+        table=results(table, by),
+        claims=lines(claims.values.tolist(), ["paper", "found", "verdict"]),
+        grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name)),
+    )  # fmt: skip
+    (DOCS / f"{name}.md").write_text(page.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()

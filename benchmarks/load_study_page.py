@@ -1,0 +1,131 @@
+"""Write the page about the load study from its rows: docs/results/load-study.md, with its figures.
+
+    grnrep validate load-study --out RESULTS
+    python benchmarks/load_study_page.py RESULTS/load-study.json [--signed SIGNED.json]
+
+SIGNED.json holds rows of ``load_study(weight_low=-1)``. Those of ``benchmarks/load_steps.py`` are taken from
+``benchmarks/results/load_steps.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from grnrep.validation import load_claims, load_figure
+from grnrep.validation._load_models import MODELS
+from grnrep.validation._runs import Runs
+
+DOCS = Path(__file__).parents[1] / "docs" / "results"
+NAMES = {
+    "decoder": "decoder",
+    "encoder": "encoder on it",
+    "autoencoder": "autoencoder",
+    "exact": "exact solver",
+}
+
+STEPS = Path(__file__).parent / "results" / "load_steps.json"
+TEMPLATE = Path(__file__).with_suffix(".md")
+
+
+def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Rows, and the content of the file."""
+    content = json.loads(path.read_text())
+    return Runs(path, study="load-study", settings=content["settings"]).table(), content
+
+
+def cell(values: pd.Series, form: str) -> str:
+    """Mean and standard deviation."""
+    if values.empty:
+        return ""
+    return f"{values.mean():{form}} ± {values.std():.1g}" if len(values) > 1 else f"{values.mean():{form}}"
+
+
+def lines(rows: list[list[str]], head: list[str]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def results(table: pd.DataFrame) -> str:
+    models = [model for model in MODELS if model in set(table["model"])]
+    head = ["cells", "load, all n · m", "load, edges"]
+    head += [f"{what}, {NAMES[model]}" for what in ("MSE", "PCC") for model in models]
+    rows = []
+    for n, part in table.groupby("n"):
+        by = {model: part[part["model"] == model] for model in models}
+        row = [f"{n:,}", f"{part['load_unmasked'].mean():.2f}", f"{part['load'].mean():.2f}"]
+        row += [cell(by[model]["test_mse"], ".2g") for model in models]
+        rows.append(row + [cell(by[model]["pcc"], ".4f") for model in models])
+    return lines(rows, head)
+
+
+def claims(table: pd.DataFrame) -> str:
+    said = {
+        "decoder": "decoder well determined above a load of 1",
+        "encoder": "encoder on the decoder needs at least 3.3",
+        "autoencoder": "autoencoder needs about 9 for a similar error",
+    }
+    rows = []
+    for row in load_claims(table).itertuples():
+        found = (
+            "at none tested" if pd.isna(row.n_from) else f"{row.load_from:.2f} ({int(row.n_from):,} cells)"
+        )
+        rows.append([said[row.model], row.counted, row.needs, found, row.verdict])
+    return lines(rows, ["paper", "weights counted", "criterion", "holds here from", "verdict"])
+
+
+def steps(path: Path) -> str:
+    """What `load_steps.py` has found."""
+    content = json.loads(path.read_text())
+    table = Runs(path, study="load-steps", settings=content["settings"]).table()
+    rows = [
+        [f"{n:,}", f"{count:,}", *(cell(part[name], ".3g") for name in ("train_mse", "test_mse", "pcc"))]
+        for (n, count), part in table.groupby(["n", "steps"])
+    ]
+    return lines(rows, ["cells", "steps", "training MSE", "test MSE", "PCC"])
+
+
+def signs(table: pd.DataFrame) -> str:
+    sizes = [n for n in (10, 50, 100, 500, 1000, 10_000) if n in set(table["n"])]
+    mean = table.groupby(["model", "n"])[["pcc_as_trained", "pcc", "abs_pcc"]].mean()
+    rows = [
+        [NAMES[model], *(" / ".join(f"{v:.3f}" for v in mean.loc[(model, n)]) for n in sizes)]
+        for model in MODELS
+        if model in mean.index
+    ]
+    return lines(rows, ["as trained / settled / absolute", *(f"{n:,} cells" for n in sizes)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("--signed", type=Path)
+    args = parser.parse_args()
+    DOCS.mkdir(exist_ok=True)
+    table, content = read(args.rows)
+    load_figure(table).savefig(DOCS / "load-study.png", dpi=110)
+    template, signed = TEMPLATE.read_text().split("<!-- signed -->"), ""
+    if args.signed is not None:
+        other, _ = read(args.signed)
+        load_figure(other).savefig(DOCS / "load-study-signed.png", dpi=110)
+        signed = template[1].format(table=results(other), claims=claims(other))
+    made = content["environments"][0]
+    page = template[0].format(
+        machine=f"{made['machine']}, {made['threads']} thread(s), torch {made['torch']}",
+        duration=f"{table['seconds'].sum() / 60:.0f} minutes of training, beside other programs",
+        settings=", ".join(f"{k} {v}" for k, v in content["settings"].items()),
+        replicates=table["replicate"].nunique(),
+        table=results(table),
+        claims=claims(table),
+        mean_mse=table["mean_mse"].mean(),
+        signs=signs(table),
+        steps=steps(STEPS),
+    )
+    (DOCS / "load-study.md").write_text((page + signed).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()

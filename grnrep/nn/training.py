@@ -1,0 +1,191 @@
+"""One way to train every member of the family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from grnrep.nn.dense import freeze, pretrain
+from grnrep.nn.family import FAMILY, Architecture, Member
+from grnrep.nn.infer import infer, reconstruct
+from grnrep.nn.likelihoods import SquaredError
+from grnrep.nn.model import Model
+from grnrep.nn.representation import Representation
+from grnrep.nn.trainer import Trainer
+
+_COPIES: Final = 4  # random or noisy inputs per sample, for an encoder that learns from them
+_NOISE: Final = 0.5  # of those inputs, in standard deviations of the data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A member that has been trained.
+
+    Parameters
+    ----------
+    encode
+        From data ``(n, n_features)`` to codes ``(n, d)``.
+    decode
+        From codes to data.
+    n_parameters
+        Numbers that were learned and are kept: those of encoder and decoder, not the representations.
+    model
+        What was trained by gradients, if so.
+    history
+        A row for each epoch of the last training, if there was one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from grnrep.nn import Trainer, train_member
+    >>> trained = train_member("pca", torch.rand(20, 6), d=2, trainer=Trainer(progress=False))
+    >>> tuple(trained.encode(torch.rand(3, 6)).shape), trained.n_parameters
+    ((3, 2), 18)
+    """
+
+    encode: Callable[[Tensor], Tensor]
+    decode: Callable[[Tensor], Tensor]
+    n_parameters: int
+    model: Model | None = None
+    history: pd.DataFrame | None = None
+
+
+def train_member(
+    member: str | Member,
+    x: Tensor,
+    *,
+    d: int,
+    trainer: Trainer,
+    width: float = 1.0,
+    architecture: Architecture | None = None,
+    decoder: Model | None = None,
+) -> Trained:
+    """Build a member of the family and train it.
+
+    Parameters
+    ----------
+    member
+        A name in :data:`FAMILY`, or a member of your own.
+    x
+        Data, ``(n, n_features)``; in [0, 1] for the layers that members have by themselves.
+    d
+        Number of units of the code (times the member's ``expand``).
+    trainer
+        How it is trained. Its seed is also that of the start values.
+    width
+        Factor of the widths of hidden layers.
+    architecture
+        Encoder, decoder and noise model to use instead of the member's own: a function of the number
+        of units that the encoder gives and of those that the decoder takes.
+    decoder
+        For encoders on a frozen decoder, the model that ``train_member("decoder", ...)`` gave, trained on
+        the same data; by default it is trained first.
+
+    Returns
+    -------
+    Trained
+        How to encode and decode, and what was trained.
+
+    Raises
+    ------
+    ValueError
+        If there is no member of this name, or the trainer has a checkpoint.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from grnrep.nn import Trainer, train_member
+    >>> x = torch.rand(50, 8, generator=torch.Generator().manual_seed(0))
+    >>> vae = train_member("vae", x, d=2, trainer=Trainer(epochs=2, progress=False))
+    >>> tuple(vae.decode(vae.encode(x)).shape)
+    (50, 8)
+    """
+    if isinstance(member, str):
+        if member not in FAMILY:
+            raise ValueError(f"member must be one of {', '.join(FAMILY)}; found {member!r}")
+        member = FAMILY[member]
+    if trainer.checkpoint is not None:
+        raise ValueError(
+            "trainer must have checkpoint=None: a member may need several trainings, one file each"
+        )
+    if member.closed_form is not None:
+        fitted = member.closed_form(d, trainer.rng).fit(x)
+        kept = sum(value.numel() for value in vars(fitted).values() if isinstance(value, Tensor))
+        return Trained(encode=fitted.encode, decode=fitted.decode, n_parameters=kept)
+    if architecture is None:
+        architecture = member.layers.build(x.shape[1], width=width, rng=trainer.rng)
+    bottleneck = None if member.bottleneck is None else member.bottleneck(d)
+    units = member.expand * d
+    parts = architecture(units * getattr(bottleneck, "parts", 1), units)
+    if member.encoder_on is not None:
+        if decoder is None:
+            learned = FAMILY["decoder"]
+            decoder = train_member(learned, x, d=d, trainer=trainer, architecture=architecture).model
+        return _train_encoder(member.encoder_on, parts.encoder, decoder, x, trainer)
+    if member.pretrained:
+        pretrain(parts.encoder, parts.decoder, x, trainer=trainer, loss=parts.loss)
+    source = parts.encoder
+    if member.learned:
+        start = torch.randn(len(x), units, generator=torch.Generator().manual_seed(trainer.rng))
+        source = Representation(*start.shape, init=0.1 * start)
+    model = Model(
+        source,
+        parts.decoder,
+        loss=parts.loss,
+        bottleneck=bottleneck,
+        corruption=deepcopy(member.corruption),  # modes are switched: not to be shared
+        penalties=deepcopy(member.penalties),
+    )
+    return _trained(model, trainer, trainer.fit(model, x))
+
+
+def _train_encoder(kind: str, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer) -> Trained:
+    """Train an encoder for a decoder that stays as it is."""
+    model = Model(encoder, freeze(trained.decoder), loss=trained.loss)
+    if kind == "reconstruction":
+        return _trained(model, trainer, trainer.fit(model, x))
+    generator = torch.Generator().manual_seed(trainer.rng)
+    if kind == "data":
+        inputs, representations = x, trained.source.table.detach()
+    else:
+        inputs = _examples(kind, x, generator)
+        representations = _encode(trained, trainer)(inputs)
+    to_representations = Model(encoder, nn.Identity(), loss=SquaredError())
+    return _trained(model, trainer, trainer.fit(to_representations, inputs, target=representations))
+
+
+def _examples(kind: str, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Data and noisy copies; or random inputs, every feature drawn from its own values by itself."""
+    many = x.repeat(_COPIES, *(1 for _ in x.shape[1:]))
+    if kind == "noise":
+        noise = torch.randn(many.shape, generator=generator, dtype=x.dtype)
+        return torch.cat([x, many + _NOISE * x.std() * noise])
+    return many.gather(0, torch.rand(many.shape, generator=generator).argsort(0))
+
+
+def _trained(model: Model, trainer: Trainer, history: pd.DataFrame) -> Trained:
+    kept = [p for name, p in model.named_parameters() if model.has_encoder or not name.startswith("source.")]
+    return Trained(
+        encode=_encode(model, trainer),
+        decode=lambda z: reconstruct(model, z),
+        n_parameters=sum(p.numel() for p in kept),
+        model=model,
+        history=history,
+    )
+
+
+def _encode(model: Model, trainer: Trainer) -> Callable[[Tensor], Tensor]:
+    """Codes by the encoder; without one, by the descent that the trainer uses."""
+    descent = {
+        "epochs": trainer.epochs,
+        "lr": trainer.lr_representation,
+        "momentum": trainer.momentum,
+        "batch_size": trainer.batch_size,
+    }
+    return lambda x: infer(model, x, **descent).z

@@ -1,0 +1,239 @@
+"""Figures of the autoencoder study: its table, and what the generative members make up."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from grnrep.ds.images import digits, mnist
+from grnrep.nn.trainer import Trainer
+from grnrep.nn.training import Trained, train_member
+from grnrep.pl._axes import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
+from grnrep.pl.images import image_grid, manifold
+from grnrep.validation._autoencoder_panels import flat
+
+# Makhzani & Frey (2013), table 1: 60,000 images, without fine-tuning
+PUBLISHED: Final = {"pixels": 0.0720, "masking": 0.0195, "k = 40": 0.0154, "k = 25": 0.0135, "k = 10": 0.0210}
+_LINES: Final = {
+    "exact": INK,
+    "decoder": BLUE,
+    "encoder-reconstruction": ORANGE,
+    "encoder-noise": VERMILION,
+    "vae": GREEN,
+    "autoencoder": GREY,
+}
+_SAMPLED: Final = ("vae", "beta-vae", "infovae", "decoder", "autoencoder")
+_REACH: Final = 2.5  # of a traversal
+
+
+def autoencoders_figure(table: pd.DataFrame) -> Figure:
+    """Draw the table of :func:`autoencoders_study`.
+
+    Parameters
+    ----------
+    table
+        What the study returned; only its panels are drawn.
+
+    Returns
+    -------
+    Figure
+        Errors of reconstruction and of classification of every member, errors of k-sparse codes
+        beside the published ones, and correlation with the true regulators against the load.
+
+    Raises
+    ------
+    ValueError
+        If the table has none of the panels.
+
+    Examples
+    --------
+    >>> from grnrep.validation import autoencoders_figure, autoencoders_study
+    >>> some = {"panels": ["images"], "members": ["mean", "pca"], "progress": False}
+    >>> len(autoencoders_figure(autoencoders_study(quick=True, **some)).axes)
+    2
+    """
+    draw = {
+        "images": [_reconstruction, _classification],
+        "sparse": [_sparse],
+        "regulators": [_regulators],
+    }
+    panels = [
+        (one, table[table["panel"] == panel])
+        for panel, several in draw.items()
+        if (table["panel"] == panel).any()
+        for one in several
+    ]
+    if not panels:
+        raise ValueError(
+            f"table must have a panel among {', '.join(draw)}; found {list(table['panel'].unique())}"
+        )
+    n_rows = -(-len(panels) // 2)
+    figure, grid = plt.subplots(
+        n_rows, min(2, len(panels)), figsize=(11, 4.8 * n_rows), layout="constrained", squeeze=False
+    )
+    for ax, (one, rows) in zip(grid.flat, panels, strict=False):
+        one(ax, rows)
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in grid.flat[len(panels) :]:
+        ax.remove()
+    return figure
+
+
+def autoencoders_images(
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    quick: bool = False,
+    rng: int = 0,
+    progress: bool = True,
+) -> Figure:
+    """Train generative members and show samples, traversals of units, and manifolds of two units.
+
+    Samples of the variational members are decoded draws of N(0, 1). The codes of the others follow no
+    given distribution, and are drawn from the normal one with their mean and covariance.
+
+    Parameters
+    ----------
+    data_dir
+        As in :func:`grnrep.ds.mnist`.
+    quick
+        Digits of scikit-learn instead of 10,000 images of MNIST.
+    rng
+        Seed of start values, batches and samples.
+    progress
+        Whether to show progress bars.
+
+    Returns
+    -------
+    The figure.
+
+    Examples
+    --------
+    >>> from grnrep.validation import autoencoders_images
+    >>> figure = autoencoders_images("data")  # doctest: +SKIP
+    """
+    images = digits() if quick else mnist(data_dir=data_dir, progress=progress)
+    shape = images.train.shape[1:]
+    x = flat(images.train[np.random.default_rng(rng).permutation(len(images.train))[:10_000]])
+    rates = (
+        {"epochs": 150, "lr": 2e-3, "lr_representation": 1.0}
+        if quick
+        else {"epochs": 50, "lr_representation": 0.1}
+    )
+    trainer = Trainer(**rates, rng=rng, progress=progress)
+    settings: dict[str, Any] = {"d": 8 if quick else 10, "width": 0.25 if quick else 1.0, "trainer": trainer}
+    trained = {name: train_member(name, x, **settings) for name in _SAMPLED}
+    flatland = {name: train_member(name, x, **settings | {"d": 2}) for name in ("vae", "decoder")}
+
+    def show(member: Trained, z: Tensor | np.ndarray) -> np.ndarray:
+        return member.decode(torch.as_tensor(z, dtype=torch.float32)).reshape(-1, *shape).numpy()
+
+    figure, grid = plt.subplots(2, 2, figsize=(10, 9), layout="constrained", height_ratios=(3, 4))
+    generator = np.random.default_rng(rng)
+    samples = [show(member, _draw(name, member, x, 12, generator)) for name, member in trained.items()]
+    image_grid(np.concatenate(samples), n_columns=12, row_labels=list(trained), ax=grid[0, 0])
+    grid[0, 0].set_title("samples")
+    image_grid(show(trained["vae"], _traversals(trained["vae"], x)), n_columns=11, ax=grid[0, 1])
+    grid[0, 1].set_title(f"vae: each unit from −{_REACH} to {_REACH}")
+    for ax, (name, member) in zip(grid[1], flatland.items(), strict=True):
+        codes = None if name == "vae" else _codes(member, x)
+        manifold(lambda z, member=member: show(member, z), codes=codes, ax=ax)
+        ax.set_title(f"{name} with two units")
+    return figure
+
+
+def _codes(member: Trained, x: Tensor) -> np.ndarray:
+    """Codes of the training data; those that were learned, where they were."""
+    if member.model.has_encoder:
+        return member.encode(x).numpy()
+    return member.model.source.table.detach().numpy()
+
+
+def _draw(name: str, member: Trained, x: Tensor, n: int, generator: np.random.Generator) -> np.ndarray:
+    codes = _codes(member, x)
+    if "vae" in name:
+        return generator.normal(size=(n, codes.shape[1]))
+    return generator.multivariate_normal(codes.mean(0), np.cov(codes.T), size=n)
+
+
+def _traversals(member: Trained, x: Tensor) -> np.ndarray:
+    """One code, each unit in turn over the range of N(0, 1); the units that vary most, up to eight."""
+    codes = _codes(member, x)
+    chosen = np.argsort(-codes.std(0))[:8]
+    z = np.repeat(codes[:1], 11 * len(chosen), axis=0)
+    for place, unit in enumerate(chosen):
+        z[place * 11 : (place + 1) * 11, unit] = np.linspace(-_REACH, _REACH, 11)
+    return z
+
+
+def _reconstruction(ax: Axes, rows: pd.DataFrame) -> None:
+    _dots(ax, rows[rows["member"] != "mean"], "test_error")
+    largest = rows["n"].max()
+    baseline = rows.loc[(rows["member"] == "mean") & (rows["n"] == largest), "test_error"].mean()
+    if np.isfinite(baseline):
+        ax.axvline(baseline, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
+        ax.annotate("mean image", (baseline, 0), (-4, 0), textcoords="offset points", ha="right", fontsize=8)
+    ax.set(xlabel="test error, mean square per pixel", xlim=(0, None), title="reconstruction")
+
+
+def _classification(ax: Axes, rows: pd.DataFrame) -> None:
+    _dots(ax, rows[rows["member"] != "mean"], "probe_error")
+    ax.set(xlabel="test error of logistic regression on the code", xlim=(0, None), title="classification")
+
+
+def _dots(ax: Axes, rows: pd.DataFrame, column: str) -> None:
+    """A line a member, a dot a seed, a colour a size."""
+    names = list(dict.fromkeys(rows["member"]))
+    for (n, part), colour in zip(rows.groupby("n"), (ORANGE, BLUE, GREEN, INK), strict=False):
+        ax.scatter(
+            part[column], [names.index(name) for name in part["member"]], s=18, color=colour, label=f"{n:,}"
+        )
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.grid(axis="y", color="#EEEEEE", zorder=0)
+    ax.set_axisbelow(True)
+    ax.legend(title="images", frameon=False, fontsize=8)
+
+
+def _sparse(ax: Axes, rows: pd.DataFrame) -> None:
+    names = list(rows["member"].unique())
+    ax.scatter(
+        [names.index(name) for name in rows["member"]], rows["probe_error"], s=18, color=BLUE, label="here"
+    )
+    if rows["n"].max() >= 10_000:  # of MNIST, as theirs
+        known = {names.index(name): error for name, error in PUBLISHED.items() if name in names}
+        style = {"s": 26, "facecolors": "none", "edgecolors": VERMILION}
+        ax.scatter(list(known), list(known.values()), **style, label="Makhzani & Frey, 60,000 images")
+        ax.legend(frameon=False, fontsize=8)
+    ax.set_xticks(range(len(names)), names)
+    ax.set(
+        ylabel="test error of logistic regression",
+        ylim=(0, None),
+        title=f"k-sparse codes, {rows['n'].max():,} images",
+    )
+
+
+def _regulators(ax: Axes, rows: pd.DataFrame) -> None:
+    for name, part in rows.groupby("member", sort=False):
+        means = part.groupby("n")[["load", "pcc"]].mean()
+        colour = _LINES.get(name, "#DDDDDD")
+        ax.plot(
+            means["load"], means["pcc"], "o-", markersize=4, color=colour, zorder=3 if name in _LINES else 2
+        )
+        if name in _LINES:
+            ax.lines[-1].set_label(name)
+    ax.plot([], [], "o-", markersize=4, color="#DDDDDD", label="other members")
+    ax.set(
+        xlabel="load of the decoder (Eq. 3)", ylabel="correlation with the true regulators", ylim=(None, 1.02)
+    )
+    ax.set(title="masked decoder, Eq. 6", xscale="log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("{x:g}")
+    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))

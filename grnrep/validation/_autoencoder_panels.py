@@ -1,0 +1,225 @@
+"""Parts of the autoencoder study: the family on images, sparse codes, and masked decoders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from grnrep.core.decoder import SparseLinear
+from grnrep.core.fitted import Fit
+from grnrep.ds.images import Images
+from grnrep.nn.bottlenecks import KSparse
+from grnrep.nn.corruptions import GaussianNoise, Masking
+from grnrep.nn.dense import linear
+from grnrep.nn.family import FAMILY, Architecture, Dense, Member, Parts
+from grnrep.nn.likelihoods import SquaredError
+from grnrep.nn.model import Model
+from grnrep.nn.representation import Representation
+from grnrep.nn.trainer import Trainer
+from grnrep.nn.training import Trained, train_member
+from grnrep.validation._load_models import RECIPE, Learned, Problem, draw, learn, measure
+
+Row = Callable[[str, Callable[[], dict[str, Any]]], None]  # computes a row if it is not there yet
+
+IMAGE_MEMBERS: Final = ("mean", *FAMILY)
+K: Final = (70, 40, 25, 10)
+ALPHAS: Final = (1.0, 3.0)
+SPARSE_MEMBERS: Final = ("pixels", "masking", *(f"k = {k}" for k in K))
+# members whose code can be the regulators: one unit each
+REGULATOR_MEMBERS: Final = {
+    "exact": None,
+    "decoder": FAMILY["decoder"],
+    "encoder-reconstruction": FAMILY["encoder-reconstruction"],
+    "encoder-data": FAMILY["encoder-data"],
+    "encoder-noise": FAMILY["encoder-noise"],
+    "encoder-random": FAMILY["encoder-random"],
+    "autoencoder": FAMILY["autoencoder"],
+    "denoising": replace(FAMILY["denoising"], corruption=GaussianNoise(0.5)),
+    "masking": FAMILY["masking"],
+    "contractive": replace(FAMILY["contractive"], expand=1),
+    "k-sparse": replace(FAMILY["k-sparse"], expand=1, bottleneck=lambda d: KSparse(d // 2)),
+    "vae": FAMILY["vae"],
+    "infovae": FAMILY["infovae"],
+}
+# the load study averages losses over 1,000 genes, here they are summed: the decay beside them is so much more
+_ENCODERS: Final = Trainer(
+    epochs=RECIPE["autoencoder_epochs"],
+    batch_size=RECIPE["batch_size"],
+    lr=RECIPE["lr_autoencoder"],
+    weight_decay=1000 * RECIPE["weight_decay"],
+    lr_representation=RECIPE["lr_representation"],
+    progress=False,
+)
+
+
+def flat(images: np.ndarray) -> Tensor:
+    """Images as rows of pixels."""
+    return torch.from_numpy(np.ascontiguousarray(images.reshape(len(images), -1)))
+
+
+def pick(images: Images, n: int, n_test: int, seed: int) -> tuple[Tensor, np.ndarray, Tensor, np.ndarray]:
+    """Training images of this seed and their labels, and the test images, the same for every seed."""
+    rows = np.random.default_rng(seed).permutation(len(images.train))[:n]
+    test = np.random.default_rng(0).permutation(len(images.test))[:n_test]
+    return (
+        flat(images.train[rows]),
+        images.train_labels[rows],
+        flat(images.test[test]),
+        images.test_labels[test],
+    )
+
+
+def image_rows(
+    images: Images, members: list[str], n: int, seed: int, settings: dict[str, Any], row: Row
+) -> None:
+    """Train members on images: errors of reconstruction per pixel, and of a linear classifier of codes."""
+    x, labels, test, test_labels = pick(images, n, settings["n_test"], seed)
+    names = ("epochs", "lr", "lr_representation")
+    trainer = Trainer(**{name: settings[name] for name in names}, rng=seed, progress=False)
+    shape = {"d": settings["d"], "width": settings["width"], "trainer": trainer}
+    decoder: list[Trained] = []  # at most one, which several members share
+
+    def trained(name: str) -> Trained:
+        if (FAMILY[name].learned or FAMILY[name].encoder_on is not None) and not decoder:
+            decoder.append(train_member("decoder", x, **shape))
+        if name == "decoder":
+            return decoder[0]
+        return train_member(name, x, **shape, decoder=decoder[0].model if decoder else None)
+
+    def result(name: str) -> dict[str, Any]:
+        if name == "mean":
+            return {"test_error": _mse(test, x.mean(0)), "train_error": _mse(x, x.mean(0))}
+        start = time.perf_counter()
+        member = trained(name)
+        seconds = time.perf_counter() - start
+        codes, test_codes = member.encode(x), member.encode(test)
+        return {
+            "test_error": _mse(test, member.decode(test_codes)),
+            "train_error": _mse(x, member.decode(codes)),
+            "probe_error": probe(codes, labels, test_codes, test_labels)[0],
+            "n_parameters": member.n_parameters,
+            "seconds": seconds,
+        }
+
+    for name in members:
+        row(name, lambda name=name: result(name))
+
+
+def sparse_rows(images: Images, members: list[str], seed: int, settings: dict[str, Any], row: Row) -> None:
+    """Classify digits by k-sparse codes, by those of a denoising autoencoder, and by their pixels."""
+    x, labels, test, test_labels = pick(images, settings["n_sparse"], settings["n_test"], seed)
+    trainer = Trainer(epochs=settings["epochs_sparse"], lr=settings["lr"], rng=seed, progress=False)
+
+    def probed(codes: Tensor, test_codes: Tensor) -> dict[str, float]:
+        return {"probe_error": probe(codes, labels, test_codes, test_labels)[0]}
+
+    def train(member: Member) -> Trained:
+        return train_member(member, x, d=settings["hidden"], trainer=trainer)
+
+    def sparse(k: int) -> dict[str, float]:
+        found = train(replace(FAMILY["k-sparse"], expand=1, bottleneck=lambda d: KSparse(k)))
+        tried = []
+        for alpha in ALPHAS:
+            found.model.bottleneck.alpha = alpha
+            error, held_out = probe(found.encode(x), labels, found.encode(test), test_labels)
+            tried.append((held_out, alpha, error))
+        return {"k": k, "alpha": min(tried)[1], "probe_error": min(tried)[2]}
+
+    def masked() -> dict[str, float]:
+        layers = Dense(code="relu", loss=SquaredError, tied=True)
+        found = train(
+            Member(about="one tied layer, a fifth of inputs masked", layers=layers, corruption=Masking(0.2))
+        )
+        return probed(found.encode(x), found.encode(test))
+
+    rows: dict[str, Callable[[], dict[str, float]]] = {
+        "pixels": lambda: probed(x, test),
+        "masking": masked,
+    }
+    rows |= {f"k = {k}": lambda k=k: sparse(k) for k in K}
+    for name in members:
+        row(name, rows[name])
+
+
+def regulator_rows(members: list[str], n: int, seed: int, rng: int, row: Row) -> None:
+    """Members with the masked decoder on data of Eq. 6: loads, errors and correlations with the truth."""
+    problem = draw(n, seed, weight_low=-1.0, rng=rng)
+    recipe: list[Learned] = []
+
+    def result(name: str) -> dict[str, Any]:
+        member = REGULATOR_MEMBERS[name]
+        if member is None:
+            return measure(problem, learn("exact", [problem], RECIPE, [])[0])
+        if not recipe and (member.learned or member.encoder_on is not None):
+            recipe.append(learn("decoder", [problem], RECIPE, [])[0])
+        if member.learned:
+            return measure(problem, recipe[0])
+        return measure(problem, _masked(problem, member, recipe[0].fit if recipe else None))
+
+    for name in members:
+        row(name, lambda name=name: result(name))
+
+
+def probe(
+    codes: Tensor, labels: np.ndarray, test_codes: Tensor, test_labels: np.ndarray
+) -> tuple[float, float]:
+    """Test error of logistic regression on codes, and that on the held-out fifth that chose its ridge."""
+    scale = float(codes.std()) or 1.0
+    z, test = ((part / scale).numpy() for part in (codes, test_codes))
+    cut = len(z) * 4 // 5
+
+    def fitted(c: float, n: int) -> LogisticRegression:
+        return LogisticRegression(C=c, max_iter=3000, tol=1e-3).fit(z[:n], labels[:n])
+
+    held_out = {c: 1 - fitted(c, cut).score(z[cut:], labels[cut:]) for c in (0.01, 0.1, 1.0, 10.0)}
+    best = min(held_out, key=held_out.get)
+    return 1 - float(fitted(best, len(z)).score(test, test_labels)), float(held_out[best])
+
+
+def _masked(problem: Problem, member: Member, decoder: Fit | None) -> Learned:
+    """Train a member whose decoder has the edges of the network only."""
+    x, m = torch.from_numpy(problem.x), problem.network.n_regulators
+    epochs = _ENCODERS.epochs if member.encoder_on is None else RECIPE["epochs"]
+    trainer = replace(_ENCODERS, epochs=epochs, rng=problem.seed)
+    given = None if decoder is None else _as_model(problem, decoder)
+    start = time.perf_counter()
+    trained = train_member(
+        member, x, d=m, trainer=trainer, architecture=_architecture(problem), decoder=given
+    )
+    seconds = time.perf_counter() - start
+    layer = getattr(trained.model.decoder, "module", trained.model.decoder)  # frozen or not
+    fit = Fit(
+        weight=layer.weight.detach().double().numpy(), bias=None, activity=trained.encode(x).double().numpy()
+    )
+    codes = trained.encode(torch.from_numpy(problem.test)).double().numpy()
+    return Learned(fit=fit, codes=codes, seconds=seconds)
+
+
+def _architecture(problem: Problem) -> Architecture:
+    """Section 3.3: a dense layer with leaky ReLU, and the masked decoder with ReLU."""
+
+    def parts(n_out: int, n_in: int) -> Parts:
+        encoder = linear(problem.x.shape[1], n_out, activation="leaky_relu", rng=problem.seed)
+        generator = torch.Generator().manual_seed(problem.seed)
+        decoder = SparseLinear(problem.network, bias=False, generator=generator)
+        return Parts(encoder, decoder, SquaredError(link="relu"))
+
+    return parts
+
+
+def _as_model(problem: Problem, fit: Fit) -> Model:
+    """The decoder and the representations that the recipe learned."""
+    table, weight = (torch.as_tensor(part, dtype=torch.float32) for part in (fit.activity, fit.weight))
+    decoder = SparseLinear(problem.network, bias=False, weight=weight)
+    return Model(Representation(*table.shape, init=table), decoder, loss=SquaredError(link="relu"))
+
+
+def _mse(x: Tensor, found: Tensor) -> float:
+    return float((x - found).square().mean())

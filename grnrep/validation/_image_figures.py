@@ -1,0 +1,157 @@
+"""Figures of the experiments on images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from grnrep.pl._axes import BLUE, GREY, ORANGE, VERMILION
+
+_STYLES = {
+    "decoder": ("decoder alone", BLUE, "o"),
+    "autoencoder": ("autoencoder", VERMILION, "s"),
+    "encoder_on_decoder": ("encoder on the decoder", ORANGE, "^"),
+}
+
+
+def mnist_figure(table: pd.DataFrame) -> Figure:
+    """Draw errors and loads against the number of training images, as Fig. 2 of the paper does.
+
+    Parameters
+    ----------
+    table
+        From :func:`mnist_study`.
+
+    Returns
+    -------
+    Figure; lines are means over seeds, bars standard deviations.
+
+    Examples
+    --------
+    >>> from grnrep.validation import mnist_figure, mnist_study
+    >>> figure = mnist_figure(mnist_study("data", quick=True))  # doctest: +SKIP
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _errors(left, table, "n_train")
+    left.set(xlabel="training images", ylabel="binary cross-entropy per pixel", title="MNIST")
+    rows = table.drop_duplicates("n_train").sort_values("n_train")
+    right.plot(
+        rows["n_train"], rows["load_decoder"], "o-", color=_STYLES["decoder"][1], label="decoder (Eq. 3)"
+    )
+    right.plot(
+        rows["n_train"], rows["load_encoder"], "s-", color=_STYLES["autoencoder"][1], label="encoder (Eq. 4)"
+    )
+    right.axhline(1, color=GREY, lw=0.8, ls="--")
+    right.set(
+        xlabel="training images", ylabel="load", xscale="log", yscale="log", title="Constraints per parameter"
+    )
+    _ticks(right, rows["n_train"])
+    right.legend(frameon=False)
+    return figure
+
+
+def cifar10_figure(table: pd.DataFrame) -> Figure:
+    """Draw test errors against epochs and against images per class, as Fig. 3 of the paper does.
+
+    Parameters
+    ----------
+    table
+        From :func:`cifar10_study`.
+
+    Returns
+    -------
+    Figure, a row for each kind of networks; lines are means over seeds, bars standard deviations.
+
+    Examples
+    --------
+    >>> from grnrep.validation import cifar10_figure, cifar10_study
+    >>> figure = cifar10_figure(cifar10_study("data", quick=True))  # doctest: +SKIP
+    """
+    kinds = list(dict.fromkeys(table["kind"]))
+    figure = Figure(figsize=(10, 3.8 * len(kinds)), layout="constrained")
+    axes = figure.subplots(len(kinds), 2, squeeze=False)
+    for (left, right), kind in zip(axes, kinds, strict=True):
+        part = table[table["kind"] == kind]
+        _curves(left, part)
+        left.set(xlabel="epoch", ylabel="test error (mean square)", yscale="log", title=f"CIFAR-10, {kind}")
+        _errors(right, part, "per_class")
+        right.set(xlabel="training images of each class", ylabel="mean square error", yscale="log")
+    return figure
+
+
+def reconstruction_grid(images: Mapping[str, np.ndarray]) -> Figure:
+    """Draw rows of images, such as originals and their reconstructions after some epochs.
+
+    Parameters
+    ----------
+    images
+        Title of each row, and its images ``(n, channels, height, width)``, from 0 to 255.
+
+    Returns
+    -------
+    Figure, one strip of images below the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from grnrep.validation import reconstruction_grid
+    >>> figure = reconstruction_grid({"originals": np.zeros((3, 1, 8, 8), np.uint8)})
+    >>> len(figure.axes)
+    1
+    """
+    n, _, height, width = next(iter(images.values())).shape
+    size = (8, (7 * height / (n * width) + 0.05) * len(images))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(images), 1, squeeze=False)
+    for axis, (title, row) in zip(axes[:, 0], images.items(), strict=True):
+        strip = np.concatenate(list(np.moveaxis(row, 1, -1)), axis=1)
+        axis.imshow(strip.squeeze(-1) if strip.shape[-1] == 1 else strip, cmap="gray", vmin=0, vmax=255)
+        axis.set(xticks=[], yticks=[])
+        axis.set_ylabel(title, rotation=0, ha="right", va="center")
+    return figure
+
+
+def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
+    """Mean and spread over seeds of test errors, full lines, and of training errors, dotted."""
+    for model, (label, colour, marker) in _STYLES.items():
+        for column, style in {"test_error": "-", "train_error": ":"}.items():
+            rows = table[table["model"] == model].groupby(size)[column].agg(["mean", "std"])
+            if len(rows):
+                name = f"{label}, {column.split('_')[0]}"
+                axis.errorbar(
+                    rows.index, rows["mean"], rows["std"].fillna(0), fmt=marker + style, color=colour,
+                    capsize=3, ms=5, label=name,
+                )  # fmt: skip
+    axis.set_xscale("log")
+    _ticks(axis, table[size].unique())
+    axis.legend(frameon=False, fontsize="small")
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _curves(axis: Axes, table: pd.DataFrame) -> None:
+    """Test error of every epoch; darker for more images."""
+    if "curve" not in table:
+        return
+    rows = table[table["curve"].map(lambda curve: isinstance(curve, list))].sort_values("per_class")
+    sizes = sorted(rows["per_class"].unique())
+    for _, row in rows.iterrows():
+        label, colour, _ = _STYLES[row["model"]]
+        strength = 0.35 + 0.65 * (sizes.index(row["per_class"]) + 1) / len(sizes)
+        axis.plot(
+            np.arange(1, len(row["curve"]) + 1), row["curve"], color=colour, alpha=strength,
+            label=f"{label}, {row['per_class']} a class",
+        )  # fmt: skip
+    if len(rows):
+        axis.legend(frameon=False, fontsize="small")
+
+
+def _ticks(axis: Axes, values) -> None:
+    """Only the sizes that were run, as plain numbers."""
+    values = sorted(values)
+    axis.set_xticks(values, [f"{value:,}" for value in values])
+    axis.minorticks_off()

@@ -1,0 +1,181 @@
+"""Decoder, autoencoder, and encoder on a trained decoder: what the experiments on images compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from grnrep.nn.dense import freeze
+from grnrep.nn.infer import errors, infer, reconstruct
+from grnrep.nn.model import Code, Model
+from grnrep.nn.representation import Representation
+from grnrep.nn.trainer import Trainer
+
+MODELS = ("decoder", "autoencoder", "encoder_on_decoder")
+_START = 0.01  # standard deviation of representations before training
+
+
+@dataclass(frozen=True)
+class Design:
+    """Networks and training that the three models have in common.
+
+    Parameters
+    ----------
+    encoder, decoder
+        Build a network from a seed.
+    loss
+        Builds the noise model.
+    d
+        Length of a representation.
+    trainer
+        How all of them are trained.
+    """
+
+    encoder: Callable[[int], nn.Module]
+    decoder: Callable[[int], nn.Module]
+    loss: Callable[[], nn.Module]
+    d: int
+    trainer: Trainer
+
+    def parameters(self) -> dict[str, int]:
+        """Number of parameters of the encoder and of the decoder."""
+        built = {"encoder": self.encoder(0), "decoder": self.decoder(0)}
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in built.items()}
+
+
+def new_model(design: Design, n: int, *, kind: str, seed: int, decoder: nn.Module | None = None) -> Model:
+    """Build one of :data:`MODELS` for ``n`` training images; the last one around a trained ``decoder``."""
+    if kind == "decoder":
+        generator = torch.Generator().manual_seed(seed)
+        start = _START * torch.randn(n, design.d, generator=generator)
+        source: nn.Module = Representation(n, design.d, init=start)
+    else:
+        source = design.encoder(2 * seed + 1)  # not the numbers that the decoder was drawn with
+    if kind != "encoder_on_decoder":
+        part = design.decoder(2 * seed)
+    elif decoder is None:
+        raise ValueError("encoder_on_decoder needs a trained decoder")
+    else:
+        part = freeze(decoder)
+    return Model(source, part, loss=design.loss()).to(memory_format=torch.channels_last)
+
+
+def train(
+    model: Model,
+    design: Design,
+    x: Tensor,
+    test: Tensor,
+    *,
+    seed: int,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+    on_epoch: Callable[[int, Model], None] | None = None,
+) -> dict[str, float]:
+    """Train a model and measure it: mean losses per pixel on both sets of images, and seconds."""
+    trainer = replace(design.trainer, rng=seed, checkpoint=checkpoint, progress=progress)
+    start = time.perf_counter()
+    trainer.fit(model, x, on_epoch=on_epoch)
+    trained = time.perf_counter()
+    known = infer(model, x) if model.has_encoder else Code(model.source.table.detach())
+    train_error = float(errors(model, x, known).mean())
+    inferred = time.perf_counter()
+    code = infer(
+        model,
+        test,
+        epochs=trainer.epochs,
+        lr=trainer.lr_representation,
+        momentum=trainer.momentum,
+        batch_size=trainer.batch_size,
+    )
+    return {
+        "train_error": train_error / x[0].numel(),
+        "test_error": float(errors(model, test, code).mean()) / x[0].numel(),
+        "train_seconds": trained - start,
+        "test_seconds": time.perf_counter() - inferred,
+    }
+
+
+def loads(design: Design, n: int, n_pixels: int) -> dict[str, float]:
+    """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
+    size = design.parameters()
+    return {
+        "load_decoder": n * n_pixels / (size["decoder"] + n * design.d),
+        "load_encoder": n * design.d / size["encoder"],
+    }
+
+
+def draw(n_all: int, n: int, seed: int) -> np.ndarray:
+    """Indices of ``n`` of ``n_all`` images; a smaller draw with the same seed is a part of a larger one."""
+    return np.random.default_rng(seed).permutation(n_all)[:n]
+
+
+def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
+    """Indices of ``per_class`` images of every class, in an order that mixes classes."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    parts = [order[labels[order] == label][:per_class] for label in np.unique(labels)]
+    short = min(len(part) for part in parts)
+    if short < per_class:
+        raise ValueError(
+            f"per_class must be at most {short}, the images of the smallest class; found {per_class}"
+        )
+    return np.concatenate(parts)
+
+
+def tensor(images: np.ndarray) -> Tensor:
+    """Images (n, channels, height, width) as a tensor, in the order of memory that convolutions like."""
+    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(memory_format=torch.channels_last)
+
+
+class Watch:
+    """Test loss after every epoch, and what some test images look like after some of them.
+
+    Without an encoder the representations of test images descend along with the training, one step
+    after each of its epochs, as the representations of training images do.
+
+    Parameters
+    ----------
+    design, test
+        As in :func:`train`.
+    n_images, epochs
+        How many test images to keep reconstructions of, and after which epochs.
+    """
+
+    def __init__(self, design: Design, test: Tensor, *, n_images: int = 0, epochs: tuple[int, ...] = ()):
+        self.n_images, self.epochs = n_images, epochs
+        self.losses: list[float] = []
+        self.reconstructions: dict[int, np.ndarray] = {}
+        self._trainer = design.trainer
+        device = design.trainer.device
+        self.test = test.to(device) if device is not None else test
+        self._table = Representation(
+            len(test), design.d, init=torch.zeros(len(test), design.d), device=device
+        )
+        self._descent = torch.optim.SGD(
+            self._table.parameters(), lr=design.trainer.lr_representation, momentum=design.trainer.momentum
+        )
+
+    def __call__(self, epoch: int, model: Model) -> None:
+        """Look at ``model`` after an epoch."""
+        model.eval()
+        if not model.has_encoder:
+            self._step(model)
+        code = infer(model, self.test) if model.has_encoder else Code(self._table.table.detach())
+        self.losses.append(float(errors(model, self.test, code).mean()) / self.test[0].numel())
+        if epoch in self.epochs:
+            some = reconstruct(model, code.z[: self.n_images])
+            self.reconstructions[epoch] = (255 * some.clamp(0, 1)).round().byte().cpu().numpy()
+
+    def _step(self, model: Model) -> None:
+        """One step of all test representations, the model frozen."""
+        self._descent.zero_grad(set_to_none=False)
+        for rows in torch.arange(len(self.test), device=self.test.device).split(256):
+            loss = model.loss(model.decoder(self._table(rows)), self.test[rows]).sum()
+            inputs = [self._table.table]
+            torch.autograd.backward(loss / self._trainer.batch_size, inputs=inputs)
+        self._descent.step()

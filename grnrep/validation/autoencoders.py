@@ -1,0 +1,179 @@
+"""The autoencoder family side by side: on images, in sparse codes, and with the masked decoder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from grnrep.ds.images import digits, mnist
+from grnrep.validation._autoencoder_panels import (
+    IMAGE_MEMBERS,
+    REGULATOR_MEMBERS,
+    SPARSE_MEMBERS,
+    image_rows,
+    regulator_rows,
+    sparse_rows,
+)
+from grnrep.validation._runs import Runs
+
+logger = logging.getLogger("grnrep")
+
+PANELS: Final = {
+    "images": IMAGE_MEMBERS,
+    "sparse": SPARSE_MEMBERS,
+    "regulators": tuple(REGULATOR_MEMBERS),
+}
+_FULL: Final = {
+    "data": "mnist",
+    "sizes": (1000, 4000),
+    "n_test": 2000,
+    "d": 20,
+    "width": 1.0,
+    "epochs": 100,
+    "lr": 1e-3,
+    "lr_representation": 0.1,
+    "seeds": (0, 1, 2),
+    "n_sparse": 10_000,
+    "hidden": 1000,
+    "epochs_sparse": 50,
+    "cells": (20, 50, 100, 200, 500, 1000),
+    "replicates": (0, 1, 2),
+}
+_QUICK: Final = _FULL | {
+    "data": "digits",
+    "sizes": (300, 1437),
+    "n_test": 360,
+    "d": 8,
+    "width": 0.25,
+    "epochs": 60,
+    "lr": 2e-3,
+    "lr_representation": 1.0,
+    "seeds": (0, 1),
+    "n_sparse": 1437,
+    "hidden": 250,
+    "cells": (20, 100),
+    "replicates": (0,),
+}
+
+
+def autoencoders_study(
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    quick: bool = False,
+    panels: Sequence[str] = tuple(PANELS),
+    members: Sequence[str] | None = None,
+    rng: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Train every member of the autoencoder family, and measure what each is for.
+
+    ``"images"``: all members with as many units between encoder and decoder, on few images: how well test
+    images are reconstructed, and how well their class can be read off the code by logistic
+    regression. ``"mean"`` is the mean image.
+
+    ``"sparse"``: the table of Makhzani & Frey (2013), one tied layer of 1,000 units of which k are kept, and
+    logistic regression on its codes. They had 60,000 images to learn from; here there are 10,000. Codes
+    are taken with k or 3 k units (``alpha``), whichever does better on held-out training images.
+
+    ``"regulators"``: members whose decoder has the edges of a network, on the data of the load study
+    (Eq. 6), whose units are to be the regulators. All encoders are one layer, as in Section 3.3, and all
+    rates the paper's. ``"exact"`` is the solver of this package.
+
+    Parameters
+    ----------
+    data_dir
+        As in :func:`grnrep.ds.mnist`.
+    quick
+        The digits of scikit-learn instead of MNIST, fewer images and cells: some minutes.
+    panels
+        Which parts to run.
+    members
+        Which members to train; by default all that a part has.
+    rng
+        Added to every seed.
+    out
+        JSON file of the rows, continued where it is there; by default none is written.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    DataFrame with a row for each panel, size ``n``, ``seed`` and ``member``. ``test_error`` and
+    ``train_error`` are mean squared errors per pixel, ``probe_error`` that of the classifier;
+    in the panel of regulators ``test_mse``, ``pcc`` and so on are as in :func:`load_study`.
+
+    Raises
+    ------
+    ValueError, OSError
+        As :func:`grnrep.ds.mnist`, if a name is unknown, or if ``out`` holds other runs.
+
+    Examples
+    --------
+    >>> from grnrep.validation import autoencoders_study
+    >>> some = {"panels": ["images"], "members": ["mean", "pca"], "progress": False}
+    >>> table = autoencoders_study(quick=True, **some)
+    >>> error = table.groupby("member")["test_error"].mean()
+    >>> bool(error["pca"] < 0.5 * error["mean"])
+    True
+    """
+    unknown = [name for name in panels if name not in PANELS]
+    if unknown or not panels:
+        raise ValueError(f"panels must be among {', '.join(PANELS)}; found {list(panels)}")
+    known = dict.fromkeys(name for panel in panels for name in PANELS[panel])
+    wrong = [name for name in members or () if name not in known]
+    if wrong:
+        raise ValueError(f"members must be among {', '.join(known)}; found {wrong}")
+    settings = _QUICK if quick else _FULL
+    runs = Runs(
+        None if out is None else Path(out), study="autoencoders", settings=settings | {"rng": int(rng)}
+    )
+    wanted = {
+        panel: [name for name in PANELS[panel] if members is None or name in members] for panel in panels
+    }
+    images = None
+    if wanted.keys() & {"images", "sparse"}:
+        images = digits() if settings["data"] == "digits" else mnist(data_dir=data_dir, progress=progress)
+    total = _n_rows(wanted, settings)
+    with tqdm(total=total, desc="autoencoders", unit="model", disable=not progress) as bar:
+        for seed in (seed + rng for seed in settings["seeds"]):
+            for n in settings["sizes"] if "images" in wanted else ():
+                add = _adder(runs, bar, panel="images", n=n, seed=seed)
+                image_rows(images, wanted["images"], n, seed, settings, add)
+            if "sparse" in wanted:
+                add = _adder(runs, bar, panel="sparse", n=settings["n_sparse"], seed=seed)
+                sparse_rows(images, wanted["sparse"], seed, settings, add)
+        for n in settings["cells"] if "regulators" in wanted else ():
+            for seed in settings["replicates"]:
+                add = _adder(runs, bar, panel="regulators", n=n, seed=seed)
+                regulator_rows(wanted["regulators"], n, seed, rng, add)
+    return runs.table()
+
+
+def _adder(runs: Runs, bar: tqdm, **where: Any) -> Callable[[str, Callable[[], dict[str, Any]]], None]:
+    """What computes and keeps the row of a member, if it is not there yet."""
+
+    def add(member: str, compute: Callable[[], dict[str, Any]]) -> None:
+        key = where | {"member": member}
+        bar.set_postfix_str(f"{where['panel']}, {member}")
+        if runs.find(key) is None:
+            runs.add(key, compute())
+            logger.debug("autoencoders: %s: %s", key, runs.find(key))
+        bar.update()
+
+    return add
+
+
+def _n_rows(wanted: dict[str, list[str]], settings: dict[str, Any]) -> int:
+    times = {
+        "images": len(settings["sizes"]) * len(settings["seeds"]),
+        "sparse": len(settings["seeds"]),
+        "regulators": len(settings["cells"]) * len(settings["replicates"]),
+    }
+    return sum(times[panel] * len(names) for panel, names in wanted.items())
