@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from grnrep import validation
+from grnrep import pl, validation
 from grnrep.validation._runs import Runs
 
 DOCS = Path(__file__).parents[1] / "docs" / "results"
@@ -60,7 +60,9 @@ def grids(name: str) -> list[str]:
     for path in sorted(DOCS.glob(f"{name}-*.npz")):
         with np.load(path) as saved:
             images = {key.replace("epoch", "epoch "): saved[key] for key in saved.files}
-        validation.reconstruction_grid(images).savefig(path.with_suffix(".png"), dpi=90)
+        n = len(images["originals"])
+        ax = pl.image_grid(np.concatenate(list(images.values())), n_columns=n, row_labels=list(images))
+        ax.figure.savefig(path.with_suffix(".png"), dpi=90)
         drawn.append(path.stem)
     return drawn
 

@@ -2,7 +2,7 @@
 
 from grnrep.validation._autoencoder_figures import autoencoders_figure, autoencoders_images
 from grnrep.validation._image_claims import cifar10_claims, mnist_claims
-from grnrep.validation._image_figures import cifar10_figure, mnist_figure, reconstruction_grid
+from grnrep.validation._image_figures import cifar10_figure, mnist_figure
 from grnrep.validation.autoencoders import autoencoders_study
 from grnrep.validation.cifar10 import cifar10_study
 from grnrep.validation.load_grid import load_grid
@@ -46,7 +46,6 @@ __all__ = [
     "perturbed_samples",
     "pooled_auc",
     "principal_angle",
-    "reconstruction_grid",
     "sergio_recovery",
     "shuffled_network",
     "tfa_activity",

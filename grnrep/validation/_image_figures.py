@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -81,38 +79,6 @@ def cifar10_figure(table: pd.DataFrame) -> Figure:
         left.set(xlabel="epoch", ylabel="test error (mean square)", yscale="log", title=f"CIFAR-10, {kind}")
         _errors(right, part, "per_class")
         right.set(xlabel="training images of each class", ylabel="mean square error", yscale="log")
-    return figure
-
-
-def reconstruction_grid(images: Mapping[str, np.ndarray]) -> Figure:
-    """Draw rows of images, such as originals and their reconstructions after some epochs.
-
-    Parameters
-    ----------
-    images
-        Title of each row, and its images ``(n, channels, height, width)``, from 0 to 255.
-
-    Returns
-    -------
-    Figure, one strip of images below the other.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from grnrep.validation import reconstruction_grid
-    >>> figure = reconstruction_grid({"originals": np.zeros((3, 1, 8, 8), np.uint8)})
-    >>> len(figure.axes)
-    1
-    """
-    n, _, height, width = next(iter(images.values())).shape
-    size = (8, (7 * height / (n * width) + 0.05) * len(images))
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(len(images), 1, squeeze=False)
-    for axis, (title, row) in zip(axes[:, 0], images.items(), strict=True):
-        strip = np.concatenate(list(np.moveaxis(row, 1, -1)), axis=1)
-        axis.imshow(strip.squeeze(-1) if strip.shape[-1] == 1 else strip, cmap="gray", vmin=0, vmax=255)
-        axis.set(xticks=[], yticks=[])
-        axis.set_ylabel(title, rotation=0, ha="right", va="center")
     return figure
 
 

@@ -19,7 +19,7 @@ from grnrep.validation import _image_models as image_models
 from grnrep.validation import cifar10 as cifar10_module
 from grnrep.validation import mnist as mnist_module
 from grnrep.validation._image_claims import cifar10_claims, mnist_claims
-from grnrep.validation._image_figures import cifar10_figure, mnist_figure, reconstruction_grid
+from grnrep.validation._image_figures import cifar10_figure, mnist_figure
 from grnrep.validation._image_models import (
     Design,
     Watch,
@@ -179,9 +179,8 @@ def test_cifar10_keeps_curves_and_reconstructions(small_tests, tmp_path, monkeyp
     assert all(len(curves[0, model]) == 2 for model in ("decoder", "autoencoder"))
     assert curves[1].isna().all()
     with np.load(tmp_path / "cifar10-2-0-4x4-decoder.npz") as saved:
-        assert saved["originals"].shape == saved["epoch2"].shape == (8, 3, 32, 32)
-        figure = reconstruction_grid(dict(saved))
-    assert len(figure.axes) == 3
+        assert set(saved) == {"originals", "epoch1", "epoch2"}
+        assert {saved[name].shape for name in saved} == {(8, 3, 32, 32)}
     assert len(cifar10_figure(table).axes) == 2
 
 
