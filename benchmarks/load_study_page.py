@@ -123,6 +123,7 @@ def main() -> None:
         mean_mse=table["mean_mse"].mean(),
         signs=signs(table),
         steps=steps(STEPS),
+        steps_sets=len({row["key"]["replicate"] for row in json.loads(STEPS.read_text())["rows"]}),
     )
     (DOCS / "load-study.md").write_text((page + signed).rstrip() + "\n")
 

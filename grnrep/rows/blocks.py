@@ -37,12 +37,15 @@ class Blocks:
         Order of the rows that nothing but their names and values decides, ``(n_obs,)``.
     n_rows
         Rows a block.
+    shape
+        Of all values when they were opened, ``(n_obs, n_vars)``.
     """
 
     x: Any
     genes: np.ndarray
     order: np.ndarray
     n_rows: int
+    shape: tuple[int, int]
     in_file_order: bool = field(default=False)
 
     @classmethod
@@ -65,13 +68,13 @@ class Blocks:
             width = len(genes) if _is_sparse(x) else x.shape[1]
             n_rows = min(_MOST_ROWS, max(1, _BLOCK_BYTES // (4 * max(1, width))))
             n_rows = _whole_chunks(x, n_rows)
-        blocks = cls(x, np.asarray(genes), np.arange(adata.n_obs), n_rows)
+        blocks = cls(x, np.asarray(genes), np.arange(adata.n_obs), n_rows, tuple(x.shape))
         return replace(blocks, order=_canonical(blocks, adata.obs_names.astype(str)))
 
     @property
     def n_obs(self) -> int:
         """Number of rows."""
-        return self.x.shape[0]
+        return self.shape[0]
 
     @property
     def in_memory(self) -> bool:
@@ -90,7 +93,7 @@ class Blocks:
         """Block ``k`` with all genes, sparse where the store is."""
         some = self.rows(k)
         whole = len(some) and some[-1] - some[0] == len(some) - 1 and bool((np.diff(some) == 1).all())
-        return _get(self.x, slice(some[0], some[-1] + 1) if whole else some)
+        return self._checked(_get(self.x, slice(some[0], some[-1] + 1) if whole else some), len(some))
 
     def chosen(self, block: np.ndarray | sp.csr_matrix) -> np.ndarray:
         """The chosen genes of a block with all of them, dense float32."""
@@ -112,6 +115,16 @@ class Blocks:
             ]
             out[which] = self.chosen(_some(self.x, positions[which]))
         return out
+
+    def _checked(self, block: np.ndarray | sp.csr_matrix, n_rows: int) -> np.ndarray | sp.csr_matrix:
+        """The block, if it has the shape that it should have."""
+        if block.shape != (n_rows, self.shape[1]) or tuple(self.x.shape) != self.shape:
+            raise ValueError(
+                f"the data changed while they were read: there were {self.shape[0]:,} cells and "
+                f"{self.shape[1]:,} genes, and now there are {self.x.shape[0]:,} and {self.x.shape[1]:,}; "
+                "leave the file as it is until the call has ended"
+            )
+        return block
 
     def portable(self) -> Blocks:
         """The same blocks for another process: files are opened there anew."""

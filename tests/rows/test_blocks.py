@@ -186,3 +186,20 @@ def test_complex_numbers_are_refused(values, refuses):
     adata = data(values.astype(complex))
     with refuses(TypeError, "adata must hold real numbers", "complex128", adata=adata):
         Blocks.of(adata, GENES)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(15, 5), (23, 4), (30, 5), (30, 7)])
+@pytest.mark.parametrize("kind", ["dense", "csr"])
+def test_a_file_that_changes_shape(values, tmp_path, kind, rows, columns):
+    """Another process opens the file anew: it may be another one by then."""
+    path = tmp_path / "a.h5ad"
+    as_kind = np.asarray if kind == "dense" else sp.csr_matrix
+    data(as_kind(values)).write_h5ad(path)
+    adata = ad.read_h5ad(path, backed="r")
+    there = pickle.dumps(Blocks.of(adata, GENES[columns > GENES], n_rows=10).portable())
+    adata.file.close()
+    other = np.ones((rows, columns))
+    data(as_kind(other)).write_h5ad(path)
+    changed = pickle.loads(there)
+    with pytest.raises(ValueError, match="changed while they were read: there were 23 cells and 5 genes"):
+        changed.read(0)
