@@ -14,21 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _pages import DOCS, lines
 
 from grnrep import pl, validation
 from grnrep.validation._runs import Runs
 
-DOCS = Path(__file__).parents[1] / "docs" / "results"
 SIZE = {"mnist": "n_train", "cifar10": "per_class"}
 MODELS = {
     "decoder": "decoder alone",
     "autoencoder": "autoencoder",
     "encoder_on_decoder": "encoder on the decoder",
 }
-
-
-def lines(rows: list[list[str]], head: list[str]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def cell(part: pd.DataFrame, column: str) -> str:

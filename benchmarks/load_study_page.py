@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from _pages import DOCS, lines
 
 from grnrep.validation import load_claims, load_figure
 from grnrep.validation._load_models import MODELS
 from grnrep.validation._runs import Runs
 
-DOCS = Path(__file__).parents[1] / "docs" / "results"
 NAMES = {
     "decoder": "decoder",
     "encoder": "encoder on it",
@@ -43,10 +43,6 @@ def cell(values: pd.Series, form: str) -> str:
     if values.empty:
         return ""
     return f"{values.mean():{form}} ± {values.std():.1g}" if len(values) > 1 else f"{values.mean():{form}}"
-
-
-def lines(rows: list[list[str]], head: list[str]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def results(table: pd.DataFrame) -> str:

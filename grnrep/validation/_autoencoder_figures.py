@@ -212,7 +212,7 @@ def _sparse(ax: Axes, rows: pd.DataFrame) -> None:
         style = {"s": 26, "facecolors": "none", "edgecolors": VERMILION}
         ax.scatter(list(known), list(known.values()), **style, label="Makhzani & Frey, 60,000 images")
         ax.legend(frameon=False, fontsize=8)
-    ax.set_xticks(range(len(names)), names)
+    ax.set_xticks(range(len(names)), names, rotation=30)
     ax.set(
         ylabel="test error of logistic regression",
         ylim=(0, None),

@@ -1,0 +1,54 @@
+"""Write the page about the autoencoder family from its rows: docs/results/autoencoders.md.
+
+    grnrep validate autoencoders --quick --out docs/results
+    python benchmarks/autoencoders_page.py
+
+The rows are docs/results/autoencoders.json; the study draws the figures beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from _pages import DOCS, lines
+
+from grnrep.nn import FAMILY
+from grnrep.validation._runs import Runs
+
+
+def table_of(part: pd.DataFrame, columns: dict[str, str], head: str) -> str:
+    """A row for each member, a column for each size and figure: means ± standard deviations."""
+    sizes = sorted(part["n"].unique())
+    rows = []
+    for member, own in part.groupby("member", sort=False):
+        row = [f"{member}: {FAMILY[member].about}" if member in FAMILY and len(columns) > 1 else member]
+        for column in columns:
+            for n in sizes:
+                values = own.loc[own["n"] == n, column].dropna()
+                spread = f" ± {values.std():.1g}" if len(values) > 1 else ""
+                row.append(f"{values.mean():.3g}{spread}" if len(values) else "")
+        rows.append(row)
+    return lines(rows, [head, *(f"{name}, {n:,}" for name in columns.values() for n in sizes)])
+
+
+def main() -> None:
+    path = DOCS / "autoencoders.json"
+    content = json.loads(path.read_text())
+    table = Runs(path, study="autoencoders", settings=content["settings"]).table()
+    panels = dict(list(table.groupby("panel", sort=False)))
+    made = content["environments"][0]
+    errors = {"test_error": "test error", "probe_error": "probe error"}
+    page = (Path(__file__).with_name("autoencoders_page.md").read_text()).format(
+        made=f"{made['machine']}, torch {made['torch']}, beside other programs",
+        settings=", ".join(f"{key} {value}" for key, value in content["settings"].items()),
+        images=table_of(panels["images"], errors, "member"),
+        sparse=table_of(panels["sparse"], {"probe_error": "error"}, "code"),
+        regulators=table_of(panels["regulators"], {"pcc": "PCC", "test_mse": "test MSE"}, "member"),
+    )
+    (DOCS / "autoencoders.md").write_text(page.rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main()
