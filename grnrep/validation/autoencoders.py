@@ -83,8 +83,8 @@ def autoencoders_study(
     are taken with k or 3 k units (``alpha``), whichever does better on held-out training images.
 
     ``"regulators"``: members whose decoder has the edges of a network, on the data of the load study
-    (Eq. 6) with weights from -1 to 1, whose units are to be the regulators. All encoders are one layer, as in Section 3.3, and all
-    rates the paper's. ``"exact"`` is the solver of this package.
+    (Eq. 6) with weights from -1 to 1, whose units are to be the regulators. All encoders are one layer, as
+    in Section 3.3, and all rates the paper's. ``"exact"`` is the solver of this package.
 
     Parameters
     ----------
