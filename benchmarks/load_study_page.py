@@ -84,6 +84,13 @@ def steps(path: Path) -> str:
     return lines(rows, ["cells", "steps", "training MSE", "test MSE", "PCC"])
 
 
+def replicates(table: pd.DataFrame) -> str:
+    """Data sets of every size, and the sizes that have fewer."""
+    counts = table.groupby("n")["replicate"].nunique()
+    fewer = [f"{count} at {n:,} cells" for n, count in counts.items() if count < counts.max()]
+    return f"{counts.max()} data sets" + (f" ({', '.join(fewer)})" if fewer else "")
+
+
 def signs(table: pd.DataFrame) -> str:
     sizes = [n for n in (10, 50, 100, 500, 1000, 10_000) if n in set(table["n"])]
     mean = table.groupby(["model", "n"])[["pcc_as_trained", "pcc", "abs_pcc"]].mean()
@@ -113,7 +120,7 @@ def main() -> None:
         machine=f"{made['machine']}, {made['threads']} thread(s), torch {made['torch']}",
         duration=f"{table['seconds'].sum() / 60:.0f} minutes of training, beside other programs",
         settings=", ".join(f"{k} {v}" for k, v in content["settings"].items()),
-        replicates=table["replicate"].nunique(),
+        replicates=replicates(table),
         table=results(table),
         claims=claims(table),
         mean_mse=table["mean_mse"].mean(),
