@@ -33,7 +33,7 @@ def mnist_figure(table: pd.DataFrame) -> Figure:
     >>> from grnrep.validation import mnist_figure, mnist_study
     >>> figure = mnist_figure(mnist_study("data", quick=True))  # doctest: +SKIP
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     _errors(left, table, "n_train")
     left.set(xlabel="training images", ylabel="binary cross-entropy per pixel", title="MNIST")
@@ -71,7 +71,7 @@ def cifar10_figure(table: pd.DataFrame) -> Figure:
     >>> figure = cifar10_figure(cifar10_study("data", quick=True))  # doctest: +SKIP
     """
     kinds = list(dict.fromkeys(table["kind"]))
-    figure = Figure(figsize=(10, 3.8 * len(kinds)), layout="constrained")
+    figure = Figure(figsize=(12, 4.3 * len(kinds)), layout="constrained")
     axes = figure.subplots(len(kinds), 2, squeeze=False)
     for (left, right), kind in zip(axes, kinds, strict=True):
         part = table[table["kind"] == kind]
@@ -95,7 +95,7 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
                 )  # fmt: skip
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
-    axis.legend(frameon=False, fontsize="small")
+    axis.legend(frameon=False, fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
     axis.spines[["top", "right"]].set_visible(False)
 
 
