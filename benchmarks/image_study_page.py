@@ -58,7 +58,7 @@ def grids(name: str) -> list[str]:
             images = {key.replace("epoch", "epoch "): saved[key] for key in saved.files}
         n = len(images["originals"])
         ax = pl.image_grid(np.concatenate(list(images.values())), n_columns=n, row_labels=list(images))
-        ax.figure.savefig(path.with_suffix(".png"), dpi=90)
+        ax.figure.savefig(path.with_suffix(".png"), dpi=90, bbox_inches="tight")
         drawn.append(path.stem)
     return drawn
 
