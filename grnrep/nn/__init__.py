@@ -1,7 +1,7 @@
 """Torch modules: parts of autoencoders and of the decoder without encoder, and ways to train them."""
 
 from grnrep.core.decoder import SparseLinear
-from grnrep.nn.bottlenecks import Deterministic, KSparse, Variational
+from grnrep.nn.bottlenecks import KSparse, Variational
 from grnrep.nn.classic import PCA, KMeans
 from grnrep.nn.conv import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
 from grnrep.nn.corruptions import GaussianNoise, Masking
@@ -26,7 +26,6 @@ __all__ = [
     "Bernoulli",
     "Code",
     "Contractive",
-    "Deterministic",
     "GaussianNoise",
     "KMeans",
     "KSparse",

@@ -1,4 +1,4 @@
-"""What shapes z: everything passes, only the strongest units, or a draw from a normal distribution."""
+"""What shapes z: only the strongest units, or a draw from a normal distribution; without either, nothing."""
 
 from __future__ import annotations
 
@@ -7,27 +7,6 @@ from torch import Tensor, nn
 
 from grnrep.nn._draw import normal_like
 from grnrep.nn.model import Code
-
-
-class Deterministic(nn.Module):
-    """Let everything pass; what a :class:`Model` does without a bottleneck.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from grnrep.nn import Deterministic
-    >>> Deterministic()(torch.tensor([[1.0, -2.0]])).z.tolist()
-    [[1.0, -2.0]]
-    """
-
-    parts = 1
-
-    def __init__(self):
-        super().__init__()
-
-    def forward(self, h: Tensor, *, generator: torch.Generator | None = None) -> Code:
-        """Units ``(n, d)`` as they are."""
-        return Code(h)
 
 
 class KSparse(nn.Module):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from grnrep.nn.model import Code, Model
 from grnrep.nn.representation import Representation
+
+_AT_ONCE = 256  # samples, where nothing depends on their number
 
 
 def infer(
@@ -56,16 +61,16 @@ def infer(
     >>> code.z.round(decimals=3).tolist()
     [[3.0]]
     """
-    training, x = model.training, x.to(_device(model))
-    model.eval()
-    try:
+    x = x.to(_device(model))
+    with _evaluating(model):
         if model.has_encoder:
             with torch.no_grad():
-                codes = [model.encode(part) for part in x.split(max(batch_size, 256))]
-            return _join(codes)
-        return _descend(model, x, epochs, lr, momentum, batch_size, progress)
-    finally:
-        model.train(training)
+                return _join([model.encode(part) for part in x.split(max(batch_size, _AT_ONCE))])
+        start = model.source.table.detach().mean(0).expand(len(x), -1)
+        descent = Descent(x, start, lr=lr, momentum=momentum, batch_size=batch_size)
+        for _ in tqdm(range(epochs), desc="infer", unit="epoch", disable=not progress):
+            descent.step(model)
+        return descent.code(model)
 
 
 def reconstruct(model: Model, z: Tensor, *, batch_size: int = 256) -> Tensor:
@@ -93,14 +98,9 @@ def reconstruct(model: Model, z: Tensor, *, batch_size: int = 256) -> Tensor:
     >>> bool(reconstruct(model, torch.zeros(1, 2)).min() > 0)
     True
     """
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            parts = z.to(_device(model)).split(batch_size)
-            return torch.cat([model.loss.mean(model.decoder(part)) for part in parts])
-    finally:
-        model.train(training)
+    with _evaluating(model), torch.no_grad():
+        parts = z.to(_device(model)).split(batch_size)
+        return torch.cat([model.loss.mean(model.decoder(part)) for part in parts])
 
 
 def errors(model: Model, x: Tensor, code: Code, *, batch_size: int = 256) -> Tensor:
@@ -131,47 +131,55 @@ def errors(model: Model, x: Tensor, code: Code, *, batch_size: int = 256) -> Ten
     >>> tuple(errors(model, x, infer(model, x)).shape)
     (3,)
     """
+    with _evaluating(model), torch.no_grad():
+        codes, parts = (value.to(_device(model)).split(batch_size) for value in (code.z, x))
+        pairs = zip(codes, parts, strict=True)
+        return torch.cat([model.loss(model.decoder(z), part) for z, part in pairs])
+
+
+class Descent:
+    """Momentum descent of the representations of some data; the model itself stays as it is.
+
+    Parameters
+    ----------
+    x
+        Data, ``(n, ...)``.
+    start
+        Where it starts, ``(n, d)``.
+    lr, momentum, batch_size
+        As in :func:`infer`.
+    """
+
+    def __init__(self, x: Tensor, start: Tensor, *, lr: float, momentum: float, batch_size: int):
+        self.x, self.batch_size = x, batch_size
+        self.representation = Representation(*start.shape, init=start, device=x.device)
+        self._sgd = torch.optim.SGD(self.representation.parameters(), lr=lr, momentum=momentum)
+
+    def step(self, model: Model) -> None:
+        """Take one step of all representations, with ``model`` in evaluation."""
+        table = self.representation.table
+        self._sgd.zero_grad(set_to_none=False)
+        for rows in torch.arange(len(table), device=table.device).split(max(self.batch_size, _AT_ONCE)):
+            z = _shaped(model, self.representation(rows)).z
+            loss = model.loss(model.decoder(z), self.x[rows]).sum() / self.batch_size
+            torch.autograd.backward(loss, inputs=[table])
+        self._sgd.step()
+
+    def code(self, model: Model) -> Code:
+        """The representations as they are now."""
+        with torch.no_grad():
+            return _shaped(model, self.representation.table.detach())
+
+
+@contextmanager
+def _evaluating(model: Model) -> Iterator[None]:
+    """Switch to evaluation inside."""
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            codes, parts = (value.to(_device(model)).split(batch_size) for value in (code.z, x))
-            pairs = zip(codes, parts, strict=True)
-            return torch.cat([model.loss(model.decoder(z), part) for z, part in pairs])
+        yield
     finally:
         model.train(training)
-
-
-def _descend(
-    model: Model,
-    x: Tensor,
-    epochs: int,
-    lr: float,
-    momentum: float,
-    batch_size: int,
-    progress: bool,
-) -> Code:
-    """Momentum descent of a new table."""
-    table = model.source.table
-    start = table.detach().mean(0).expand(len(x), -1)
-    new = Representation(*start.shape, init=start, device=table.device)
-    descent = torch.optim.SGD(new.parameters(), lr=lr, momentum=momentum)
-    frozen = [p for p in model.parameters() if p.requires_grad]
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-    try:
-        batches = torch.arange(len(x), device=table.device).split(max(batch_size, 256))
-        for _ in tqdm(range(epochs), desc="infer", unit="epoch", disable=not progress):
-            descent.zero_grad(set_to_none=False)
-            for rows in batches:
-                code = _shaped(model, new(rows))
-                (model.loss(model.decoder(code.z), x[rows]).sum() / batch_size).backward()
-            descent.step()
-        with torch.no_grad():
-            return _shaped(model, new.table.detach())
-    finally:
-        for parameter in frozen:
-            parameter.requires_grad_(True)
 
 
 def _device(model: Model) -> torch.device:

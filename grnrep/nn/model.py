@@ -131,6 +131,12 @@ class Model(nn.Module):
         """Whether z is computed from the data."""
         return not isinstance(self.source, Representation)
 
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """Parameters of encoder, decoder and the rest: all but a table of representations."""
+        tables = set() if self.has_encoder else set(self.source.parameters())
+        return [parameter for parameter in self.parameters() if parameter not in tables]
+
     def encode(
         self, x: Tensor | None = None, rows: Tensor | None = None, *, generator: torch.Generator | None = None
     ) -> Code:

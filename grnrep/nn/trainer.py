@@ -17,8 +17,7 @@ from tqdm.auto import tqdm
 from grnrep.core.threads import threads_for
 from grnrep.nn._resume import load_state, save_state
 from grnrep.nn.infer import errors, infer
-from grnrep.nn.model import Model
-from grnrep.nn.representation import Representation
+from grnrep.nn.model import Code, Model
 
 _SETTINGS = (
     "epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum", "patience", "rng"
@@ -141,12 +140,12 @@ class Trainer:
         model.to(device)
         x, target = x.to(device), None if target is None else target.to(device)
         generator = torch.Generator(device).manual_seed(self.rng)
-        optimizers = self._optimizers(model, x)
+        optimizers = self._optimizers(model)
         rows, best = [], (math.inf, 0, None)
         state = {"model": model, **optimizers}
         if self.checkpoint is not None and Path(self.checkpoint).exists():
             rows, best = load_state(self.checkpoint, state, generator, self._settings(x))
-        with threads_for(self.batch_size * _n_weights(model)):
+        with threads_for(self.batch_size * sum(p.numel() for p in model.weights)):
             for epoch in tqdm(
                 range(len(rows) + 1, self.epochs + 1), desc="train", unit="epoch", disable=not self.progress
             ):
@@ -167,6 +166,30 @@ class Trainer:
             Path(self.checkpoint).unlink(missing_ok=True)
         model.eval()
         return pd.DataFrame(rows, index=pd.RangeIndex(1, len(rows) + 1, name="epoch"))
+
+    def infer(self, model: Model, x: Tensor) -> Code:
+        """Representations of data, :func:`infer` with the epochs and rates of this training.
+
+        Parameters
+        ----------
+        model
+            Trained model.
+        x
+            Data, ``(n, ...)``.
+
+        Returns
+        -------
+        Code
+            Of all samples, without gradients.
+        """
+        return infer(
+            model,
+            x,
+            epochs=self.epochs,
+            lr=self.lr_representation,
+            momentum=self.momentum,
+            batch_size=self.batch_size,
+        )
 
     def _epoch(
         self,
@@ -201,14 +224,12 @@ class Trainer:
     def _batches(self, n: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
         return iter(torch.randperm(n, generator=generator, device=device).split(self.batch_size))
 
-    def _optimizers(self, model: Model, x: Tensor) -> dict[str, torch.optim.Optimizer]:
-        found, tables = {}, []
-        if isinstance(model.source, Representation):
-            tables = [p for p in model.source.parameters() if p.requires_grad]
-        if tables:
+    def _optimizers(self, model: Model) -> dict[str, torch.optim.Optimizer]:
+        found = {}
+        if not model.has_encoder and model.source.table.requires_grad:
+            tables = [model.source.table]
             found["descent"] = torch.optim.SGD(tables, lr=self.lr_representation, momentum=self.momentum)
-        known = {id(table) for table in tables}
-        rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
+        rest = [parameter for parameter in model.weights if parameter.requires_grad]
         if rest:
             found["adam"] = torch.optim.Adam(rest, lr=self.lr, weight_decay=self.weight_decay, fused=True)
         if not found:
@@ -247,15 +268,5 @@ class Trainer:
 
     def _validate(self, model: Model, validation: Tensor) -> float:
         """Mean loss of new data; representations that have no encoder are found in as many epochs."""
-        descent = {"lr": self.lr_representation, "momentum": self.momentum, "batch_size": self.batch_size}
-        code = infer(model, validation, epochs=self.epochs, **descent)
+        code = self.infer(model, validation)
         return float(errors(model, validation, code).mean())
-
-
-def _n_weights(model: Model) -> int:
-    """Parameters that every sample passes: all but a table of representations."""
-    return sum(
-        p.numel()
-        for name, p in model.named_parameters()
-        if model.has_encoder or not name.startswith("source.")
-    )

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from grnrep.nn.dense import freeze, pretrain
 from grnrep.nn.family import FAMILY, Architecture, Member
-from grnrep.nn.infer import infer, reconstruct
+from grnrep.nn.infer import reconstruct
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.model import Model
 from grnrep.nn.representation import Representation
@@ -155,7 +155,7 @@ def _train_encoder(kind: str, encoder: nn.Module, trained: Model, x: Tensor, tra
         inputs, representations = x, trained.source.table.detach()
     else:
         inputs = _examples(kind, x, generator)
-        representations = _encode(trained, trainer)(inputs)
+        representations = trainer.infer(trained, inputs).z
     to_representations = Model(encoder, nn.Identity(), loss=SquaredError())
     return _trained(model, trainer, trainer.fit(to_representations, inputs, target=representations))
 
@@ -170,22 +170,10 @@ def _examples(kind: str, x: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _trained(model: Model, trainer: Trainer, history: pd.DataFrame) -> Trained:
-    kept = [p for name, p in model.named_parameters() if model.has_encoder or not name.startswith("source.")]
     return Trained(
-        encode=_encode(model, trainer),
+        encode=lambda x: trainer.infer(model, x).z,
         decode=lambda z: reconstruct(model, z),
-        n_parameters=sum(p.numel() for p in kept),
+        n_parameters=sum(p.numel() for p in model.weights),
         model=model,
         history=history,
     )
-
-
-def _encode(model: Model, trainer: Trainer) -> Callable[[Tensor], Tensor]:
-    """Codes by the encoder; without one, by the descent that the trainer uses."""
-    descent = {
-        "epochs": trainer.epochs,
-        "lr": trainer.lr_representation,
-        "momentum": trainer.momentum,
-        "batch_size": trainer.batch_size,
-    }
-    return lambda x: infer(model, x, **descent).z

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from grnrep.nn.dense import freeze
-from grnrep.nn.infer import errors, infer, reconstruct
+from grnrep.nn.infer import Descent, errors, infer, reconstruct
 from grnrep.nn.model import Code, Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
@@ -85,14 +85,7 @@ def train(
     known = infer(model, x) if model.has_encoder else Code(model.source.table.detach())
     train_error = float(errors(model, x, known).mean())
     inferred = time.perf_counter()
-    code = infer(
-        model,
-        test,
-        epochs=trainer.epochs,
-        lr=trainer.lr_representation,
-        momentum=trainer.momentum,
-        batch_size=trainer.batch_size,
-    )
+    code = trainer.infer(model, test)
     return {
         "train_error": train_error / x[0].numel(),
         "test_error": float(errors(model, test, code).mean()) / x[0].numel(),
@@ -150,32 +143,23 @@ class Watch:
         self.n_images, self.epochs = n_images, epochs
         self.losses: list[float] = []
         self.reconstructions: dict[int, np.ndarray] = {}
-        self._trainer = design.trainer
-        device = design.trainer.device
-        self.test = test.to(device) if device is not None else test
-        self._table = Representation(
-            len(test), design.d, init=torch.zeros(len(test), design.d), device=device
-        )
-        self._descent = torch.optim.SGD(
-            self._table.parameters(), lr=design.trainer.lr_representation, momentum=design.trainer.momentum
+        trainer = design.trainer
+        self.test = test if trainer.device is None else test.to(trainer.device)
+        self._descent = Descent(
+            self.test,
+            torch.zeros(len(test), design.d),
+            lr=trainer.lr_representation,
+            momentum=trainer.momentum,
+            batch_size=trainer.batch_size,
         )
 
     def __call__(self, epoch: int, model: Model) -> None:
         """Look at ``model`` after an epoch."""
         model.eval()
         if not model.has_encoder:
-            self._step(model)
-        code = infer(model, self.test) if model.has_encoder else Code(self._table.table.detach())
+            self._descent.step(model)
+        code = infer(model, self.test) if model.has_encoder else self._descent.code(model)
         self.losses.append(float(errors(model, self.test, code).mean()) / self.test[0].numel())
         if epoch in self.epochs:
             some = reconstruct(model, code.z[: self.n_images])
             self.reconstructions[epoch] = (255 * some.clamp(0, 1)).round().byte().cpu().numpy()
-
-    def _step(self, model: Model) -> None:
-        """One step of all test representations, the model frozen."""
-        self._descent.zero_grad(set_to_none=False)
-        for rows in torch.arange(len(self.test), device=self.test.device).split(256):
-            loss = model.loss(model.decoder(self._table(rows)), self.test[rows]).sum()
-            inputs = [self._table.table]
-            torch.autograd.backward(loss / self._trainer.batch_size, inputs=inputs)
-        self._descent.step()

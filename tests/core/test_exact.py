@@ -251,7 +251,7 @@ def test_unknown_link():
         fit_exact(np.zeros((2, 200)), problem()[1], link="tanh")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device to compare with the CPU")
 def test_cuda_equals_cpu():
     x, network, *_ = problem(9, noise=0.2)
     cpu, cuda = (orient(fit_exact(x, network, device=d), network)[0] for d in ("cpu", "cuda"))

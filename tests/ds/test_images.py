@@ -18,13 +18,11 @@ from sklearn.datasets import load_digits
 import grnrep as gr
 from grnrep.ds import _image_files, images
 
-FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "not set"))
+FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "$GRNREP_DATA_DIR"))
 
 
 def needs(path):
-    return pytest.mark.skipif(
-        not (FOLDER / path).is_file(), reason=f"{FOLDER / path} is missing (set GRNREP_DATA_DIR)"
-    )
+    return pytest.mark.skipif(not (FOLDER / path).is_file(), reason=f"real data: {FOLDER / path} is missing")
 
 
 @pytest.fixture(autouse=True)
@@ -260,7 +258,7 @@ def test_a_changed_subset_is_named(cifar_folder):
 def test_real_subset():
     found = gr.ds.cifar10(data_dir=FOLDER, allow_subset=True)
     if not found.note:
-        pytest.skip(f"{FOLDER} holds the official archive")
+        pytest.skip(f"the official archive in {FOLDER} is read instead of the subset that this is about")
     assert (found.train.shape, found.test.shape) == ((10000, 3, 32, 32), (1000, 3, 32, 32))
     assert np.bincount(found.train_labels).tolist() == [1000] * 10
     assert np.bincount(found.test_labels).tolist() == [100] * 10

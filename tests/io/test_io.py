@@ -247,7 +247,7 @@ SAVE = """
 
 
 def test_a_limit_on_the_size_of_files(model, tmp_path):
-    pytest.importorskip("resource", reason="limits of POSIX")
+    pytest.importorskip("resource", reason="a limit on the size of files can be set on POSIX systems only")
     (tmp_path / "there").mkdir()
     target = tmp_path / "there" / "model.zarr"
     # -B: Python itself would leave compiled modules cut off at the limit

@@ -197,7 +197,7 @@ def test_a_folder_that_may_not_be_written_to():
             print(os.listdir(folder))
     """
     if not hasattr(os, "geteuid"):
-        pytest.skip("permissions of POSIX")
+        pytest.skip("root can take the rights of another user on POSIX systems only")
     result = _run(code)
     message, listing = result.stdout.splitlines()
     assert "out.csv' could not be written: permission is denied" in message
@@ -205,7 +205,7 @@ def test_a_folder_that_may_not_be_written_to():
 
 
 def test_a_limit_on_the_size_of_files(tmp_path):
-    pytest.importorskip("resource", reason="limits of POSIX")
+    pytest.importorskip("resource", reason="a limit on the size of files can be set on POSIX systems only")
     code = """
         import resource, sys
         from pathlib import Path

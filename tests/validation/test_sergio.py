@@ -21,9 +21,9 @@ from grnrep.validation.sergio import (
     technical_noise,
 )
 
-FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "not set"))
+FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "$GRNREP_DATA_DIR"))
 REAL = FOLDER / "sergio" / "DS4" / "simulated_noNoise_S_0.csv.gz"
-needs_sergio = pytest.mark.skipif(not REAL.is_file(), reason=f"{REAL} is missing (set GRNREP_DATA_DIR)")
+needs_sergio = pytest.mark.skipif(not REAL.is_file(), reason=f"real data: {REAL} is missing")
 
 
 @pytest.fixture

@@ -12,11 +12,9 @@ import pytest
 
 from grnrep.validation import load_yeast, yeast_figure, yeast_induction
 
-FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "not set"))
+FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "$GRNREP_DATA_DIR"))
 EXPRESSION = FOLDER / "yeast" / "zev_expression.tsv"
-needs_yeast = pytest.mark.skipif(
-    not EXPRESSION.is_file(), reason=f"{EXPRESSION} is missing (set GRNREP_DATA_DIR)"
-)
+needs_yeast = pytest.mark.skipif(not EXPRESSION.is_file(), reason=f"real data: {EXPRESSION} is missing")
 
 
 @pytest.fixture
