@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +77,8 @@ def replacing(path: Path, *, log: int = logging.INFO) -> Iterator[Path]:
         logger.log(log, "wrote %s", asked)
     finally:
         with suppress(OSError):
+            if temporary.is_dir():  # a failure: else it is in its place by now
+                _settle()
             _remove(temporary)
             if path.exists():  # never remove the only copy
                 _remove(old)
@@ -86,6 +90,20 @@ def _concerns(error: OSError, temporary: Path, path: Path) -> bool:
     return name is None or (
         isinstance(name, str) and (Path(name).is_relative_to(temporary) or name == str(path))
     )
+
+
+def _settle(seconds: float = 10.0) -> None:
+    """Wait for what zarr still writes: where one of many writes fails, the others go on in its thread."""
+    if "zarr" not in sys.modules:
+        return
+    from zarr.core.sync import sync
+
+    async def others() -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+
+    sync(others())
 
 
 def _remove(path: Path) -> None:

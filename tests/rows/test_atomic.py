@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -10,7 +11,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
+from zarr.storage import LocalStore
 
 from grnrep.rows.atomic import replacing
 
@@ -220,3 +224,28 @@ def test_a_limit_on_the_size_of_files(tmp_path):
     assert f"'{path}' could not be written: the file is larger than allowed" in result.stderr.splitlines()[-1]
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["out.csv"]
+
+
+def _write_chunks(path: Path) -> None:
+    with replacing(path) as temporary:
+        group = zarr.open_group(temporary, mode="w", zarr_format=3)
+        group.create_array("x", shape=(8,), chunks=(2,), dtype="f4")[:] = np.arange(8)
+
+
+def test_writes_that_go_on_after_one_of_them_failed_leave_nothing(tmp_path, monkeypatch):
+    """Of the chunks of an array, written side by side, the first fails at once and the others are slow."""
+    write, slow = LocalStore.set, []
+
+    async def set_(self, key, value, **options):
+        if "c/0" in key:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if "c/" in key:
+            await asyncio.sleep(0.2)
+            slow.append(key)
+        await write(self, key, value, **options)
+
+    monkeypatch.setattr(LocalStore, "set", set_)
+    with pytest.raises(OSError, match="no space is left"):
+        _write_chunks(tmp_path / "a.zarr")
+    assert len(slow) == 3
+    assert list(tmp_path.iterdir()) == []
