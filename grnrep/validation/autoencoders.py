@@ -31,18 +31,18 @@ PANELS: Final = {
 }
 _FULL: Final = {
     "data": "mnist",
-    "sizes": (1000, 4000),
-    "n_test": 2000,
+    "sizes": (500, 2000),
+    "n_test": 1000,
     "d": 20,
     "width": 1.0,
     "epochs": 100,
     "lr": 1e-3,
     "lr_representation": 0.1,
-    "seeds": (0, 1, 2),
+    "seeds": (0, 1),
     "n_sparse": 10_000,
     "hidden": 1000,
     "epochs_sparse": 50,
-    "cells": (20, 50, 100, 200, 500, 1000),
+    "cells": (20, 50, 100, 200, 500),
     "replicates": (0, 1, 2),
 }
 _QUICK: Final = _FULL | {
@@ -54,7 +54,6 @@ _QUICK: Final = _FULL | {
     "epochs": 60,
     "lr": 2e-3,
     "lr_representation": 1.0,
-    "seeds": (0, 1),
     "n_sparse": 1437,
     "hidden": 250,
     "cells": (20, 100),
