@@ -10,7 +10,7 @@ demo: .venv/done
 
 test: .venv/done
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/done
 	$(BIN)/ruff check --fix .

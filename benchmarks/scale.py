@@ -37,7 +37,6 @@ _MEASURED = "measured"
 _MARK = "measured: "  # as in _scale_measure.py
 _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")
 _KEY = ("part", "method", "cells", "max_cells", "threads", "genes", "regulators", "edges")
-_PASSES = 12  # over the genes of a cell in an iteration, as in grnrep.core.cells
 
 
 def jobs(args: argparse.Namespace) -> list[dict]:
@@ -117,10 +116,9 @@ def save(path: Path, rows: list[dict]) -> None:
 
 def predicted(row: dict, speed: dict) -> float:
     """CPU milliseconds of the iterations of a cell, by the model of the cost."""
-    edges = 2 * speed["n_edges"] * (speed["ns_edge_flop"] + speed["ns_edge_flop_t"])
-    passes = _PASSES * speed["n_genes"] * speed["ns_value_of_a_pass"]
-    dense = 2 * speed["n_regulators"] ** 2 * speed["ns_dense_flop"]
-    return 1e-6 * (row["iterations"] * (edges + passes) + row["dense_iterations"] * dense)
+    return (
+        1e-6 * row["iterations"] * (speed["n_edges"] * speed["ns_edge"] + speed["n_genes"] * speed["ns_gene"])
+    )
 
 
 def show(rows: list[dict]) -> None:
@@ -155,7 +153,7 @@ def show(rows: list[dict]) -> None:
         parts = (f"{part} {ours[f'{part}_seconds']:.1f} s" for part in ("look", "learn", "infer"))
         told = f"learned from {ours['n_obs_learned']:,}, {ours['iterations']:.1f} iterations a cell"
         print(f"\n{n:,} cells: {', '.join(ratios)}\n  {', '.join(parts)}; {told}")
-        if speed is not None and ours["iterations"] > 0:
+        if speed is not None and ours["iterations"] > 0 and ours["dense_iterations"] == 0:
             found, model = 1e3 * ours["infer_cpu_seconds"] / n, predicted(ours, speed)
             print(
                 f"  inferring a cell: {found:.3f} ms of CPU, of which iterations by the model {model:.3f} ms"

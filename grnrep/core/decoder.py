@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
+from grnrep.core.compiled import add_gram
 from grnrep.core.network import Network
 
 with warnings.catch_warnings():
@@ -17,6 +17,7 @@ with warnings.catch_warnings():
     torch.sparse_csr_tensor([0, 1], [0], [0.0], size=(1, 1), check_invariants=False)
 
 _DENSE = 2**18  # entries up to which a weight matrix is small
+_PER_EDGE = 4  # entries per edge up to which it is better dense
 _GATHER_BYTES = 2**26  # block size of the portable edge kernel, in bytes
 
 
@@ -64,13 +65,11 @@ class Pattern(nn.Module):
 
     def gram(self, weight: Tensor) -> Tensor:
         """W'W, dense (n_regulators, n_regulators)."""
-        if weight.is_cuda or self.shape[0] * self.shape[1] <= _DENSE:
+        if weight.is_cuda or self.shape[0] * self.shape[1] <= max(_DENSE, _PER_EDGE * len(self.gene)):
             return self.matrix_t(weight) @ self.matrix(weight).to_dense()
-        # by scipy: torch's product of two sparse matrices loses its memory on CPUs (torch 2.13, MKL)
-        weight = weight.detach()
-        w = sp.csr_array((weight.numpy(), self.regulator.numpy(), self.indptr.numpy()), shape=self.shape)
-        parts = (weight[self.order_t].numpy(), self.gene_t.numpy(), self.indptr_t.numpy())
-        return torch.from_numpy((sp.csr_array(parts, shape=self.shape[::-1]) @ w).toarray())
+        out = np.zeros((self.shape[1], self.shape[1]), dtype=weight.detach().numpy().dtype)
+        add_gram(self.indptr.numpy(), self.regulator.numpy(), weight.detach().numpy(), out)
+        return torch.from_numpy(out)
 
     def edge_products(self, r: Tensor, z: Tensor) -> Tensor:
         """Σ_cells r[gene] · z[regulator] for every edge, shape (n_edges,); never a dense matrix."""

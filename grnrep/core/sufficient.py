@@ -7,7 +7,7 @@ import numpy as np
 from grnrep.core.network import Network
 
 _PER_WEIGHT = 80  # constraints for every weight, after each cell has paid for its activities
-_PER_WEIGHT_SHRUNK = 40  # constraints for every weight, where a cell has none to spare
+_PER_WEIGHT_SHRUNK = 20  # constraints for every weight, where a cell has none to spare
 _FEWEST = 1000
 
 

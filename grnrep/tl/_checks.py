@@ -12,7 +12,9 @@ from grnrep.rows.sink import check_store
 from grnrep.tl._checkpoint import check_path
 
 
-def check_extras(*, solver: str, max_cells: object, repair: object, uncertainty: object) -> None:
+def check_extras(
+    *, solver: str, max_cells: object, repair: object, uncertainty: object, stratify: object
+) -> None:
     """Check what only the exact solver does."""
     whole = isinstance(max_cells, int | np.integer) and not isinstance(max_cells, bool)
     if max_cells is not None and max_cells != "auto" and not (whole and max_cells >= 2):
@@ -23,6 +25,7 @@ def check_extras(*, solver: str, max_cells: object, repair: object, uncertainty:
         if not isinstance(value, bool | np.bool_):
             raise TypeError(f"{name} must be True or False; found {value!r}")
     asked = {"max_cells": max_cells != "auto", "repair": repair, "uncertainty": uncertainty}
+    asked["stratify"] = stratify is not None
     for name, wanted in asked.items():
         if wanted and solver != "exact":
             raise ValueError(f"{name} is an option of solver='exact' only; found solver={solver!r}")

@@ -13,6 +13,7 @@ from grnrep.core.network import Network
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 from grnrep.tl._auto import settle_cells, settle_intercept, settle_likelihood, settle_link
+from grnrep.tl._strata import in_turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,7 @@ def settle(
     link: str,
     intercept: bool | str,
     max_cells: int | str | None,
+    strata: np.ndarray | None,
     rng: int,
 ) -> Plan:
     """Draw cells to learn from, and settle likelihood, link and intercept by them."""
@@ -81,6 +83,7 @@ def settle(
         1 + n_columns,
     )
     draw = np.random.default_rng(rng).permutation(scan.n_obs)
+    draw = in_turn(draw, None if strata is None else strata[blocks.order])
 
     def take(n_known: int) -> tuple[np.ndarray, np.ndarray]:
         n = scan.n_obs

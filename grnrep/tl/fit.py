@@ -32,6 +32,7 @@ from grnrep.tl._repair import repair_match
 from grnrep.tl._run import run
 from grnrep.tl._solve import check_solver, seed
 from grnrep.tl._store import copy_of, store
+from grnrep.tl._strata import read_strata
 
 logger = logging.getLogger("grnrep")
 
@@ -47,6 +48,7 @@ def fit(
     ridge: float | str = "auto",
     prior: float | str = "auto",
     max_cells: int | str | None = "auto",
+    stratify: str | None = None,
     covariates: str | Sequence[str] | None = None,
     repair: bool = False,
     uncertainty: bool = False,
@@ -103,13 +105,16 @@ def fit(
         Exact solver: how strongly the weights of a regulator with prior signs are drawn
         to ±1, as a share of the evidence in the data; at 0 they are free. ``"auto"``
         chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
-        up to 200 cells. Where less than half of the edges have a sign weights are free, and
+        up to 400 cells. Where less than half of the edges have a sign weights are free, and
         ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes
         ``prior`` is.
     max_cells
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine
         it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`).
+    stratify
+        Exact solver: column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are
+        learned from, as far as there are, so that rare ones count. By default all cells alike.
     covariates
         Exact solver: columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, that have an effect
         on every gene, fitted together with all else: levels of categorical ones against the first level,
@@ -214,13 +219,14 @@ def fit(
     limit = check_solver(solver, max_iter=max_iter, epochs=epochs)
     asked = {"likelihood": likelihood, "link": link, "intercept": intercept}
     asked_penalty = {"ridge": ridge, "prior": prior}
-    extras = {"max_cells": max_cells, "repair": repair, "uncertainty": uncertainty}
+    extras = {"max_cells": max_cells, "repair": repair, "uncertainty": uncertainty, "stratify": stratify}
     check_model(solver=solver, **asked, **asked_penalty)
     check_extras(solver=solver, **extras)
     check_key("key_added", key_added)
     check_where(activity_store, checkpoint, block_size)
     check_data(adata, copy=copy)
     design = read_covariates(adata, covariates)
+    strata = read_strata(adata, stratify)
     check_covariates(design, solver=solver, intercept=intercept)
     matched = match(net, adata, mask_var=mask_var)
     data = {"layer": layer, "block_size": block_size, "client": client, "progress": progress}
@@ -239,7 +245,7 @@ def fit(
     done = open_checkpoint(checkpoint, matched, scan, asked_for)
     chosen = choices(done)
     settled = {name: chosen.get(name, value) for name, value in asked.items()}
-    plan = settle(adata, blocks, scan, matched.network, design, **given, **settled)
+    plan = settle(adata, blocks, scan, matched.network, design, strata=strata, **given, **settled)
     check_gaussian_only(plan.model["likelihood"], repair=repair, uncertainty=uncertainty)
     x, some, model = plan.x, plan.some, dict(plan.model)
     shape = {"link": model["link"], "intercept": model["intercept"]}
@@ -254,6 +260,8 @@ def fit(
         asked |= asked_penalty
     found = loads(scan.n_obs, scan.n_constraints(plan.link), network, n_known=plan.n_known)
     params = {"solver": solver, **limit, **model, "layer": _keys.X if layer is None else layer}
+    if stratify is not None:
+        params["stratify"] = stratify
     params |= {"rng": options["rng"], "n_obs": adata.n_obs, "decoder_load": found.decoder}
     params |= {"effective_load": found.effective, "version": __version__}
     log_start(key_added, matched, asked, params, found, n_constant=int((~scan.varies).sum()))

@@ -1,10 +1,13 @@
 """The cell solver against a general-purpose optimiser and closed forms."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
 
+from grnrep.core import cells
 from grnrep.core.cells import cell_solver, project_cells, quick_solver, spd_inverse
 from grnrep.core.decoder import Pattern
 from grnrep.core.likelihood import Observed
@@ -122,15 +125,64 @@ def test_quick_solver_takes_the_whole_inverse_where_regulators_are_alike():
     assert solver.inverse.shape == (300, 300)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("ridge", [1e-3, 5.0])
-def test_cells_of_a_block_agree_with_cells_alone_in_float32(ridge):
-    pattern, weight, lam, block, start = large(torch.float32, ridge)
+def test_company_does_not_matter_to_the_last_bit(ridge, dtype):
+    pattern, weight, lam, block, start = large(dtype, ridge)
     solver = quick_solver(pattern, weight, 300, lam)
     together = project_cells(solver, block, start)
-    atol = 1e-5 * float(together.abs().max())
+    order = torch.as_tensor(np.random.default_rng(0).permutation(40)[:33])
+    torch.testing.assert_close(
+        project_cells(solver, block.cells(order), start[:, order]), together[:, order], rtol=0, atol=0
+    )
     for k in range(0, 40, 5):
         alone = project_cells(solver, block.cells(torch.tensor([k])), start[:, [k]])
-        torch.testing.assert_close(alone[:, 0], together[:, k], rtol=0, atol=atol)
+        torch.testing.assert_close(alone[:, 0], together[:, k], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 2e-5), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("n_known", [0, 2])
+@pytest.mark.parametrize("left_out", [True, False])
+def test_both_ways_of_computing_agree(dtype, atol, whole, n_known, left_out):
+    """On a processor the descent is compiled, elsewhere it is made of torch's operations."""
+    pattern, weight, lam, block, start = large(dtype, 0.3)
+    m, rng = 300 - n_known, np.random.default_rng(1)
+    if left_out:
+        without = torch.as_tensor(rng.random(block.x.shape) < 0.1)
+        block = Observed.of(block.x, "relu", without)
+    start = torch.as_tensor(rng.normal(size=start.shape), dtype=dtype)
+    solver = cell_solver(pattern, weight, m, lam[:m])
+    if not whole:
+        diagonal = pattern.gram(weight.double()).diagonal()[:m] + lam[:m].double()
+        solver = replace(solver, inverse=(1 / diagonal)[:, None].to(dtype))
+    tol = 1e-6 if dtype is torch.float32 else 1e-11
+    compiled, general = (
+        descent(solver, block, start, 500, tol) for descent in (cells._in_cache, cells._by_torch)
+    )
+    torch.testing.assert_close(compiled, general, rtol=0, atol=atol * float(general.abs().max()))
+    torch.testing.assert_close(compiled[m:], start[m:], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3])
+def test_a_limit_of_iterations_is_kept(limit):
+    pattern, weight, lam, block, start = large(torch.float64, 1e-3)
+    solver = cell_solver(pattern, weight, 300, lam)
+    stopped = project_cells(solver, block, start, max_iter=limit)
+    if limit == 0:
+        assert bool((stopped == start).all())
+    torch.testing.assert_close(stopped, cells._by_torch(solver, block, start, limit, 4e-6))
+    whole = project_cells(solver, block, start)
+    assert float((stopped - whole).norm()) > 1e-3 * float(whole.norm())
+
+
+@pytest.mark.parametrize(("n_cells", "m"), [(0, 300), (5, 0)])
+def test_nothing_to_find(n_cells, m):
+    pattern, weight, lam, block, start = large(torch.float32, 0.1)
+    solver = cell_solver(pattern, weight, m, lam[:m])
+    found = project_cells(solver, block.cells(torch.arange(n_cells)), start[:, :n_cells] + 1)
+    assert found.shape == (300, n_cells)
+    assert bool((found == 1).all()) or m > 0
 
 
 def test_entries_left_out_do_not_matter():

@@ -201,3 +201,16 @@ def test_no_dense_matrix_of_genes_by_regulators(device, kernel):
     allocated = max(max(event.self_cpu_memory_usage, event.self_device_memory_usage) for event in events)
     assert 0 < allocated <= 16 * 4 * allowed  # all calls of one operation together, in bytes
     assert layer.weight.grad.shape == (n_edges,)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("n_genes", "m", "density"), [(30, 7, 0.4), (3000, 300, 0.02), (3000, 300, 0.5)])
+def test_gram_equals_the_dense_product(n_genes, m, density, dtype):
+    rng = np.random.default_rng(0)
+    gene, regulator = np.nonzero(rng.random((n_genes, m)) < density)
+    pattern = Pattern(Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m))
+    weight = torch.as_tensor(rng.normal(size=len(gene)), dtype=dtype)
+    w = np.zeros((n_genes, m))
+    w[gene, regulator] = weight
+    scale = 1e-12 if dtype is torch.float64 else 1e-5
+    np.testing.assert_allclose(pattern.gram(weight), w.T @ w, rtol=0, atol=scale * (w**2).sum(0).max())

@@ -21,9 +21,9 @@ def test_evidence_for_every_weight_by_hand():
 
 @pytest.mark.parametrize("positive", [5, 10])
 def test_cells_without_values_to_spare_take_a_number_that_is_bounded(positive):
-    # 40 values for each of 20,000 weights
+    # 20 values for each of 20,000 weights
     many = network(n_genes=10_000)
-    assert sufficient_cells(10**6, 10**6 * positive, many) == 40 * 20_000 // positive
+    assert sufficient_cells(10**6, 10**6 * positive, many) == 20 * 20_000 // positive
     assert sufficient_cells(3000, 3000 * positive, many) == 3000
     few = network(n_genes=50)
     assert sufficient_cells(10**6, 10**6 * positive, few) == 1000  # never fewer
