@@ -20,8 +20,8 @@ def sufficient_cells(n_obs: int, n_constraints: int, network: Network, *, n_know
     and about 0.006 at noise sd 3 (``benchmarks/subsample.py``).
 
     Where c - m is not positive, shrinkage settles the activities, and more cells improve the weights less:
-    40 constraining values for every weight are then taken as enough. With 2,000 genes, 700 regulators, 40,000
-    edges with signs and 90 % zeros (c = 200) these are about 8,000 cells. The correlation of held-out
+    20 constraining values for every weight are then taken as enough. With 2,000 genes, 700 regulators, 40,000
+    edges with signs and 90 % zeros (c = 200) these are about 4,000 cells. The correlation of held-out
     cells is .688, .692, .694, .695 and .695 after 1,000, 2,000, 4,000, 8,000 and 16,000.
 
     Parameters
