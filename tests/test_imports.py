@@ -72,7 +72,7 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] == "core"], ids=str)
 def test_core_imports_numerics_only(path):
     outside = {name.split(".")[0] for name in _imports(path)} - set(sys.stdlib_module_names)
-    assert outside <= {"numpy", "scipy", "torch", "tqdm", "grnrep"}
+    assert outside <= {"numpy", "scipy", "torch", "numba", "llvmlite", "tqdm", "grnrep"}
 
 
 def test_the_check_sees_an_import_inside_a_function():
