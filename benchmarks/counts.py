@@ -23,9 +23,10 @@ from grnrep.core.count_data import CountFit
 from grnrep.core.count_model import cell_size_factors
 from grnrep.core.count_projection import project_counts
 from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact, project
+from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
+from grnrep.core.projection import project
 from grnrep.core.signs import orient
 
 DATA = {

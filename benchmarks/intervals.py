@@ -27,10 +27,11 @@ import numpy as np
 import pandas as pd
 
 import grnrep as gr
-from grnrep.core.exact import fit_exact, project
+from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 from grnrep.core.posterior import sample_posterior
+from grnrep.core.projection import project
 from grnrep.core.ridge import choose_ridge
 from grnrep.core.signs import orient
 from grnrep.core.uncertainty import activity_sd, noise_variance, weight_se

@@ -18,14 +18,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from grnrep.core.alternation import Problem, State, alternate
-from grnrep.core.cells import CellSolver, cell_solver, project_cells, quick_solver
-from grnrep.core.decoder import Pattern
+from grnrep.core.cells import project_cells
 from grnrep.core.fitted import Fit
 from grnrep.core.interrupted import Interrupted
 from grnrep.core.known import (
-    full_network,
     known_columns,
-    known_rows,
     regress,
     split_rows,
     split_weights,
@@ -35,11 +32,10 @@ from grnrep.core.known import (
 from grnrep.core.likelihood import Observed, check_link, squared_sum
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.penalty import Penalty
+from grnrep.core.projection import cuts, projector
 from grnrep.core.start import start_weights
 from grnrep.core.threads import side_by_side
 
-_BLOCK = 512  # cells a block at most
-_BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
 _LOW_LOAD = 1.5  # effective load below which shrinkage is graduated
 _STAGES = (0.1, 0.01, 1e-3)  # ridges of the stages, each with so many iterations and this tolerance:
 _STAGE = {"max_iter": 30, "tol": 1e-2}
@@ -125,7 +121,7 @@ def fit_exact(
     )
     full = with_known_columns(network, known.shape[1])
     free = full.regulator < m
-    with side_by_side(len(_cuts(x))) as each:
+    with side_by_side(len(cuts(x))) as each:
         sum_squares = float(squared_sum(x))
         rest = without_known(x, known) if known.shape[1] else x
         energy = float(squared_sum(rest))
@@ -169,7 +165,7 @@ def fit_exact(
         if covariates is not None:
             matrix = problem.pattern.matrix(state.weight)
             state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
-        solver = _projector(problem.pattern, state.weight.to(x), m, problem.penalty.z[:m], link)
+        solver = projector(problem.pattern, state.weight.to(x), m, problem.penalty.z[:m], link)
         z = list(each(partial(project_cells, solver, max_iter=max_iter), problem.blocks, state.z))
         error = sum(squared_sum(solver.residual(*pair)) for pair in zip(problem.blocks, z, strict=True))
     return Fit(
@@ -185,70 +181,18 @@ def fit_exact(
     )
 
 
-def project(
-    x: np.ndarray,
-    fit: Fit,
-    network: Network,
-    *,
-    link: str = "relu",
-    covariates: np.ndarray | None = None,
-    device: str | torch.device | None = None,
-) -> np.ndarray:
-    """Activities of cells under the decoder of a fit, (n_cells, n_regulators).
-
-    Parameters
-    ----------
-    x
-        Expression, (n_cells, n_genes), genes in the order of ``network``.
-    fit
-        Weights, intercepts and the ridge of every regulator.
-    network
-        Edges, in the order of ``fit.weight``.
-    link, covariates, device
-        As in :func:`fit_exact`.
-    """
-    check_link(link)
-    x, m = torch.as_tensor(x, device=device), network.n_regulators
-    known = known_columns(len(x), intercept=fit.bias is not None, covariates=covariates)
-    full, weight = full_network(network, fit)
-    ridge = torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)
-    out, cuts = np.zeros((len(x), m)), _cuts(x)
-    with side_by_side(len(cuts)) as each:
-        weight, pattern = torch.as_tensor(weight).to(x), Pattern(full).to(x.device)
-        solver = _projector(pattern, weight, m, ridge.to(x.device), link)
-
-        def block(cut: slice) -> None:
-            here = Observed.of(x[cut].mT.contiguous(), link)
-            start = known_rows(here.x, m, torch.as_tensor(known[cut].T))
-            out[cut] = project_cells(solver, here, start)[:m].mT.cpu().numpy()
-
-        list(each(block, cuts))
-    return out
-
-
 def _n_constraints(x: Tensor, link: str) -> int:
     """Entries that are not censored."""
     return int(torch.count_nonzero(x > 0)) if link == "relu" else x.numel()
 
 
-def _projector(pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, link: str) -> CellSolver:
-    """The solver for cells of a decoder that stays as it is."""
-    return (quick_solver if link == "relu" else cell_solver)(pattern, weight, m, ridge)
-
-
-def _cuts(x: Tensor) -> list[slice]:
-    """Cells in blocks."""
-    size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
-    return [slice(k, k + size) for k in range(0, len(x), size)]
-
-
 def _blocks(x: Tensor, link: str, without: np.ndarray | None = None) -> list[Observed]:
     """Blocks of cells, (n_genes, cells) each."""
-    cuts = _cuts(x)
+    parts = cuts(x)
     if without is None:
-        return [Observed.of(x[cut].mT.contiguous(), link) for cut in cuts]
+        return [Observed.of(x[cut].mT.contiguous(), link) for cut in parts]
     out = torch.as_tensor(without, device=x.device)
-    return [Observed.of(x[cut].mT.contiguous(), link, out[cut].mT.contiguous()) for cut in cuts]
+    return [Observed.of(x[cut].mT.contiguous(), link, out[cut].mT.contiguous()) for cut in parts]
 
 
 def _first_weight(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 
 import torch
 
@@ -33,7 +36,8 @@ def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
     """Yield a ``map`` whose tasks run side by side, on as many threads as torch may use.
 
     Each operation is done by one thread alone, so that threads never wait for each
-    other, and a result does not depend on their number. Tasks of tasks run one by one.
+    other, and a result does not depend on their number. Tasks of tasks run one by one. Few results
+    wait to be fetched, however many tasks there are.
     """
     before = torch.get_num_threads()
     n_threads = min(before, n_tasks, _MOST)
@@ -43,6 +47,20 @@ def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
             yield map
         else:
             with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield pool.map
+                yield partial(_in_order, pool, n_threads + 1)
     finally:
         torch.set_num_threads(before)
+
+
+def _in_order(pool: ThreadPoolExecutor, ahead: int, function: Callable, *arguments: Iterable) -> Iterator:
+    """Results in the order of the arguments, of which so many are begun before the first is fetched."""
+    left = zip(*arguments, strict=False)
+    waiting = deque(pool.submit(function, *some) for some in islice(left, ahead))
+    try:
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, *some) for some in islice(left, 1))
+            yield result
+    finally:
+        for future in waiting:
+            future.cancel()

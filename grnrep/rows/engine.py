@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import torch
 from tqdm.auto import tqdm
 
+from grnrep.core.threads import side_by_side
 from grnrep.rows.blocks import Blocks
 
 T = TypeVar("T")
@@ -60,8 +62,12 @@ def active_client(client: Any, blocks: Blocks) -> Any:
 
 
 def _here(function: Callable[[int], T], todo: list[int]) -> Iterator[tuple[int, T]]:
-    for k in todo:
-        yield k, function(k)
+    if len(todo) < 2 * torch.get_num_threads():  # few: what there is to do in each is shared among threads
+        for k in todo:
+            yield k, function(k)
+        return
+    with side_by_side(len(todo)) as each:
+        yield from zip(todo, each(function, todo), strict=True)
 
 
 def _on_workers(function: Callable[[int], T], todo: list[int], client: Any) -> Iterator[tuple[int, T]]:

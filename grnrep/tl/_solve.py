@@ -12,9 +12,10 @@ from grnrep._checks import check_choice, check_whole
 from grnrep._record import Decoder
 from grnrep.core.count_projection import project_counts
 from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact, project
+from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
+from grnrep.core.projection import Projection
 
 SOLVERS = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
 
@@ -67,6 +68,13 @@ def learn(
     return fit
 
 
+def prepared(decoder: Decoder, *, solver: str, device: str | None) -> Projection | None:
+    """What the inference of all cells has in common and is slow to make; None where there is nothing."""
+    if solver != "exact" or is_count(decoder.params["likelihood"]):
+        return None
+    return Projection.of(decoder.fit, decoder.network, link=str(decoder.params["link"]), device=device)
+
+
 def infer(
     x: np.ndarray,
     decoder: Decoder,
@@ -75,29 +83,27 @@ def infer(
     solver: str,
     device: str | None,
     progress: bool,
+    projection: Projection | None = None,
     **limit: int,
 ) -> np.ndarray:
-    """Infer activities (n_cells, n_regulators) of new cells; the decoder stays as it is."""
-    link = str(decoder.params["link"])
-    if solver == "exact":
-        activity = activities(x, decoder.fit, decoder.network, cells, link=link, device=device)
-    else:
+    """Infer activities (n_cells, n_regulators) of new cells; the decoder stays as it is.
+
+    ``projection`` is what :func:`prepared` makes of the decoder, made here if it is None.
+    """
+    if solver != "exact":
         from grnrep.nn.recipe import project_gradient
 
-        options = {"device": device, "progress": progress}
-        activity = project_gradient(x, decoder.fit, decoder.network, link=link, **options, **limit)
+        options = {"link": str(decoder.params["link"]), "device": device, "progress": progress}
+        activity = project_gradient(x, decoder.fit, decoder.network, **options, **limit)
+    elif cells.size_factors is not None:
+        options = {"size_factors": cells.size_factors, "covariates": cells.covariates, "device": device}
+        activity = project_counts(x, decoder.fit, decoder.network, **options)
+    else:
+        if projection is None:
+            projection = prepared(decoder, solver=solver, device=device)
+        activity = projection(x, cells.covariates)
     _check_finite(solver, activity)
     return activity
-
-
-def activities(
-    x: np.ndarray, fit: Fit, network: Network, cells: Cells, *, link: str, device: str | None
-) -> np.ndarray:
-    """Activities (n_cells, n_regulators) under the decoder of an exact fit."""
-    options = {"covariates": cells.covariates, "device": device}
-    if cells.size_factors is not None:
-        return project_counts(x, fit, network, size_factors=cells.size_factors, **options)
-    return project(x, fit, network, link=link, **options)
 
 
 def _check_finite(solver: str, *results: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from grnrep.rows.scan import Scan
 from grnrep.rows.sink import SD, Sink
 from grnrep.tl._checkpoint import Checkpoint
 from grnrep.tl._plan import Plan
-from grnrep.tl._solve import infer
+from grnrep.tl._solve import infer, prepared
 from grnrep.tl._uncertainty import Posterior
 
 
@@ -52,11 +53,19 @@ class Inference:
     options: dict[str, Any]
     spread: dict[str, np.ndarray] | None = None
 
+    @cached_property
+    def projection(self) -> Any:
+        """What all blocks share: made once in every process."""
+        return prepared(self.decoder, solver=self.options["solver"], device=self.options["device"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "projection"}
+
     def __call__(self, k: int) -> Inferred:
         """Infer the cells of block ``k``."""
         x, decoder, sd = self.blocks.read(k), self.decoder, None
         part = self.cells.part(self.blocks.rows(k))
-        z = infer(x, decoder, part, **self.options)
+        z = infer(x, decoder, part, projection=self.projection, **self.options)
         if self.spread is not None:
             fit = replace(decoder.fit, activity=z, covariates=part.covariates)
             sd = activity_sd(x, fit, decoder.network, link=decoder.params["link"], **self.spread)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core import exact
-from grnrep.core.exact import fit_exact, project
+from grnrep.core import exact, projection
+from grnrep.core.exact import fit_exact
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.penalty import typical_gram
+from grnrep.core.projection import project
 from grnrep.core.signs import orient
 
 
@@ -142,7 +143,7 @@ def test_units_of_expression_do_not_matter():
 def test_block_size_does_not_matter(monkeypatch):
     x, network, *_ = problem(4, noise=0.2)
     whole = fit_exact(x, network)
-    monkeypatch.setattr(exact, "_BLOCK", 7)
+    monkeypatch.setattr(projection, "_BLOCK", 7)
     blocks = fit_exact(x, network)
     np.testing.assert_allclose(blocks.activity, whole.activity, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(project(x, whole, network), whole.activity, atol=1e-4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from grnrep.core.decoder import Pattern
-from grnrep.core.exact import fit_exact, project
+from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.known import (
     full_network,
@@ -17,6 +17,7 @@ from grnrep.core.known import (
 )
 from grnrep.core.network import Network
 from grnrep.core.posterior import sample_posterior
+from grnrep.core.projection import project
 from grnrep.core.signs import orient
 
 

@@ -48,5 +48,19 @@ def test_tasks_of_tasks_do_not_start_threads_of_their_own():
         torch.set_num_threads(before)
 
 
+def test_few_results_wait_to_be_fetched():
+    begun, before = [], torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with side_by_side(100) as each:
+            results = each(lambda k: begun.append(k) or k, range(100))
+            for k in range(100):
+                assert next(results) == k
+                assert len(begun) <= k + 4
+            assert next(results, None) is None
+    finally:
+        torch.set_num_threads(before)
+
+
 def _fail(_):
     raise RuntimeError("inside")

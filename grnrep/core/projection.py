@@ -1,0 +1,112 @@
+"""Activities of any cells under the decoder of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grnrep.core.cells import CellSolver, cell_solver, project_cells, quick_solver
+from grnrep.core.decoder import Pattern
+from grnrep.core.fitted import Fit
+from grnrep.core.known import full_network, known_columns, known_rows
+from grnrep.core.likelihood import Observed, check_link
+from grnrep.core.network import Network
+from grnrep.core.threads import side_by_side
+
+_BLOCK = 512  # cells a block at most
+_BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """The decoder of a fit, made ready to find the activities of any number of cells.
+
+    Parameters
+    ----------
+    n_free
+        m, the number of regulators.
+    solver
+        Of the problems of cells.
+    link
+        As in :func:`grnrep.core.exact.fit_exact`.
+    intercept
+        Whether every gene has one.
+    """
+
+    n_free: int
+    solver: CellSolver
+    link: str
+    intercept: bool
+
+    @classmethod
+    def of(
+        cls,
+        fit: Fit,
+        network: Network,
+        *,
+        link: str = "relu",
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+    ) -> Projection:
+        """Prepare weights, intercepts and ridges of ``fit``, whose edges are those of ``network``."""
+        check_link(link)
+        m, (full, weight) = network.n_regulators, full_network(network, fit)
+        weight = torch.as_tensor(weight).to(device=device, dtype=dtype)
+        ridge = (torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)).to(weight.device)
+        solver = projector(Pattern(full).to(weight.device), weight, m, ridge, link)
+        return cls(m, solver, link, fit.bias is not None)
+
+    def __call__(self, x: np.ndarray, covariates: np.ndarray | None = None) -> np.ndarray:
+        """Activities (n_cells, m) of the cells ``x`` (n_cells, n_genes)."""
+        x, m = torch.as_tensor(x).to(self.solver.inverse), self.n_free
+        known = known_columns(len(x), intercept=self.intercept, covariates=covariates)
+        out, parts = np.zeros((len(x), m)), cuts(x)
+
+        def block(cut: slice) -> None:
+            here = Observed.of(x[cut].mT.contiguous(), self.link)
+            start = known_rows(here.x, m, torch.as_tensor(known[cut].T))
+            out[cut] = project_cells(self.solver, here, start)[:m].mT.cpu().numpy()
+
+        with side_by_side(len(parts)) as each:
+            list(each(block, parts))
+        return out
+
+
+def project(
+    x: np.ndarray,
+    fit: Fit,
+    network: Network,
+    *,
+    link: str = "relu",
+    covariates: np.ndarray | None = None,
+    device: str | torch.device | None = None,
+) -> np.ndarray:
+    """Activities of cells under the decoder of a fit, (n_cells, n_regulators).
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes), genes in the order of ``network``; its precision is that of the work.
+    fit
+        Weights, intercepts and the ridge of every regulator.
+    network
+        Edges, in the order of ``fit.weight``.
+    link, covariates, device
+        As in :func:`grnrep.core.exact.fit_exact`.
+    """
+    dtype = torch.as_tensor(x).dtype
+    return Projection.of(fit, network, link=link, dtype=dtype, device=device)(x, covariates)
+
+
+def projector(pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, link: str) -> CellSolver:
+    """The solver for cells of a decoder that stays as it is."""
+    return (quick_solver if link == "relu" else cell_solver)(pattern, weight, m, ridge)
+
+
+def cuts(x: Tensor) -> list[slice]:
+    """Cells in blocks."""
+    size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
+    return [slice(k, k + size) for k in range(0, len(x), size)]
