@@ -11,6 +11,7 @@ from torch import Tensor
 from grnrep.core.decoder import Pattern
 from grnrep.core.network import Network
 
+_STRIP = 128  # rows of a product of which only one triangle is needed
 _ENTRIES = 2**21  # of the systems that are solved at once
 
 
@@ -21,7 +22,7 @@ class Stats:
     Parameters
     ----------
     gram
-        Σ z z', (m + q, m + q) float64.
+        Σ z z', (m + q, m + q) float64; above the diagonal it need not be filled.
     edge
         Σ residual · z at the edges, (n_edges,) float64.
     loss
@@ -47,7 +48,7 @@ class Stats:
         Steps are corrections of the current weights, so that rounding here does not move where they end.
         """
         loss = torch.linalg.vector_norm(r, dim=1).double().square().sum()
-        return cls(z @ z.mT, pattern.edge_products(r, z), loss)
+        return cls(_lower(z), pattern.edge_products(r, z), loss)
 
     def add(self, pattern: Pattern, z: Tensor, r: Tensor) -> None:
         """Add a block of cells: representations (m + q, cells), residuals (n_genes, cells)."""
@@ -77,7 +78,8 @@ class GeneSolver:
             # padded slots read what stands behind the last edge, or the last entry of the Gram matrix
             edge = np.where(real, network.indptr[genes][:, None] + slot, network.n_edges)
             column = np.append(network.regulator, n_columns)[edge]
-            entry = column[:, :, None] * n_columns + column[:, None, :]
+            row, other = column[:, :, None], column[:, None, :]
+            entry = np.maximum(row, other) * n_columns + np.minimum(row, other)
             entry[~(real[:, :, None] & real[:, None, :])] = n_columns**2
             self.groups.append(tuple(torch.as_tensor(a, device=device) for a in (edge, entry)))
             slots.append(edge.ravel())
@@ -108,6 +110,18 @@ class GeneSolver:
             system.diagonal(dim1=1, dim2=2).add_(_take(lam, edge))
             change.append(_solve_spd(system, _take(rhs, edge)[:, :, None]).reshape(-1))
         return weight + torch.cat(change)[self.slot_of_edge]
+
+
+def _lower(z: Tensor) -> Tensor:
+    """The lower triangle of z z', some rows at a time; above the diagonal there is something or nothing."""
+    n = len(z)
+    if n <= _STRIP:
+        return z @ z.mT
+    out = z.new_zeros(n, n)
+    for start in range(0, n, _STRIP):
+        rows = slice(start, start + _STRIP)
+        torch.mm(z[rows], z[: rows.stop].mT, out=out[rows, : rows.stop])
+    return out
 
 
 def _append(values: Tensor, last: float) -> Tensor:

@@ -75,3 +75,15 @@ def test_collinear_regulators_get_the_least_norm_weights():
     zero = torch.zeros(2, dtype=torch.float64)
     new = GeneSolver(network).step(sums(network, start, z, x), start, zero, zero)
     np.testing.assert_allclose(new, [2.0, 2.0], atol=1e-9)
+
+
+def test_only_one_triangle_of_the_gram_matrix_is_needed():
+    network, weight, z, x = problem(6, m=300, density=0.05)
+    stats, lam = sums(network, weight, z, x), torch.full((300,), 0.5, dtype=torch.float64)
+    torch.testing.assert_close(stats.gram.tril(), (z @ z.mT).tril(), rtol=1e-12, atol=1e-12)
+    solver = GeneSolver(network)
+    found = solver.step(stats, weight, lam, weight.sign())
+    stats.gram = (z @ z.mT).masked_fill(torch.ones(300, 300, dtype=torch.bool).triu(1), torch.nan)
+    torch.testing.assert_close(solver.step(stats, weight, lam, weight.sign()), found)
+    stats.gram = z @ z.mT
+    torch.testing.assert_close(solver.step(stats, weight, lam, weight.sign()), found)
