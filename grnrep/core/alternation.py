@@ -79,9 +79,8 @@ class Problem:
         new = []
 
         def step(block: Observed, z: Tensor) -> tuple[Tensor, Stats]:
-            scratch = torch.empty_like(block.x)
-            z = solver.step(block, z, scratch)
-            return z, Stats.of(self.pattern, z, solver.residual(block, z, scratch))
+            z = solver.step(block, z)
+            return z, Stats.of(self.pattern, z, solver.residual(block, z))
 
         for z, sums in self.map(step, self.blocks, at.z):
             new.append(z)

@@ -10,9 +10,11 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from grnrep.core.compiled import Rows
 from grnrep.core.decoder import Pattern
-from grnrep.core.descent import CENSORED, LEFT_OUT, LONGER, SHORTER, Rows, descend
+from grnrep.core.descent import CENSORED, LEFT_OUT, LONGER, SHORTER, descend
 from grnrep.core.likelihood import Observed
+from grnrep.core.residuals import gradients, residuals
 from grnrep.core.simd import n_lanes
 
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
@@ -34,6 +36,8 @@ class CellSolver:
         m, the number of columns that are to be found.
     ridge
         λ of the penalty λ‖z‖², one per regulator, ``(m,)``.
+    edges
+        W and W' once more, for compiled code on the CPU; elsewhere None.
     inverse
         (W'W + λ)⁻¹ over the regulators, from :func:`cell_solver`; or of its diagonal alone, (m, 1),
         from :func:`quick_solver`, which will do for :func:`project_cells`, but not for a step.
@@ -44,21 +48,32 @@ class CellSolver:
     n_free: int
     ridge: Tensor
     inverse: Tensor
+    edges: tuple[Rows, Rows] | None = None
 
-    def residual(self, block: Observed, z: Tensor, out: Tensor | None = None) -> Tensor:
+    def residual(self, block: Observed, z: Tensor) -> Tensor:
         """Residuals (n_genes, n_cells) of the representations ``z`` (m + q, n_cells)."""
-        return block.censor(torch.addmm(block.x, self.matrix, z, alpha=-1, out=out))
+        if self.edges is None:
+            return block.censor(torch.addmm(block.x, self.matrix, z, alpha=-1))
+        out = torch.empty_like(block.x)
+        residuals(self.edges[0], *block.arrays(), z.contiguous().numpy(), out.numpy())
+        return out
 
-    def step(self, block: Observed, z: Tensor, out: Tensor | None = None) -> Tensor:
+    def downhill(self, block: Observed, z: Tensor) -> Tensor:
+        """Minus half the gradient of the objective, (m, n_cells)."""
+        if self.edges is None:
+            fall = (self.matrix_t @ self.residual(block, z))[: self.n_free]
+            return torch.addcmul(fall, self.ridge[:, None], z[: self.n_free], value=-1)
+        out = torch.empty(self.n_free, z.shape[1], dtype=z.dtype)
+        gradients(*self.edges, self.ridge.numpy(), *block.arrays(), z.contiguous().numpy(), out.numpy())
+        return out
+
+    def step(self, block: Observed, z: Tensor) -> Tensor:
         """Minimise the majoriser at ``z`` (m + q, n_cells), exactly.
 
-        Written as a correction of ``z``, so that rounding in the inverse does not
-        move the fixed point. ``out`` is overwritten with the residuals of ``z``.
+        Written as a correction of ``z``, so that rounding in the inverse does not move the fixed point.
         """
-        r = self.residual(block, z, out)
-        free = z[: self.n_free]
-        gradient = torch.addcmul((self.matrix_t @ r)[: self.n_free], self.ridge[:, None], free, value=-1)
-        return torch.cat([torch.addmm(free, self.inverse, gradient), z[self.n_free :]])
+        better = torch.addmm(z[: self.n_free], self.inverse, self.downhill(block, z))
+        return torch.cat([better, z[self.n_free :]])
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """The inverse times ``gradient`` (m, n_cells)."""
@@ -66,14 +81,12 @@ class CellSolver:
 
     @cached_property
     def rows(self) -> tuple[Rows, Rows, Rows]:
-        """W and W' of the regulators, and the inverse: as compiled code reads them."""
-        parts = (self.matrix.values(), self.matrix.col_indices(), self.matrix.crow_indices())
-        w = sp.csr_array(tuple(part.numpy() for part in parts), shape=self.matrix.shape)[:, : self.n_free]
-        inverse = self.inverse.numpy()
+        """W and W' of the regulators alone, and the inverse, for compiled code."""
+        w, inverse = self.edges[0], self.inverse.numpy()
+        free = sp.csr_array((w.values, w.indices, w.indptr), shape=self.matrix.shape)[:, : self.n_free]
         p = sp.diags_array(inverse[:, 0]).tocsr() if inverse.shape[1] == 1 else sp.csr_array(inverse)
-        return tuple(
-            Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data) for a in (w, w.T.tocsr(), p)
-        )
+        parts = (free, free.T.tocsr(), p)
+        return tuple(Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data) for a in parts)
 
 
 def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
@@ -86,7 +99,10 @@ def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) ->
     if n_free and bool(largest <= _WELL_CONDITIONED * ridge.min()):
         system = system.to(weight)
     inverse = spd_inverse(system).to(weight)
-    return CellSolver(pattern.matrix(weight), pattern.matrix_t(weight), n_free, ridge.to(weight), inverse)
+    edges = pattern.rows(weight) if weight.device.type == "cpu" else None
+    return CellSolver(
+        pattern.matrix(weight), pattern.matrix_t(weight), n_free, ridge.to(weight), inverse, edges
+    )
 
 
 def quick_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
@@ -234,7 +250,7 @@ def _by_torch(solver: CellSolver, block: Observed, start: Tensor, max_iter: int,
 def _in_cache(solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float) -> Tensor:
     """Compiled: all that there is to do with some cells, while they are in the cache of the processor."""
     m, out = solver.n_free, start.clone()
-    rest = torch.addmm(block.x, solver.matrix, start, alpha=-1)
+    rest = solver.residual(Observed(block.x, None), start)
     codes = (block.most == 0).to(torch.uint8).mul_(CENSORED)
     if block.least is not None:
         codes.masked_fill_(block.least == 0, LEFT_OUT)

@@ -1,11 +1,21 @@
-"""Compiled code: how it is kept, and a product that no library does well."""
+"""Compiled code: how it is kept, and products that no library does well."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+
+from grnrep.core.simd import add, fma, load, splat
+
+
+class Rows(NamedTuple):
+    """A sparse matrix by rows, CSR; positions int32."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
 
 
 def compiled(function: Any) -> Any:
@@ -14,6 +24,28 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # numba knows no folder that it can write to
         return numba.njit(nogil=True)(function)
+
+
+@numba.njit(inline="always")
+def row_times(matrix, k, vectors):
+    """Row k of the matrix times the vectors."""
+    zero = splat(vectors.dtype.type(0))
+    a, b, c, d = zero, zero, zero, zero
+    # unsigned: numba need not look for positions counted from the end
+    i, last = np.uintp(matrix.indptr[k]), np.uintp(matrix.indptr[k + 1])
+    while i + np.uintp(3) < last:  # four sums, so that no addition waits for the one before
+        a = fma(splat(matrix.values[i]), load(vectors, matrix.indices[i]), a)
+        j = i + np.uintp(1)
+        b = fma(splat(matrix.values[j]), load(vectors, matrix.indices[j]), b)
+        j = i + np.uintp(2)
+        c = fma(splat(matrix.values[j]), load(vectors, matrix.indices[j]), c)
+        j = i + np.uintp(3)
+        d = fma(splat(matrix.values[j]), load(vectors, matrix.indices[j]), d)
+        i += np.uintp(4)
+    while i < last:
+        a = fma(splat(matrix.values[i]), load(vectors, matrix.indices[i]), a)
+        i += np.uintp(1)
+    return add(add(a, b), add(c, d))
 
 
 @compiled

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grnrep.core.compiled import add_gram
+from grnrep.core.compiled import Rows, add_gram
 from grnrep.core.network import Network
 
 with warnings.catch_warnings():
@@ -54,6 +55,17 @@ class Pattern(nn.Module):
         return torch.sparse_csr_tensor(
             self.indptr_t, self.gene_t, weight[self.order_t], size=self.shape[::-1], check_invariants=False
         )
+
+    @cached_property
+    def _positions(self) -> tuple[np.ndarray, ...]:
+        """Of W and of W', as compiled code reads them."""
+        parts = (self.indptr, self.regulator, self.indptr_t, self.gene_t)
+        return tuple(part.cpu().numpy().astype(np.int32) for part in parts)
+
+    def rows(self, weight: Tensor) -> tuple[Rows, Rows]:
+        """W and W' for compiled code; on the CPU only."""
+        indptr, regulator, indptr_t, gene_t = self._positions
+        return Rows(indptr, regulator, weight.numpy()), Rows(indptr_t, gene_t, weight[self.order_t].numpy())
 
     def matmul(self, weight: Tensor, z: Tensor) -> Tensor:
         """W z: from (n_regulators, n_cells) to (n_genes, n_cells)."""

@@ -6,14 +6,11 @@ makes room for the next, so that no work is spent on waiting. No cell depends on
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numba
 import numpy as np
 
-from grnrep.core.compiled import compiled
+from grnrep.core.compiled import compiled, row_times
 from grnrep.core.simd import (
-    add,
     fma,
     load,
     minimum,
@@ -27,36 +24,6 @@ from grnrep.core.simd import (
 
 CENSORED, LEFT_OUT = 1, 2  # codes of entries: a zero under a ReLU; one that is not to count
 SHORTER, LONGER = 0.1, 4.0  # what the secant step may make of a step
-
-
-class Rows(NamedTuple):
-    """A sparse matrix by rows, CSR; positions int32."""
-
-    indptr: np.ndarray
-    indices: np.ndarray
-    values: np.ndarray
-
-
-@numba.njit(inline="always")
-def _row(matrix, k, vectors):
-    """Row k of the matrix times the vectors."""
-    zero = splat(vectors.dtype.type(0))
-    a, b, c, d = zero, zero, zero, zero
-    # unsigned: numba need not look for positions counted from the end
-    i, last = np.uintp(matrix.indptr[k]), np.uintp(matrix.indptr[k + 1])
-    while i + np.uintp(3) < last:  # four sums, so that no addition waits for the one before
-        a = fma(splat(matrix.values[i]), load(vectors, matrix.indices[i]), a)
-        j = i + np.uintp(1)
-        b = fma(splat(matrix.values[j]), load(vectors, matrix.indices[j]), b)
-        j = i + np.uintp(2)
-        c = fma(splat(matrix.values[j]), load(vectors, matrix.indices[j]), c)
-        j = i + np.uintp(3)
-        d = fma(splat(matrix.values[j]), load(vectors, matrix.indices[j]), d)
-        i += np.uintp(4)
-    while i < last:
-        a = fma(splat(matrix.values[i]), load(vectors, matrix.indices[i]), a)
-        i += np.uintp(1)
-    return add(add(a, b), add(c, d))
 
 
 @numba.njit(inline="always")
@@ -93,7 +60,7 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
     Parameters
     ----------
     w, w_t, inverse
-        :class:`Rows` of W (n_genes, m), of W', and of the preconditioner (m, m).
+        :class:`grnrep.core.compiled.Rows` of W (n_genes, m), of W', and of the preconditioner (m, m).
     ridge
         One per regulator, ``(m,)``.
     rest, codes
@@ -130,11 +97,11 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
     while active > 0:
         gradient, last = last, gradient
         for j in range(m):
-            downhill = fma(splat(-ridge[j]), load(z, j), _row(w_t, j, r))
+            downhill = fma(splat(-ridge[j]), load(z, j), row_times(w_t, j, r))
             store(gradient, j, downhill)
         a, b, c, d = zero, zero, zero, zero
         for j in range(m):
-            v, at, g = _row(inverse, j, gradient), load(z, j), load(gradient, j)
+            v, at, g = row_times(inverse, j, gradient), load(z, j), load(gradient, j)
             store(y, j, v)
             a, b, c, d = fma(v, v, a), fma(at, at, b), fma(g, v, c), fma(load(last, j), v, d)
         store(yy, 0, a)
@@ -182,7 +149,7 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
 
         a = zero
         for g in range(n):
-            v = _row(w, g, direction)
+            v = row_times(w, g, direction)
             store(change, g, v)
             seen = where_zero(load(r, g), zero, v)  # what censored entries do not resist
             a = fma(seen, seen, a)

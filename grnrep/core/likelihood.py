@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,6 +72,10 @@ class Observed:
             return out if out is r else out.copy_(r)
         torch.minimum(r, self.most, out=out)
         return out if self.least is None else torch.maximum(out, self.least, out=out)
+
+    def arrays(self) -> tuple[np.ndarray | None, ...]:
+        """Expression and bounds as arrays, of a block on the CPU."""
+        return tuple(None if a is None else a.numpy() for a in (self.x, self.most, self.least))
 
     def cells(self, which: Tensor) -> Observed:
         """Some of the cells."""

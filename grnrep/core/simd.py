@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 _BITS: Final = 512
+_BYTES: Final = _BITS // 8
 
 
 def n_lanes(dtype: Any) -> int:
@@ -39,11 +41,10 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(scalar, _BITS // kind.scalar.bitwidth))
 
 
-def _address(context: Any, builder: Any, signature: Any, args: Any, vector: ir.VectorType) -> Any:
-    """Where vector ``args[1]`` of array ``args[0]`` begins."""
+def _place(context: Any, builder: Any, signature: Any, args: Any, vector: ir.VectorType) -> Any:
+    """Where the numbers from ``args[1]`` on of array ``args[0]`` are."""
     data = context.make_array(signature.args[0])(context, builder, args[0]).data
-    first = builder.mul(args[1], ir.Constant(args[1].type, vector.count))
-    return builder.bitcast(builder.gep(data, [first]), vector.as_pointer())
+    return builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
 
 
 def _aligned(array: types.Array) -> int:
@@ -51,27 +52,39 @@ def _aligned(array: types.Array) -> int:
 
 
 @intrinsic
-def load(_typing, array, i):
-    """Vector ``i`` of an array."""
+def load_at(_typing, array, k):
+    """The numbers from ``k`` on of an array."""
     kind = Vector(array.dtype)
 
     def code(context, builder, signature, args):
-        vector = context.get_value_type(kind)
-        return builder.load(_address(context, builder, signature, args, vector), align=_aligned(array))
+        place = _place(context, builder, signature, args, context.get_value_type(kind))
+        return builder.load(place, align=_aligned(array))
 
     return kind(array, types.intp), code
 
 
 @intrinsic
-def store(_typing, array, i, value):
-    """Set vector ``i`` of an array."""
+def store_at(_typing, array, k, value):
+    """Set the numbers from ``k`` on of an array."""
 
     def code(context, builder, signature, args):
-        address = _address(context, builder, signature, args, args[2].type)
-        builder.store(args[2], address, align=_aligned(array))
+        place = _place(context, builder, signature, args, args[2].type)
+        builder.store(args[2], place, align=_aligned(array))
         return context.get_dummy_value()
 
     return types.none(array, types.intp, value), code
+
+
+@numba.njit(inline="always")
+def load(array, i):
+    """Vector ``i`` of an array."""
+    return load_at(array, i * (_BYTES // array.itemsize))
+
+
+@numba.njit(inline="always")
+def store(array, i, value):
+    """Set vector ``i`` of an array."""
+    store_at(array, i * (_BYTES // array.itemsize), value)
 
 
 @intrinsic
@@ -117,14 +130,18 @@ def _operation(name: str) -> Callable:
 add, subtract, multiply = (_operation(name) for name in ("fadd", "fsub", "fmul"))
 
 
-@intrinsic
-def minimum(_typing, a, b):
-    """The smaller of two numbers."""
+def _choice(sign: str) -> Callable:
+    @intrinsic
+    def choice(_typing, a, b):
+        def code(_context, builder, _signature, args):
+            return builder.select(builder.fcmp_ordered(sign, *args), *args)
 
-    def code(_context, builder, _signature, args):
-        return builder.select(builder.fcmp_ordered("<", *args), *args)
+        return a(a, a), code
 
-    return a(a, a), code
+    return choice
+
+
+minimum, maximum = _choice("<"), _choice(">")
 
 
 @intrinsic
