@@ -16,8 +16,10 @@ from grnrep._cells import Cells, is_count, read_cells
 from grnrep._covariates import Covariates
 from grnrep.core.count_data import CountFit
 from grnrep.core.count_model import CountModel
+from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
+from grnrep.core.residuals import residuals
 from grnrep.rows.matrix import row_slices
 from grnrep.rows.scan import Scan
 
@@ -157,13 +159,15 @@ def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells)
     facts
         Covariates and size factors of the cells.
     """
-    weights = decoder.weights().astype(np.float32)
+    w, _ = Pattern(decoder.network).rows(torch.as_tensor(decoder.fit.weight, dtype=torch.float32))
     x, fit = facts.scaled(x), replace(decoder.fit, covariates=facts.covariates)
     sums = np.zeros((4, len(decoder.genes)))
     for rows in row_slices(*x.shape):
-        predicted = weights @ z[rows].T.astype(np.float32)
-        predicted += fit.offset(rows).T.astype(np.float32)
-        residual = decoder.predict(predicted)
+        activity = np.ascontiguousarray(z[rows].T, dtype=np.float32)
+        shape = (len(decoder.genes), activity.shape[1])
+        below = np.ascontiguousarray(np.broadcast_to(-fit.offset(rows).T, shape), dtype=np.float32)
+        residuals(w, below, None, None, activity, below)  # minus what is predicted
+        residual = decoder.predict(np.negative(below, out=below))
         residual -= x[rows].T
         sums[0] += np.einsum("ik,ik->i", residual, residual, dtype=np.float64)
         if facts.size_factors is not None:

@@ -168,7 +168,7 @@ def spd_inverse(gram: Tensor) -> Tensor:
 
 
 def project_cells(
-    solver: CellSolver, block: Observed, start: Tensor, *, max_iter: int = 500, tol: float = 4e-6
+    solver: CellSolver, block: Observed, start: Tensor, *, max_iter: int = 500, tol: float = 1e-5
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 

@@ -66,7 +66,7 @@ def _compute(w, w_t, ridge, x, most, least, bounds, z, lanes, r, gradient):
 def residuals(
     w: Rows, x: np.ndarray, most: np.ndarray | None, least: np.ndarray | None, z: np.ndarray, out: np.ndarray
 ) -> None:
-    """Write x - W z, at most ``most`` and at least ``least``, to ``out``, (n_genes, n_cells).
+    """Write x - W z, at most ``most`` and at least ``least``, to ``out``, (n_genes, n_cells), which may be x.
 
     Parameters
     ----------
