@@ -18,6 +18,7 @@ from grnrep.core.threads import side_by_side
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
+_WHOLE = 16  # cells that fill vectors of either precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,4 +110,6 @@ def projector(pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, link: str
 def cuts(x: Tensor) -> list[slice]:
     """Cells in blocks."""
     size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
+    if size > _WHOLE:
+        size -= size % _WHOLE
     return [slice(k, k + size) for k in range(0, len(x), size)]
