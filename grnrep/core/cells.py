@@ -18,7 +18,7 @@ from grnrep.core.residuals import gradients, residuals
 from grnrep.core.simd import n_lanes
 
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
-_PASSES = 24  # edges that the rest of an iteration costs, per gene
+_PASSES = 13  # edges that the rest of an iteration costs, per gene
 _ACTIVE = 3  # one gene in so many constrains the typical cell: what preconditioners are compared on
 _WELL_CONDITIONED = 1e3  # bound on the condition number up to which float32 is precise enough
 _PROBE = {"max_iter": 200, "tol": 1e-5}
