@@ -1,8 +1,10 @@
 """Compiled residuals and gradients against dense products."""
 
+import numba
 import numpy as np
 import pytest
 
+from grnrep.core import compiled
 from grnrep.core.compiled import Rows
 from grnrep.core.residuals import gradients, residuals
 
@@ -57,3 +59,17 @@ def test_company_does_not_matter_to_the_last_bit(dtype):
     part = np.empty_like(some[0])
     residuals(rows(dense), *some, part)
     np.testing.assert_array_equal(part, whole[:, order])
+
+
+def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch):
+    njit, asked = numba.njit, []
+
+    def refusing(**options):
+        asked.append(options.get("cache", False))
+        if asked[-1]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(compiled.numba, "njit", refusing)
+    assert compiled.compiled(lambda a: a + 1)(2) == 3
+    assert asked == [True, False]
