@@ -164,6 +164,19 @@ def test_both_ways_of_computing_agree(dtype, atol, whole, n_known, left_out):
     torch.testing.assert_close(compiled[m:], start[m:], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("n_known", [0, 2])
+@pytest.mark.parametrize("link", ["relu", "identity"])
+def test_steps_agree_with_those_of_torch(link, n_known):
+    pattern, weight, lam, block, start = large(torch.float64, 0.3)
+    block, m = Observed.of(block.x, link), 300 - n_known
+    compiled = cell_solver(pattern, weight, m, lam[:m])
+    general = replace(compiled, edges=None)
+    z = start + torch.as_tensor(np.random.default_rng(0).normal(size=start.shape))
+    for name in ("residual", "downhill", "step"):
+        found, expected = (getattr(solver, name)(block, z) for solver in (compiled, general))
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("limit", [0, 1, 3])
 def test_a_limit_of_iterations_is_kept(limit):
     pattern, weight, lam, block, start = large(torch.float64, 1e-3)
