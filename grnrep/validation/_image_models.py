@@ -109,7 +109,7 @@ def draw(n_all: int, n: int, seed: int) -> np.ndarray:
 
 
 def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
-    """Indices of ``per_class`` images of every class, in an order that mixes classes."""
+    """Indices of ``per_class`` images of every class, drawn at random, one class after the other."""
     order = np.random.default_rng(seed).permutation(len(labels))
     parts = [order[labels[order] == label][:per_class] for label in np.unique(labels)]
     short = min(len(part) for part in parts)
