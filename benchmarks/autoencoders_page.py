@@ -1,9 +1,10 @@
 """Write the page about the autoencoder family from its rows: docs/results/autoencoders.md.
 
     grnrep validate autoencoders --quick --out docs/results
+    GRNREP_DATA_DIR=... grnrep validate autoencoders --out docs/results/autoencoders-mnist
     python benchmarks/autoencoders_page.py
 
-The rows are docs/results/autoencoders.json; the study draws the figures beside them.
+The rows are autoencoders.json in both folders; the study draws the figures beside them.
 """
 
 from __future__ import annotations
@@ -33,18 +34,29 @@ def table_of(part: pd.DataFrame, columns: dict[str, str], head: str) -> str:
     return lines(rows, [head, *(f"{name}, {n:,}" for name in columns.values() for n in sizes)])
 
 
-def main() -> None:
-    path = DOCS / "autoencoders.json"
+def read(path: Path) -> tuple[dict[str, pd.DataFrame], str, str]:
+    """Rows by panel, what they were made on, and the settings."""
     content = json.loads(path.read_text())
     table = Runs(path, study="autoencoders", settings=content["settings"]).table()
-    panels = dict(list(table.groupby("panel", sort=False)))
     made = content["environments"][0]
+    settings = ", ".join(f"{key} {value}" for key, value in content["settings"].items())
+    panels = dict(list(table.groupby("panel", sort=False)))
+    return panels, f"{made['machine']}, torch {made['torch']}, beside other programs", settings
+
+
+def main() -> None:
+    panels, made, settings = read(DOCS / "autoencoders.json")
+    mnist, mnist_made, mnist_settings = read(DOCS / "autoencoders-mnist" / "autoencoders.json")
     errors = {"test_error": "test error", "probe_error": "probe error"}
     page = (Path(__file__).with_name("autoencoders_page.md").read_text()).format(
-        made=f"{made['machine']}, torch {made['torch']}, beside other programs",
-        settings=", ".join(f"{key} {value}" for key, value in content["settings"].items()),
+        made=made,
+        settings=settings,
         images=table_of(panels["images"], errors, "member"),
         sparse=table_of(panels["sparse"], {"probe_error": "error"}, "code"),
+        mnist=table_of(mnist["images"], errors, "member"),
+        mnist_made=mnist_made,
+        mnist_settings=mnist_settings,
+        mnist_seconds=f"{mnist['images']['seconds'].sum() / 60:.0f}",
         regulators=table_of(panels["regulators"], {"pcc": "PCC", "test_mse": "test MSE"}, "member"),
     )
     (DOCS / "autoencoders.md").write_text(page.rstrip() + "\n")

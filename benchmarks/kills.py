@@ -3,7 +3,8 @@
 A process fits cells that are on disk, with a checkpoint and activities in a store on disk. It is killed
 (SIGKILL) after a random share of the time that a whole fit takes, and called again, until it ends; then
 activities, weights and the record are compared with those of a fit that nobody killed, and the next one
-begins, until there were --kills kills.
+begins, until there were --kills kills. A store of activities that is there already is removed before
+the second call, which would refuse to replace it.
 
 OMP_NUM_THREADS=1 python benchmarks/kills.py [--kills 20] [--cells 20000]
 """
@@ -93,12 +94,17 @@ def main() -> None:
                 process.wait(timeout=moment if kills < args.kills else None)
                 break
             except subprocess.TimeoutExpired:
-                checkpoint = folder / f"{name}.checkpoint"
-                stages = len(list(checkpoint.iterdir())) if checkpoint.exists() else 0
                 process.kill()
                 process.wait()
-                kills += 1
-                moments.append({"after": round(moment, 2), "files_in_checkpoint": stages})
+                checkpoint, store = (folder / f"{name}.{part}" for part in ("checkpoint", "activity.zarr"))
+                begun, ended = checkpoint.exists(), store.exists()
+                if ended:  # as the message says that a second call would give
+                    shutil.rmtree(store)
+                if begun or not ended:  # else the fit had ended, and the kill came too late
+                    kills += 1
+                    stages = len(list(checkpoint.iterdir())) if begun else 0
+                    kill = {"after": round(moment, 2), "files_in_checkpoint": stages, "store": ended}
+                    moments.append(kill)
         wrong = differing(result(name), wanted) if process.returncode == 0 else ["it failed"]
         left = [part for part in folder.iterdir() if part.name.startswith((f".{name}", f"{name}.checkpoint"))]
         fits.append({"kills": moments, "differing": wrong, "left_behind": [part.name for part in left]})
