@@ -84,6 +84,22 @@ def steps(path: Path) -> str:
     return lines(rows, ["cells", "steps", "training MSE", "test MSE", "PCC"])
 
 
+def rates(path: Path) -> tuple[str, int]:
+    """What `grnrep validate load-grid` has found; the paper's rates in bold."""
+    content = json.loads(path.read_text())
+    settings = content["settings"]
+    table, rows = Runs(path, study="load-grid", settings=settings).table(), []
+    for (model, lr, other), part in table.groupby(
+        ["model", "lr", "lr_representation"], dropna=False, sort=False
+    ):
+        paper = lr == settings[f"lr_{model}"] and (pd.isna(other) or other == settings["lr_representation"])
+        row = [NAMES[model], f"{lr:g}", "" if pd.isna(other) else f"{other:g}"]
+        row += [cell(part["test_mse"].dropna(), ".2g"), cell(part["pcc"].dropna(), ".4f")]
+        rows.append([f"**{text}**" if paper and text else text for text in row])
+    head = ["model", "rate", "rate of representations", "MSE", "PCC"]
+    return lines(rows, head), table["replicate"].nunique()
+
+
 def replicates(table: pd.DataFrame) -> str:
     """Data sets of every size, and the sizes that have fewer."""
     counts = table.groupby("n")["replicate"].nunique()
@@ -116,6 +132,7 @@ def main() -> None:
         load_figure(other).savefig(DOCS / "load-study-signed.png", dpi=110)
         signed = template[1].format(table=results(other), claims=claims(other))
     made = content["environments"][0]
+    grid, n_rates = rates(DOCS / "load-grid.json")
     page = template[0].format(
         machine=f"{made['machine']}, {made['threads']} thread(s), torch {made['torch']}",
         duration=f"{table['seconds'].sum() / 60:.0f} minutes of training, beside other programs",
@@ -126,6 +143,8 @@ def main() -> None:
         mean_mse=table["mean_mse"].mean(),
         signs=signs(table),
         steps=steps(STEPS),
+        rates=grid,
+        n_rates=n_rates,
         steps_sets=len({row["key"]["replicate"] for row in json.loads(STEPS.read_text())["rows"]}),
     )
     (DOCS / "load-study.md").write_text((page + signed).rstrip() + "\n")
