@@ -54,6 +54,7 @@ def main() -> None:
         images=table_of(panels["images"], errors, "member"),
         sparse=table_of(panels["sparse"], {"probe_error": "error"}, "code"),
         mnist=table_of(mnist["images"], errors, "member"),
+        mnist_sparse=table_of(mnist["sparse"], {"probe_error": "error"}, "code"),
         mnist_made=mnist_made,
         mnist_settings=mnist_settings,
         mnist_seconds=f"{mnist['images']['seconds'].sum() / 60:.0f}",
