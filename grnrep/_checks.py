@@ -99,6 +99,16 @@ def gene_mask(adata: AnnData, mask_var: str | np.ndarray | None) -> np.ndarray:
     return mask
 
 
+def obs_column(adata: AnnData, column: str, *, argument: str, name: str = "adata") -> pd.Series:
+    """Get a column of obs, also of data that were opened lazily."""
+    if not isinstance(column, str) or column not in adata.obs:
+        raise KeyError(
+            f"{argument}={column!r} is not in {name}.obs; columns there: {some(adata.obs.columns, 20)}"
+        )
+    values = adata.obs[column]
+    return values if isinstance(values, pd.Series) else adata.obs.to_memory()[column]
+
+
 def activities(adata: AnnData, key: str, *, argument: str = "key") -> pd.DataFrame:
     """Get the table cells × regulators under a key of obsm."""
     if key not in adata.obsm:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grnrep._checks import some
+from grnrep._checks import obs_column, some
 
 logger = logging.getLogger("grnrep")
 
@@ -89,13 +89,7 @@ def _names(covariates: str | Sequence[str] | None) -> list[str]:
 
 
 def _read(adata: AnnData, covariate: str, *, name: str) -> pd.Series:
-    if covariate not in adata.obs:
-        raise KeyError(
-            f"covariates: {covariate!r} is not in {name}.obs; columns there: {some(adata.obs.columns, 20)}"
-        )
-    values = adata.obs[covariate]
-    if not isinstance(values, pd.Series):  # of data that were opened lazily
-        values = adata.obs.to_memory()[covariate]
+    values = obs_column(adata, covariate, argument="covariates", name=name)
     missing = values.isna()
     if _is_number(values):
         missing |= ~np.isfinite(values.fillna(0).to_numpy(dtype=np.float64))

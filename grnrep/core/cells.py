@@ -36,11 +36,11 @@ class CellSolver:
         m, the number of columns that are to be found.
     ridge
         λ of the penalty λ‖z‖², one per regulator, ``(m,)``.
-    edges
-        W and W' once more, for compiled code on the CPU; elsewhere None.
     inverse
         (W'W + λ)⁻¹ over the regulators, from :func:`cell_solver`; or of its diagonal alone, (m, 1),
         from :func:`quick_solver`, which will do for :func:`project_cells`, but not for a step.
+    edges
+        W and W' once more, for compiled code on the CPU; elsewhere None.
     """
 
     matrix: Tensor
@@ -54,7 +54,7 @@ class CellSolver:
         """Residuals (n_genes, n_cells) of the representations ``z`` (m + q, n_cells)."""
         if self.edges is None:
             return block.censor(torch.addmm(block.x, self.matrix, z, alpha=-1))
-        out = torch.empty_like(block.x)
+        out = torch.empty(block.x.shape, dtype=block.x.dtype)
         residuals(self.edges[0], *block.arrays(), z.contiguous().numpy(), out.numpy())
         return out
 

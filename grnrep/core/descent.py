@@ -80,11 +80,17 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
     (n, n_cells), m, number = rest.shape, len(start), rest.dtype.type
     lanes = 8 * censored.itemsize
     left_out = np.zeros_like(censored)
-    plain, r, change = np.empty((3, n * lanes), rest.dtype)
-    z, y, direction, gradient, last = np.zeros((5, m * lanes), rest.dtype)
+    # one by one: numba does not take rows of one array, unpacked, for contiguous
+    long, short, dtype = n * lanes, m * lanes, rest.dtype
+    plain, r, change = np.zeros(long, dtype), np.zeros(long, dtype), np.zeros(long, dtype)
+    z, y, direction = np.zeros(short, dtype), np.zeros(short, dtype), np.zeros(short, dtype)
+    gradient, last = np.zeros(short, dtype), np.zeros(short, dtype)
     # of every lane: sums over its regulators or genes, and what follows from them
-    yy, zz, now, cross, size, beta = np.zeros((6, lanes), rest.dtype)
-    slope, pull, along, curve, end, step, minus = np.zeros((7, lanes), rest.dtype)
+    yy, zz, now = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
+    cross, size, beta = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
+    slope, pull, along = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
+    curve, end, step = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
+    minus = np.zeros(lanes, dtype)
     cells, ages = np.full(lanes, -1), np.zeros(lanes, np.int64)
     active = following = 0
     for lane in range(lanes):

@@ -75,7 +75,7 @@ class Observed:
 
     def arrays(self) -> tuple[np.ndarray | None, ...]:
         """Expression and bounds as arrays, of a block on the CPU."""
-        return tuple(None if a is None else a.numpy() for a in (self.x, self.most, self.least))
+        return tuple(None if a is None else a.contiguous().numpy() for a in (self.x, self.most, self.least))
 
     def cells(self, which: Tensor) -> Observed:
         """Some of the cells."""

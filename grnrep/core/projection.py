@@ -57,7 +57,8 @@ class Projection:
         m, (full, weight) = network.n_regulators, full_network(network, fit)
         weight = torch.as_tensor(weight).to(device=device, dtype=dtype)
         ridge = (torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)).to(weight.device)
-        solver = projector(Pattern(full).to(weight.device), weight, m, ridge, link)
+        with side_by_side(1):  # the rounding of a factorisation depends on threads
+            solver = projector(Pattern(full).to(weight.device), weight, m, ridge, link)
         return cls(m, solver, link, fit.bias is not None)
 
     def __call__(self, x: np.ndarray, covariates: np.ndarray | None = None) -> np.ndarray:

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 
 _BITS: Final = 512
@@ -47,6 +48,13 @@ def _place(context: Any, builder: Any, signature: Any, args: Any, vector: ir.Vec
     return builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
 
 
+def _vector(array: types.Array) -> Vector:
+    """The type of the vectors of an array."""
+    if array.layout != "C":
+        raise TypingError(f"an array of vectors must be contiguous; found {array}")
+    return Vector(array.dtype)
+
+
 def _aligned(array: types.Array) -> int:
     return array.dtype.bitwidth // 8
 
@@ -54,7 +62,7 @@ def _aligned(array: types.Array) -> int:
 @intrinsic
 def load_at(_typing, array, k):
     """The numbers from ``k`` on of an array."""
-    kind = Vector(array.dtype)
+    kind = _vector(array)
 
     def code(context, builder, signature, args):
         place = _place(context, builder, signature, args, context.get_value_type(kind))
@@ -66,6 +74,7 @@ def load_at(_typing, array, k):
 @intrinsic
 def store_at(_typing, array, k, value):
     """Set the numbers from ``k`` on of an array."""
+    _vector(array)
 
     def code(context, builder, signature, args):
         place = _place(context, builder, signature, args, args[2].type)

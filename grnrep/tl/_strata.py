@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grnrep._checks import some
+from grnrep._checks import obs_column
 
 
 def read_strata(adata: AnnData, stratify: str | None) -> np.ndarray | None:
@@ -15,9 +15,7 @@ def read_strata(adata: AnnData, stratify: str | None) -> np.ndarray | None:
         return None
     if not isinstance(stratify, str):
         raise TypeError(f"stratify must be the name of a column of adata.obs, or None; found {stratify!r}")
-    if stratify not in adata.obs:
-        raise KeyError(f"stratify {stratify!r} is not in adata.obs; there are {some(list(adata.obs), 10)}")
-    values = adata.obs[stratify]
+    values = obs_column(adata, stratify, argument="stratify")
     if pd.api.types.is_float_dtype(values.dtype):
         raise TypeError(
             f"adata.obs[{stratify!r}], named by stratify, must be categories; found {values.dtype}. "

@@ -11,7 +11,7 @@ from anndata import AnnData, ImplicitModificationWarning
 from scipy import stats
 
 from grnrep import _keys
-from grnrep._checks import activities, check_adata, check_key, check_writable, some
+from grnrep._checks import activities, check_adata, check_key, check_writable, obs_column, some
 from grnrep.tl._store import copy_of
 
 logger = logging.getLogger("grnrep")
@@ -96,7 +96,10 @@ def rank_regulators(
     if not copy:
         check_writable(adata)
     table = activities(adata, key)
-    group, replicate = _column(adata, "groupby", groupby), _column(adata, "sample", sample)
+    group, replicate = (
+        obs_column(adata, groupby, argument="groupby"),
+        obs_column(adata, sample, argument="sample"),
+    )
     known = group.notna().to_numpy() & replicate.notna().to_numpy()
     group, replicate, table = group[known].astype(str), replicate[known].astype(str), table[known]
     groups = _groups(group, groupby, reference)
@@ -116,15 +119,6 @@ def rank_regulators(
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         out.uns[key_added] = result
     return out if copy else None
-
-
-def _column(adata: AnnData, argument: str, name: str) -> pd.Series:
-    """Get a column of obs."""
-    if not isinstance(name, str) or name not in adata.obs:
-        raise KeyError(
-            f"{argument}={name!r} is not in adata.obs; columns there: {some(adata.obs.columns, 10)}"
-        )
-    return adata.obs[name]
 
 
 def _groups(group: pd.Series, groupby: str, reference: str) -> list[str]:

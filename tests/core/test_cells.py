@@ -177,6 +177,18 @@ def test_steps_agree_with_those_of_torch(link, n_known):
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_layout_in_memory_does_not_matter():
+    pattern, weight, lam, block, start = large(torch.float32, 0.3)
+    turned = Observed(*(None if a is None else a.mT.contiguous().mT for a in (block.x, block.most)))
+    assert not turned.x.is_contiguous()
+    solver = quick_solver(pattern, weight, 300, lam)
+    z = torch.as_tensor(np.random.default_rng(0).normal(size=start.shape), dtype=torch.float32)
+    for step in (solver.residual, solver.downhill, lambda *pair: project_cells(solver, *pair)):
+        expected = step(block, z)
+        for found in (step(turned, z), step(block, z.mT.contiguous().mT)):
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("limit", [0, 1, 3])
 def test_a_limit_of_iterations_is_kept(limit):
     pattern, weight, lam, block, start = large(torch.float64, 1e-3)

@@ -201,7 +201,7 @@ def test_a_folder_that_may_not_be_written_to():
             print(os.listdir(folder))
     """
     if not hasattr(os, "geteuid"):
-        pytest.skip("root can take the rights of another user on POSIX systems only")
+        pytest.skip("who a process acts for, and so what it may write, can be changed on POSIX systems only")
     result = _run(code)
     message, listing = result.stdout.splitlines()
     assert "out.csv' could not be written: permission is denied" in message

@@ -2,6 +2,7 @@
 
 import sys
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,10 +58,21 @@ def test_rare_cells_are_learned_from_and_order_does_not_matter(adata_net, monkey
     assert "stratify" not in adata.uns["grnrep"]["params"]
 
 
+def test_data_that_were_opened_lazily(adata_net, tmp_path):
+    pytest.importorskip("xarray", reason="data are opened lazily with xarray, of the extra grnrep[dask]")
+    adata, net = adata_net
+    adata.write_h5ad(tmp_path / "data.h5ad")
+    lazy = ad.experimental.read_lazy(tmp_path / "data.h5ad")
+    for one in (adata, lazy):
+        gr.tl.fit(one, net, max_cells=40, stratify="kind", progress=False)
+    found = pd.DataFrame(lazy.obsm["grnrep"], lazy.obs_names, adata.obsm["grnrep"].columns)
+    pd.testing.assert_frame_equal(found, adata.obsm["grnrep"], check_dtype=False, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("value", "error", "says"),
     [
-        ("nothing", KeyError, "stratify 'nothing' is not in adata.obs; there are .*kind"),
+        ("nothing", KeyError, "stratify='nothing' is not in adata.obs; columns there: .*kind"),
         (3, TypeError, "stratify must be the name of a column"),
         ("number", TypeError, "must be categories; found float64"),
         ("holes", ValueError, "lacks a value for 2 of the cells"),
