@@ -3,8 +3,7 @@
 A process fits cells that are on disk, with a checkpoint and activities in a store on disk. It is killed
 (SIGKILL) after a random share of the time that a whole fit takes, and called again, until it ends; then
 activities, weights and the record are compared with those of a fit that nobody killed, and the next one
-begins, until there were --kills kills. A store of activities that is there already is removed before
-the second call, which would refuse to replace it.
+begins, until there were --kills kills.
 
 OMP_NUM_THREADS=1 python benchmarks/kills.py [--kills 20] [--cells 20000]
 """
@@ -98,9 +97,9 @@ def main() -> None:
                 process.wait()
                 checkpoint, store = (folder / f"{name}.{part}" for part in ("checkpoint", "activity.zarr"))
                 begun, ended = checkpoint.exists(), store.exists()
-                if ended:  # as the message says that a second call would give
+                if ended and not begun:  # the fit had ended, and the kill came too late
                     shutil.rmtree(store)
-                if begun or not ended:  # else the fit had ended, and the kill came too late
+                else:
                     kills += 1
                     stages = len(list(checkpoint.iterdir())) if begun else 0
                     kill = {"after": round(moment, 2), "files_in_checkpoint": stages, "store": ended}

@@ -51,6 +51,7 @@ def fit_exact(
     covariates: np.ndarray | None = None,
     ridge: float = 1e-4,
     prior: float = 0.0,
+    shared: bool = False,
     max_iter: int = 1000,
     tol: float = 1e-3,
     rng: int | np.random.Generator = 0,
@@ -82,6 +83,9 @@ def fit_exact(
         λ_w of regulators with prior signs, as a share of the typical ‖z_j‖²: at 0
         weights are free, at 1 the prior ±1 counts as much as the data. This fixes
         the scale of these regulators too.
+    shared
+        Whether a gene's regulators share its variance: weights are then drawn to ±1 / sqrt(number of
+        regulators of the gene).
     max_iter
         Limit of iterations.
     tol
@@ -125,7 +129,8 @@ def fit_exact(
         sum_squares = float(squared_sum(x))
         rest = without_known(x, known) if known.shape[1] else x
         energy = float(squared_sum(rest))
-        build = partial(Penalty.build, full, m, sum_squares=sum_squares, energy=energy, prior=prior)
+        sums = {"sum_squares": sum_squares, "energy": energy}
+        build = partial(Penalty.build, full, m, **sums, prior=prior, shared=shared)
         blocks = _blocks(x, link, without)
         rows = split_rows(known, [block.x for block in blocks])
         problem = Problem(blocks, rows, full, m, build(ridge=ridge).to(x.device), each)

@@ -13,16 +13,28 @@ from grnrep.core.genes import GeneSolver, Stats, _append, _take
 from grnrep.core.known import full_network, known_columns, known_rows, split_rows, without_known
 from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
+from grnrep.core.normal_tail import log_below, mean_above
 from grnrep.core.penalty import Penalty
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
+_SPREAD_CELLS = 1.0  # the same of activities; at 0 a regulator that is once near zero never leaves it
 _WANTED = 0.3  # share of jumps that are accepted
 
 
 class Chain:
     """State of the sampler. Whitened: gene i is divided by σ_i."""
 
-    def __init__(self, x: Tensor, fit: Fit, network: Network, *, link: str, prior: float, rng: int):
+    def __init__(
+        self,
+        x: Tensor,
+        fit: Fit,
+        network: Network,
+        *,
+        link: str,
+        prior: float,
+        rng: int,
+        shared: bool = False,
+    ):
         m, n_cells = network.n_regulators, len(x)
         self.network, weight = full_network(network, fit)
         self.m, self.n_cells, self.n_known = m, n_cells, self.network.n_regulators - m
@@ -30,13 +42,17 @@ class Chain:
         self.pattern = Pattern(self.network).to(x.device)
         self.genes = GeneSolver(self.network, x.device)
         self.blocks = _blocks(x, link)
+        self.zeros = [
+            None if block.most is None else torch.nonzero(block.most.view(-1) == 0)[:, 0]
+            for block in self.blocks
+        ]
         self.random = np.random.default_rng(rng)
         self.generator = torch.Generator(x.device).manual_seed(rng)
 
         squares = x.double().square().sum(0)
         rest = without_known(x, torch.as_tensor(known)) if self.n_known else x
         penalty = Penalty.build(
-            self.network, m, sum_squares=float(squares.sum()), ridge=0.0, prior=prior,
+            self.network, m, sum_squares=float(squares.sum()), ridge=0.0, prior=prior, shared=shared,
             energy=float(rest.double().square().sum()),
         ).to(x.device)  # fmt: skip
         self.free = penalty.balanced[:m]
@@ -64,7 +80,8 @@ class Chain:
         self.ridge = self.ridge.to(squares)
         gram = sum(z[:m].double().square().sum(1) for z in self.z)
         self.mean = torch.zeros_like(gram)
-        self.precision_z = n_cells / gram.clamp(min=torch.finfo(gram.dtype).tiny)
+        self.typical_spread = float(gram.mean()) / n_cells or 1.0
+        self.precision_z = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
         n_values = max(1, int(torch.count_nonzero(x > 0)) if link == "relu" else x.numel())
         variance = max(fit.squared_error, 1e-6 * float(squares.sum())) / n_values
         self.noise = torch.full_like(squares, variance)
@@ -105,7 +122,7 @@ class Chain:
         squares = torch.zeros_like(self.noise)
         for k, (block, z) in enumerate(zip(self.blocks, self.z, strict=True)):
             p = matrix @ z
-            e = self.complete(block, p, sd)
+            e = self.complete(block, self.zeros[k], p, sd)
             pull = self.precision_z.to(like)[:, None] * (self.mean.to(like)[:, None] - z[:m])
             change = inverse @ ((matrix_t @ e)[:m] + pull) + root @ self.normal(z[:m].shape, like)
             new = torch.cat([z[:m] + change, z[m:]])
@@ -119,18 +136,17 @@ class Chain:
             self.jump()
         self.draw_activity_prior(stats)
 
-    def complete(self, block: Observed, p: Tensor, sd: Tensor) -> Tensor:
+    def complete(self, block: Observed, zeros: Tensor | None, p: Tensor, sd: Tensor) -> Tensor:
         """Residuals, whitened; in censored entries drawn from N(0, 1) below -p."""
         e = block.x / sd.to(block.x)[:, None] - p
-        if block.most is None:
+        if zeros is None:
             return e
-        zero = block.most == 0
-        below = -p[zero]
+        below = -p.view(-1)[zeros]
         share = torch.rand(below.shape, generator=self.generator, device=p.device, dtype=p.dtype)
         share.mul_(torch.special.ndtr(below)).clamp_(
             min=torch.finfo(p.dtype).tiny, max=1 - torch.finfo(p.dtype).eps
         )
-        e[zero] = torch.minimum(torch.special.ndtri(share), below)
+        e.view(-1)[zeros] = torch.minimum(torch.special.ndtri(share), below)
         return e
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:
@@ -197,10 +213,11 @@ class Chain:
         )
         like = self.blocks[0].x
         old, new = self.pattern.matrix(white.to(like)), self.pattern.matrix(change.to(like))
-        for block, z in zip(self.blocks, self.z, strict=True):
-            p, d, zero = old @ z, new @ z, block.most == 0
+        for block, zeros, z in zip(self.blocks, self.zeros, self.z, strict=True):
+            p, d = old @ z, new @ z
             part = d * (block.x / sd.to(like)[:, None] - p - d / 2)
-            part[zero] = torch.special.log_ndtr(-(p + d)[zero]) - torch.special.log_ndtr(-p[zero])
+            u = p.view(-1)[zeros]
+            part.view(-1)[zeros] = log_below(u + d.view(-1)[zeros]) - log_below(u)
             gain += part.sum(1, dtype=torch.float64)
         chance = torch.rand(gain.shape, generator=self.generator, device=gain.device, dtype=gain.dtype)
         accepted = chance.log() < gain
@@ -224,16 +241,23 @@ class Chain:
         self.noise = torch.as_tensor(noise, device=squares.device)
 
     def draw_activity_prior(self, stats: Stats) -> None:
-        """Draw mean and variance of every free regulator's activity; a mean only without intercepts."""
+        """Draw mean and variance of every free regulator's activity, around a variance that they share.
+
+        A mean only without intercepts.
+        """
         n, m, draw = self.n_cells, self.m, self.random
         square = stats.gram.diagonal()[:m].cpu().numpy()
-        total = sum(z[:m].double().sum(1) for z in self.z).cpu().numpy()
+        summed = sum(z[:m].double().sum(1) for z in self.z).cpu().numpy()
         mean = np.zeros(m)
         if not self.n_known:
-            mean = total / n + draw.standard_normal(m) / np.sqrt(n * self.precision_z.cpu().numpy())
-        spread = square - 2 * mean * total + n * mean**2
-        precision = draw.chisquare(n, m) / np.maximum(spread, np.finfo(float).tiny)
+            mean = summed / n + draw.standard_normal(m) / np.sqrt(n * self.precision_z.cpu().numpy())
+        spread = square - 2 * mean * summed + n * mean**2
+        total = spread.clip(min=0) + _SPREAD_CELLS * self.typical_spread
+        precision = draw.chisquare(n + _SPREAD_CELLS, m) / total
         free = self.free.cpu().numpy()
+        if free.any():
+            half = _SPREAD_CELLS / 2
+            self.typical_spread = draw.gamma(half * free.sum()) / (half * precision[free].sum())
         fixed = self.ridge.cpu().numpy() / self.typical_noise
         device = stats.gram.device
         self.mean = torch.as_tensor(np.where(free, mean, 0.0), device=device)
@@ -258,8 +282,3 @@ def censored_curvature(block: Observed, p: Tensor) -> Tensor:
         h = mean_above(u)
         out[zero] = (h * (h - u)).clamp(0, 1)
     return out
-
-
-def mean_above(u: Tensor) -> Tensor:
-    """Mean of a standard normal above u: φ(u) / Φ(-u)."""
-    return torch.exp(-0.5 * u.square() - 0.5 * np.log(2 * np.pi) - torch.special.log_ndtr(-u))

@@ -44,20 +44,33 @@ class Penalty:
 
     @classmethod
     def build(
-        cls, network: Network, n_free: int, *, sum_squares: float, energy: float, ridge: float, prior: float
+        cls,
+        network: Network,
+        n_free: int,
+        *,
+        sum_squares: float,
+        energy: float,
+        ridge: float,
+        prior: float,
+        shared: bool = False,
     ) -> Penalty:
-        """Turn the relative ``ridge`` and ``prior`` of :func:`fit_exact` into λs."""
+        """Turn the relative ``ridge`` and ``prior`` of :func:`fit_exact` into λs, ``shared`` into anchors."""
         column = torch.as_tensor(network.regulator)
         signed = torch.zeros(network.n_regulators, dtype=torch.float64)
         signed.index_add_(0, column, torch.as_tensor(network.sign).abs())
         free = torch.arange(network.n_regulators) < n_free
         anchored = free & (signed > 0) & (prior > 0)
         balanced = free & ~anchored
-        n_edges = max(1, int((column < n_free).sum()))
+        size = np.ones(network.n_genes)
+        if shared:
+            regulators = np.bincount(network.gene[network.regulator < n_free], minlength=network.n_genes)
+            size = 1 / np.sqrt(np.maximum(1, regulators))
+        size = torch.as_tensor(size[network.gene])
+        squares = float(size[column < n_free].square().sum()) or 1.0  # of weights as the prior has them
         unit = typical_gram(sum_squares, n_free)
-        z = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, ridge * n_edges / n_free, 0.0)
-        w = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, prior * energy / n_edges, 0.0)
-        anchor = torch.where(anchored[column], torch.as_tensor(network.sign), 0.0)
+        z = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, ridge * squares / n_free, 0.0)
+        w = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, prior * energy / squares, 0.0)
+        anchor = torch.where(anchored[column], torch.as_tensor(network.sign) * size, 0.0)
         return cls(z.double(), w.double(), anchor.double(), balanced, unit)
 
     def to(self, device: torch.device) -> Penalty:

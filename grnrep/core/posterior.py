@@ -21,7 +21,8 @@ from grnrep.core.network import Network
 from grnrep.core.signs import orient
 from grnrep.core.threads import threads_for
 
-_FEWEST, _MOST, _CELLS = 300, 1500, 40_000  # draws, and cells times draws
+_FEWEST, _MOST, _CELLS = 900, 2000, 60_000  # draws, and cells times draws; with 300 draws the intervals
+# of edges hold the truth in 93 %, those of genes that are nearly always zero in 75 %
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,7 @@ def sample_posterior(
     *,
     link: str = "relu",
     prior: float = 0.0,
+    shared: bool = False,
     n_draws: int | None = None,
     rng: int = 0,
     device: str | torch.device | None = None,
@@ -98,11 +100,11 @@ def sample_posterior(
         From :func:`grnrep.core.exact.fit_exact` on the same cells, before `orient`.
     network
         Edges, in the order of ``fit.weight``.
-    link, prior, device, progress
+    link, prior, shared, device, progress
         As in the fit.
     n_draws
-        Draws that are averaged, after half as many that are not. By default 40,000 / n_cells,
-        but at least 300 and at most 1,500: fewer cells leave more open, and their draws are quick.
+        Draws that are averaged, after half as many that are not. By default 60,000 / n_cells,
+        but at least 900 and at most 2,000: fewer cells leave more open, and their draws are quick.
     rng
         Seed.
 
@@ -134,7 +136,7 @@ def sample_posterior(
     if n_draws < 4:
         raise ValueError(f"n_draws must be at least 4, for two halves that are compared; found {n_draws}")
     n_warmup = n_draws // 2
-    chain = Chain(x, fit, network, link=link, prior=prior, rng=rng)
+    chain = Chain(x, fit, network, link=link, prior=prior, shared=shared, rng=rng)
     with (
         threads_for(len(x) * chain.network.n_edges),
         tqdm(desc="posterior", total=n_warmup + n_draws, disable=not progress) as bar,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -83,15 +85,18 @@ def choose_prior(
     network: Network,
     *,
     ridge: float,
+    priors: Sequence[float] = PRIORS,
     link: str = "relu",
     intercept: bool = False,
     covariates: np.ndarray | None = None,
     rng: int = 0,
-) -> float:
-    """Choose ``prior`` of :func:`grnrep.core.exact.fit_exact` by the same held-out values, at one ridge.
+) -> tuple[float, bool]:
+    """Choose ``prior`` and ``shared`` of :func:`grnrep.core.exact.fit_exact` by the same held-out values.
 
     The smallest squared error wins. A prior above zero also settles what the data leave open:
-    the activity of a regulator whose targets are all targets of another one.
+    the activity of a regulator whose targets are all targets of another one. It does so better
+    where its weights have the right size: genes of many regulators may vary more than others, or as
+    much.
 
     Parameters
     ----------
@@ -99,14 +104,20 @@ def choose_prior(
         As in :func:`choose_ridge`.
     ridge
         Of all the fits.
+    priors
+        Which to choose from.
     """
     draw = np.random.default_rng(rng)
     x, covariates = _some(x, covariates, draw)
     held = draw.random(x.shape) < _HELD_OUT
     model = {"link": link, "intercept": intercept, "covariates": covariates}
     options = model | {"ridge": ridge, "rng": rng} | _FIT
-    errors = [_error(x, network, held, prior=prior, start=None, **options)[0] for prior in PRIORS]
-    return PRIORS[int(np.argmin(errors))]
+    errors = {
+        (prior, shared): _error(x, network, held, prior=prior, shared=shared, start=None, **options)[0]
+        for shared in (False, True)
+        for prior in priors
+    }
+    return min(errors, key=errors.get)
 
 
 def _error(

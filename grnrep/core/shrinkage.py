@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,14 @@ _ITERATIONS = 25
 _SLACK = 0.005  # of the highest correlation: what is lost within it is lost to chance
 
 
+class Shrinkage(NamedTuple):
+    """Options of :func:`grnrep.core.exact.fit_exact`."""
+
+    ridge: float
+    prior: float
+    shared: bool = False
+
+
 def choose_shrinkage(
     x: np.ndarray,
     network: Network,
@@ -37,8 +46,8 @@ def choose_shrinkage(
     ridge: float | None = None,
     prior: float | None = None,
     rng: int = 0,
-) -> tuple[float, float]:
-    """Choose ``ridge`` and ``prior`` of :func:`grnrep.core.exact.fit_exact`.
+) -> Shrinkage:
+    """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.exact.fit_exact`.
 
     Genes are held out, activities are learned from the others, and the held-out
     genes are predicted from the activities of their regulators with the prior
@@ -51,8 +60,8 @@ def choose_shrinkage(
     weakest prior comes that close, and a cell has more constraining values than regulators.
     Where less than half of the edges have a sign there is nothing to predict with:
     weights then stay free, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
-    Fewer than 100 genes are too few to choose by: the prior is then chosen by values
-    that were held out.
+    Fewer than 100 genes are too few to choose by: the prior, and the size of the weights that it
+    asks for, are then chosen by values that were held out.
 
     Parameters
     ----------
@@ -67,20 +76,19 @@ def choose_shrinkage(
     rng
         Source of the choice of cells and genes, and of the fits' start.
 
-    Returns
-    -------
-    ridge, prior
     """
-    if ridge is not None and prior is not None:
-        return ridge, prior
     model = {"link": link, "intercept": intercept, "covariates": covariates, "rng": rng}
     signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
-    if prior is None and signed and network.n_genes < _FEWEST_GENES:
+    if prior != 0 and signed and network.n_genes < _FEWEST_GENES:
         ridge = _RIDGE_OF_FEW if ridge is None else ridge
-        return ridge, choose_prior(x, network, ridge=ridge, **model)
+        priors = {} if prior is None else {"priors": (prior,)}
+        return Shrinkage(ridge, *choose_prior(x, network, ridge=ridge, **priors, **model))
+    if ridge is not None and prior is not None:
+        return Shrinkage(ridge, prior)
     if prior == 0 or not signed or network.n_genes < _FEWEST_GENES:
         prior = 0.0 if prior is None else prior
-        return choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge, prior
+        ridge = choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge
+        return Shrinkage(ridge, prior)
     cells, fold = draw_held_out(len(x), network, rng=rng)
     part = model | {"covariates": None if covariates is None else covariates[cells]}
     score = partial(held_out_score, x[cells], network, fold, **part)
@@ -97,7 +105,7 @@ def choose_shrinkage(
             scores[free] = score(*free)
     weakest = _weakest(scores)
     own = {pair: score for pair, score in scores.items() if pair[1] == weakest}
-    return min(_close(own))
+    return Shrinkage(*min(_close(own)))
 
 
 def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,10 +17,11 @@ from torch import Tensor
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.genes import GeneSolver, _append, _take
-from grnrep.core.gibbs import censored_curvature, mean_above
+from grnrep.core.gibbs import censored_curvature
 from grnrep.core.known import full_network
 from grnrep.core.likelihood import Observed, check_link
 from grnrep.core.network import Network
+from grnrep.core.normal_tail import mean_above
 
 _ENTRIES = 2**23  # of the m × m systems that are solved at once
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene

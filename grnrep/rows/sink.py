@@ -16,6 +16,7 @@ from grnrep.rows.atomic import replacing
 
 ACTIVITY, SD = "activity", "sd"
 _PLACES = {ACTIVITY: "X", SD: "layers/sd"}
+_RUN = "run"  # attribute of a store: the run that wrote it
 
 
 class Sink(Protocol):
@@ -68,6 +69,8 @@ class Disk:
         As in :class:`Memory`.
     n_rows
         Rows of a chunk.
+    run
+        Name of the run that writes it, by which the same run knows it again.
     """
 
     in_file_order = True
@@ -80,11 +83,14 @@ class Disk:
         columns: pd.Index,
         parts: Sequence[str],
         n_rows: int,
+        run: str | None = None,
     ):
         self.final = final
         AnnData(obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=columns)).write_zarr(path)
         self.group = zarr.open_group(path, mode="r+", use_consolidated=False)
         shape = (len(cells), len(columns))
+        if run is not None:
+            self.group.attrs[_RUN] = run
         for part in parts:
             array = self.group.create_array(
                 _PLACES[part], shape=shape, chunks=(min(n_rows, shape[0]), shape[1]), dtype="float32",
@@ -111,18 +117,32 @@ class Disk:
 
 @contextmanager
 def open_sink(
-    path: str | Path | None, cells: pd.Index, columns: pd.Index, parts: Sequence[str], *, n_rows: int
+    path: str | Path | None,
+    cells: pd.Index,
+    columns: pd.Index,
+    parts: Sequence[str],
+    *,
+    n_rows: int,
+    run: str | None = None,
 ) -> Iterator[Sink]:
     """Open tables in memory, or a store at ``path``, which is there in the end or not at all."""
     if path is None:
         yield Memory(cells, columns, parts)
         return
     with replacing(Path(path)) as temporary:
-        yield Disk(temporary, Path(path).resolve(), cells, columns, parts, n_rows)
+        yield Disk(temporary, Path(path).resolve(), cells, columns, parts, n_rows, run)
 
 
-def check_store(path: str | Path | None) -> None:
-    """Check, before any work, that activities can be written there."""
+def _run_of(path: Path) -> str | None:
+    """The run that wrote a store; None if it is none, or nobody said."""
+    try:
+        return zarr.open_group(path, mode="r").attrs.get(_RUN)
+    except (OSError, ValueError):  # of zarr, where there is no group
+        return None
+
+
+def check_store(path: str | Path | None, *, run: str | None = None) -> None:
+    """Check, before any work, that activities can be written: where nothing is, or where ``run`` wrote."""
     if path is None:
         return
     if not isinstance(path, str | Path):
@@ -130,7 +150,7 @@ def check_store(path: str | Path | None) -> None:
     path = Path(path)
     if path.suffix != ".zarr":
         raise ValueError(f"activity_store must end in .zarr; found {str(path)!r}")
-    if path.exists():
+    if path.exists() and (run is None or _run_of(path) != run):
         raise ValueError(f"activity_store={str(path)!r} exists already; remove it, or choose another name")
     if not path.resolve().parent.is_dir():
         raise ValueError(f"activity_store={str(path)!r}: there is no folder {str(path.resolve().parent)!r}")

@@ -129,8 +129,8 @@ def settle_penalty(
     ridge: float | str,
     prior: float | str,
     rng: int,
-) -> dict[str, float]:
-    """Settle how strongly the exact solver shrinks activities, and weights to prior signs.
+) -> dict[str, float | bool]:
+    """Settle how strongly the exact solver shrinks activities, and weights to which prior values.
 
     Of counts, whose genes differ in scale, weights are not drawn to ±1 unless asked for.
     """
@@ -139,11 +139,12 @@ def settle_penalty(
         for name, value in {"ridge": ridge, "prior": prior}.items()
     }
     if cells.size_factors is not None:
-        of_counts = {"ridge": _COUNT_RIDGE, "prior": 0.0}
+        of_counts = {"ridge": _COUNT_RIDGE, "prior": 0.0, "shared_prior": False}
+        settled["shared_prior"] = None
         return {name: of_counts[name] if value is None else value for name, value in settled.items()}
     model = {"link": link, "intercept": intercept, "covariates": cells.covariates, "rng": rng}
     chosen = choose_shrinkage(x, network, **model, **settled)
-    return dict(zip(settled, chosen, strict=True))
+    return {"ridge": chosen.ridge, "prior": chosen.prior, "shared_prior": chosen.shared}
 
 
 def settle_cells(

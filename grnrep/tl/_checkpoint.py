@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -32,7 +32,7 @@ class Checkpoint:
     Parameters
     ----------
     path
-        Folder, which is made, or was left by the same run.
+        Folder, which is made, or was left by the same run. ``run`` is the name of that run.
     about
         What tells runs apart: the same entries mean the same result.
 
@@ -53,6 +53,7 @@ class Checkpoint:
                     f"checkpoint={str(path)!r} belongs to another run: {', '.join(differs)} differ(s). "
                     "Remove the folder, choose another one, or repeat the call that began it"
                 )
+            self.run = there["run"]
             logger.info("going on from checkpoint %s", path)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(
@@ -60,8 +61,9 @@ class Checkpoint:
             )
         else:
             path.mkdir(parents=True, exist_ok=True)
+            self.run = uuid.uuid4().hex
             with replacing(path / _ABOUT, log=logging.DEBUG) as temporary:
-                temporary.write_text(json.dumps(about))
+                temporary.write_text(json.dumps(about | {"run": self.run}))
 
     def load(self, name: str) -> dict[str, np.ndarray] | None:
         """Arrays that were saved under a name; None if there are none."""
@@ -77,8 +79,12 @@ class Checkpoint:
             np.savez(temporary, **arrays)
 
     def finish(self) -> None:
-        """Remove all of it, since the run is over."""
-        shutil.rmtree(self.path)
+        """Remove all of it, since the run is over; what says which run it was goes last."""
+        for part in self.path.iterdir():
+            if part.name != _ABOUT:
+                part.unlink()
+        (self.path / _ABOUT).unlink()
+        self.path.rmdir()
 
 
 def open_checkpoint(
@@ -98,10 +104,13 @@ def open_checkpoint(
     return Checkpoint(Path(path), about)
 
 
-def check_path(path: object) -> None:
-    """Check that this can be a folder."""
+def check_path(path: object) -> str | None:
+    """Check that this can be a folder; the run that it belongs to, if there is one already."""
     if path is not None and not isinstance(path, str | Path):
         raise TypeError(f"checkpoint must be a path, or None; found {type(path).__name__}")
+    if path is None or not (Path(path) / _ABOUT).is_file():
+        return None
+    return json.loads((Path(path) / _ABOUT).read_text()).get("run")
 
 
 def choices(checkpoint: Checkpoint | None) -> dict[str, Any]:

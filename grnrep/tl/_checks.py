@@ -35,8 +35,7 @@ def check_where(
     activity_store: str | Path | None, checkpoint: str | Path | None, block_size: int | None
 ) -> None:
     """Check where things are written, and how much is read at a time."""
-    check_store(activity_store)
-    check_path(checkpoint)
+    check_store(activity_store, run=check_path(checkpoint))
     check_block_size(block_size)
 
 

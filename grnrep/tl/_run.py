@@ -83,7 +83,8 @@ def run(
         fit = learned(checkpoint, partial(learn, plan.x, network, plan.some, params, **there, **limit))
         reach.fit, posterior = fit, None
         if uncertainty:
-            model = {"link": params["link"], "prior": params["prior"], "rng": params["rng"]}
+            model = {name: params[name] for name in ("link", "prior", "rng")}
+            model["shared"] = params["shared_prior"]
             posterior, *found = posterior_of(plan.x, fit, network, **model, **there)
             fit = reach.fit = posterior.fit
         else:
@@ -92,7 +93,8 @@ def run(
             logger.warning("fit %r: not converged; more %s may help", key, SOLVERS[params["solver"]])
         decoder = decoder_of(fit)
         names, kinds = (adata.obs_names, matched.regulators), (ACTIVITY, SD)[: 1 + uncertainty]
-        with open_sink(activity_store, *names, kinds, n_rows=blocks.n_rows) as sink:
+        name_of_run = None if checkpoint is None else checkpoint.run
+        with open_sink(activity_store, *names, kinds, n_rows=blocks.n_rows, run=name_of_run) as sink:
             there |= {"solver": params["solver"], "client": client, "checkpoint": checkpoint}
             sums = every_activity(decoder, blocks, scan, plan, posterior, sink, **there)
     parts = results(decoder, signs_of(*found), sink.result(), sums)

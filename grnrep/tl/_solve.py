@@ -63,7 +63,8 @@ def learn(
             fit = fit_counts(x, network, **model, **options, **limit)
             fit = replace(fit, depth=cells.depth)
         else:
-            fit = fit_exact(x, network, link=params["link"], **options, **limit)
+            model = {"link": params["link"], "shared": params["shared_prior"]}
+            fit = fit_exact(x, network, **model, **options, **limit)
     _check_finite(params["solver"], fit.weight, fit.activity)
     return fit
 

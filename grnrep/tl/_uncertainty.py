@@ -26,6 +26,7 @@ def posterior_of(
     *,
     link: str,
     prior: float,
+    shared: bool,
     rng: int,
     device: str | None,
     progress: bool,
@@ -38,8 +39,8 @@ def posterior_of(
     cells = np.sort(np.random.default_rng(rng).permutation(len(x))[:_MAX_CELLS])
     covariates = None if fit.covariates is None else fit.covariates[cells]
     some = replace(fit, activity=fit.activity[cells], covariates=covariates)
-    options = {"rng": rng, "device": device, "progress": progress}
-    found = sample_posterior(x[cells], some, network, link=link, prior=prior, **options)
+    options = {"prior": prior, "shared": shared, "rng": rng, "device": device, "progress": progress}
+    found = sample_posterior(x[cells], some, network, link=link, **options)
     found, confidence, source = found.orient(network)
     if np.median(found.rhat) > _RHAT:
         logger.warning("uncertainty: the chain was short (median R-hat %.2f)", np.median(found.rhat))

@@ -107,7 +107,8 @@ def fit(
         chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
         up to 400 cells. Where less than half of the edges have a sign weights are free, and
         ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes
-        ``prior`` is.
+        ``prior`` is, and so is whether a gene's regulators share its variance: weights are then drawn to
+        ±1 / sqrt(number of regulators of the gene), and ``"params"`` has ``shared_prior``.
     max_cells
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine

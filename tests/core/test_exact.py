@@ -187,15 +187,17 @@ def test_all_zero_data_give_zero_activities():
     assert np.isfinite(fit.weight).all()
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("intercept", [False, True])
-def test_strong_prior_is_ridge_regression_on_the_signs(intercept):
+def test_strong_prior_is_ridge_regression_on_the_signs(intercept, shared):
     x, network, *_ = problem(3, noise=0.5, signed=True)
-    fit = fit_exact(
-        x, network, link="identity", intercept=intercept, prior=1e9, ridge=0.1, tol=1e-12, max_iter=3000
-    )
+    prior = {"prior": 1e9, "shared": shared, "ridge": 0.1}
+    fit = fit_exact(x, network, link="identity", intercept=intercept, **prior, tol=1e-12, max_iter=3000)
     signs = dense(network.sign, network)
-    np.testing.assert_allclose(fit.weight, network.sign, atol=1e-6)
-    lam = 0.1 * network.n_edges / network.n_regulators
+    if shared:
+        signs = signs / np.sqrt(np.maximum(1, np.abs(signs).sum(1, keepdims=True)))
+    np.testing.assert_allclose(fit.weight, signs[network.gene, network.regulator], atol=1e-6)
+    lam = 0.1 * np.square(signs).sum() / network.n_regulators
     np.testing.assert_allclose(fit.ridge, lam)
     y = x - fit.bias if intercept else x
     expected = np.linalg.solve(signs.T @ signs + lam * np.eye(20), signs.T @ y.T).T

@@ -78,7 +78,9 @@ def test_what_was_censored_is_drawn_from_a_truncated_normal():
     block, sd = chain.blocks[0], torch.ones(50, dtype=torch.float64)
     for p in (-3.0, 0.0, 2.0, 40.0):
         level = torch.full_like(block.x, p)
-        drawn = torch.cat([chain.complete(block, level, sd)[block.most == 0] for _ in range(40)]).numpy()
+        drawn = torch.cat(
+            [chain.complete(block, chain.zeros[0], level, sd)[block.most == 0] for _ in range(40)]
+        ).numpy()
         assert drawn.max() <= -p
         assert stats.kstest(drawn, stats.truncnorm(-np.inf, -p).cdf).pvalue > 1e-4 or p > 30
 
@@ -132,3 +134,16 @@ def test_refuses_a_chain_without_halves():
     x, network, *_ = problem()
     with pytest.raises(ValueError, match="n_draws must be at least 4"):
         sample_posterior(x, fit_exact(x, network), network, n_draws=3)
+
+
+def test_a_regulator_that_was_at_zero_leaves_it():
+    """The variance of its activities has a prior: without one, zero would be where a chain ends."""
+    x, network, *_ = problem(n_cells=25)
+    chain = Chain(torch.as_tensor(x), fit_exact(x, network), network, link="relu", prior=0.0, rng=0)
+    usual = float(chain.z[0][1:12].square().mean())
+    chain.z[0][0] = 0
+    chain.mean[0], chain.precision_z[0] = 0, 1e12
+    for _ in range(100):
+        chain.sweep()
+    assert torch.isfinite(chain.precision_z).all()
+    assert float(chain.z[0][0].square().mean()) > 0.01 * usual

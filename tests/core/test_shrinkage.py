@@ -37,24 +37,43 @@ def test_choice_is_on_the_grid_and_repeatable():
 def test_without_signs_weights_stay_free():
     x, network = problem(0, spread=0.5, noise=1.0, signed=False)
     expected = choose_ridge(x, network, link="identity")
-    assert choose_shrinkage(x, network, link="identity") == (expected, 0.0)
-    assert choose_shrinkage(x, network, link="identity", ridge=0.7) == (0.7, 0.0)
+    assert choose_shrinkage(x, network, link="identity") == (expected, 0.0, False)
+    assert choose_shrinkage(x, network, link="identity", ridge=0.7) == (0.7, 0.0, False)
 
 
 def test_with_few_genes_values_are_held_out_instead_of_genes():
     x, network = problem(0, spread=0.0, noise=3.0)
     first = network.gene < 60
     few = Network.from_edges(network.gene[first], network.regulator[first], network.sign[first], 60, 15)
-    ridge, prior = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
-    assert prior == choose_prior(x[:, :60], few, ridge=ridge, link="identity", intercept=True)
+    ridge, prior, shared = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
+    assert (prior, shared) == choose_prior(x[:, :60], few, ridge=ridge, link="identity", intercept=True)
     assert prior >= 0.3  # weights are ±1, and noise is strong
     clear, *_ = problem(0, spread=0.9, noise=0.01)
     assert choose_shrinkage(clear[:, :60], few, link="identity", intercept=True)[1] < prior
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((60, 8)) < np.where(np.arange(60) % 2, 0.15, 0.8)[:, None]
+    mask[np.arange(60), rng.integers(8, size=60)] = True
+    sign = mask * rng.choice([-1, 1], mask.shape)
+    w = sign * rng.uniform(0.7, 1.3, mask.shape) / (np.sqrt(mask.sum(1, keepdims=True)) if shared else 1)
+    x = rng.normal(size=(40, 8)) @ w.T + rng.normal(size=(40, 60))
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, sign[gene, regulator], 60, 8)
+    found = choose_shrinkage(x, network, link="identity", intercept=True)
+    assert found.shared == shared
+    again = choose_shrinkage(
+        x, network, link="identity", intercept=True, ridge=found.ridge, prior=found.prior
+    )
+    assert again == found
+
+
 def test_settled_values_stay():
     x, network = problem(0, spread=0.5, noise=1.0)
-    assert choose_shrinkage(x, network, ridge=0.5, prior=0.2) == (0.5, 0.2)
+    assert choose_shrinkage(x, network, ridge=0.5, prior=0.2) == (0.5, 0.2, False)
     assert choose_shrinkage(x, network, link="identity", prior=0.2)[1] == 0.2
     assert choose_shrinkage(x, network, link="identity", ridge=0.5)[0] == 0.5
 

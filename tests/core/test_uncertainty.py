@@ -11,9 +11,10 @@ from scipy import stats
 
 from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
-from grnrep.core.gibbs import censored_curvature, mean_above
+from grnrep.core.gibbs import censored_curvature
 from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
+from grnrep.core.normal_tail import mean_above
 from grnrep.core.projection import project
 from grnrep.core.uncertainty import activity_sd, noise_variance, weight_se
 
