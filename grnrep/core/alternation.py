@@ -54,9 +54,10 @@ class Problem:
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
     map: Callable[..., Iterator] = map  # over blocks: side by side, if it can
+    sums: Callable[[Tensor], Stats] | None = None  # at given weights, of cells that are in no block
 
     def __post_init__(self) -> None:
-        device = self.blocks[0].x.device
+        device = self.penalty.z.device
         self.pattern = Pattern(self.network).to(device)
         self.genes = GeneSolver(self.network, device)
 
@@ -74,6 +75,12 @@ class Problem:
 
     def half_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
         """Cells given decoder; returns them, the sums for the decoder and the objective there."""
+        new, stats = ([], self.sums(at.weight)) if self.sums is not None else self._step_cells(at)
+        penalty = self.penalty.z @ stats.gram.diagonal()
+        penalty += self.penalty.w @ self.column_squares(at.weight - self.penalty.anchor)
+        return new, stats, float(stats.loss + penalty)
+
+    def _step_cells(self, at: State) -> tuple[list[Tensor], Stats]:
         solver = self.solver(at.weight)
         stats = Stats.zero(self.network.n_regulators, self.network.n_edges, at.weight.device)
         new = []
@@ -85,9 +92,7 @@ class Problem:
         for z, sums in self.map(step, self.blocks, at.z):
             new.append(z)
             stats.merge(sums)
-        penalty = self.penalty.z @ stats.gram.diagonal()
-        penalty += self.penalty.w @ self.column_squares(at.weight - self.penalty.anchor)
-        return new, stats, float(stats.loss + penalty)
+        return new, stats
 
     def new_weight(self, stats: Stats, weight: Tensor) -> Tensor:
         """Decoder given the sums of a half step at ``weight``."""
@@ -100,7 +105,14 @@ class Problem:
 
 
 def alternate(
-    problem: Problem, state: State, *, floor: float, max_iter: int, tol: float, bar: tqdm
+    problem: Problem,
+    state: State,
+    *,
+    floor: float,
+    max_iter: int,
+    tol: float,
+    bar: tqdm,
+    window: int = _WINDOW,
 ) -> tuple[State, list[float], bool]:
     """Accelerated alternation; the objective after every cell step never rises.
 
@@ -116,6 +128,8 @@ def alternate(
         Squared error at which nothing is left to explain.
     max_iter, tol
         As in :func:`grnrep.core.exact.fit_exact`.
+    window
+        Iterations over which the objective has to fall by less than ``tol`` for the end.
     bar
         Shows every iteration.
 
@@ -152,7 +166,7 @@ def alternate(
             bar.update()
             if float(stats.loss) <= floor:
                 return state, history, True
-            if len(history) > _WINDOW and history[-1 - _WINDOW] - objective <= tol * objective:
+            if len(history) > window and history[-1 - window] - objective <= tol * objective:
                 return state, history, True
     except KeyboardInterrupt as stop:
         raise Interrupted(state) from stop

@@ -54,6 +54,10 @@ class Stats:
         """Add a block of cells: representations (m + q, cells), residuals (n_genes, cells)."""
         self.merge(Stats.of(pattern, z, r))
 
+    def cpu(self) -> Stats:
+        """The same in memory."""
+        return Stats(self.gram.cpu(), self.edge.cpu(), self.loss.cpu())
+
     def merge(self, other: Stats) -> None:
         """Add the sums of other cells."""
         self.gram += other.gram

@@ -100,11 +100,22 @@ def unconfound(
     weight, z
     """
     first = m + int(intercept)
-    both = torch.cat([part.double() for part in z], dim=1).mT
-    on = regress(both[:, :m], both[:, m:])[int(intercept) :].mT  # (m, covariates)
+    both = torch.cat([part.double() for part in z], dim=1)
+    on = share_of_known(both @ both.mT, m)[int(intercept) :].mT  # (m, covariates)
     z = [torch.cat([part[:m] - on.to(part) @ part[first:], part[m:]]) for part in z]
-    padded = torch.cat([on, on.new_zeros(full.n_regulators - m, on.shape[1])])
+    return with_effects(weight, matrix, on, full, first), z
+
+
+def share_of_known(gram: Tensor, m: int) -> Tensor:
+    """Coefficients (q, m) of representations on known rows, from their Gram matrix (m + q, m + q)."""
+    known = gram[m:, m:].tril() + gram[m:, m:].tril(-1).mT  # above the diagonal there may be nothing
+    return torch.linalg.lstsq(known, gram[m:, :m], driver="gelsd").solution
+
+
+def with_effects(weight: Tensor, matrix: Tensor, on: Tensor, full: Network, first: int) -> Tensor:
+    """Weights with what multiples ``on`` (m, covariates) of covariates in the activities did to genes."""
+    padded = torch.cat([on, on.new_zeros(full.n_regulators - len(on), on.shape[1])])
     change = (matrix.double() @ padded).to(weight)
     weight = weight.clone()
     weight[torch.as_tensor(full.regulator >= first, device=weight.device)] += change.reshape(-1)
-    return weight, z
+    return weight

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,10 +13,13 @@ from torch import Tensor
 from grnrep.core.cells import CellSolver, cell_solver, project_cells, quick_solver
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
+from grnrep.core.genes import Stats
 from grnrep.core.known import full_network, known_columns, known_rows
 from grnrep.core.likelihood import Observed, check_link
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
+
+T = TypeVar("T")
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
@@ -29,6 +34,8 @@ class Projection:
     ----------
     n_free
         m, the number of regulators.
+    pattern
+        Edges, those of known columns too.
     solver
         Of the problems of cells.
     link
@@ -38,6 +45,7 @@ class Projection:
     """
 
     n_free: int
+    pattern: Pattern
     solver: CellSolver
     link: str
     intercept: bool
@@ -58,23 +66,47 @@ class Projection:
         weight = torch.as_tensor(weight).to(device=device, dtype=dtype)
         ridge = (torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)).to(weight.device)
         with side_by_side(1):  # the rounding of a factorisation depends on threads
-            solver = projector(Pattern(full).to(weight.device), weight, m, ridge, link)
-        return cls(m, solver, link, fit.bias is not None)
+            pattern = Pattern(full).to(weight.device)
+            solver = projector(pattern, weight, m, ridge, link)
+        return cls(m, pattern, solver, link, fit.bias is not None)
 
     def __call__(self, x: np.ndarray, covariates: np.ndarray | None = None) -> np.ndarray:
         """Activities (n_cells, m) of the cells ``x`` (n_cells, n_genes)."""
-        x, m = torch.as_tensor(x).to(self.solver.inverse), self.n_free
-        known = known_columns(len(x), intercept=self.intercept, covariates=covariates)
-        out, parts = np.zeros((len(x), m)), cuts(x)
+        out = np.zeros((len(x), self.n_free))
 
-        def block(cut: slice) -> None:
+        def keep(cut: slice, here: Observed, z: Tensor) -> None:
+            out[cut] = z[: self.n_free].mT.cpu().numpy()
+
+        for _ in self._each_cut(x, covariates, keep):
+            pass
+        return out
+
+    def sums(self, x: np.ndarray, covariates: np.ndarray | None = None) -> Stats:
+        """What a decoder step needs of these cells, at their activities."""
+        total = Stats.zero(*self.pattern.shape[1:], len(self.pattern.gene), self.solver.ridge.device)
+
+        def add(cut: slice, here: Observed, z: Tensor) -> Stats:
+            return Stats.of(self.pattern, z, self.solver.residual(here, z))
+
+        for part in self._each_cut(x, covariates, add):
+            total.merge(part)
+        return total
+
+    def _each_cut(
+        self, x: np.ndarray, covariates: np.ndarray | None, use: Callable[[slice, Observed, Tensor], T]
+    ) -> Iterator[T]:
+        """What ``use`` makes of some cells and their representations (m + q, cells), in order."""
+        x = torch.as_tensor(x).to(self.solver.inverse)
+        known = known_columns(len(x), intercept=self.intercept, covariates=covariates)
+        parts = cuts(x)
+
+        def block(cut: slice) -> T:
             here = Observed.of(x[cut].mT.contiguous(), self.link)
-            start = known_rows(here.x, m, torch.as_tensor(known[cut].T))
-            out[cut] = project_cells(self.solver, here, start)[:m].mT.cpu().numpy()
+            start = known_rows(here.x, self.n_free, torch.as_tensor(known[cut].T))
+            return use(cut, here, project_cells(self.solver, here, start))
 
         with side_by_side(len(parts)) as each:
-            list(each(block, parts))
-        return out
+            yield from each(block, parts)
 
 
 def project(

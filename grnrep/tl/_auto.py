@@ -147,12 +147,8 @@ def settle_penalty(
     return {"ridge": chosen.ridge, "prior": chosen.prior, "shared_prior": chosen.shared}
 
 
-def settle_cells(
-    scan: Scan, network: Network, *, link: str, n_known: int, max_cells: int | str | None
-) -> int:
-    """Settle how many cells the exact solver learns from."""
-    if max_cells is None:
-        return scan.n_obs
+def settle_cells(scan: Scan, network: Network, *, link: str, n_known: int, max_cells: int | str) -> int:
+    """Settle how many cells the exact solver learns from in memory."""
     if max_cells == "auto":
         return sufficient_cells(scan.n_obs, scan.n_constraints(link), network, n_known=n_known)
     return min(scan.n_obs, int(max_cells))

@@ -72,9 +72,7 @@ def within_reach(make: Callable[[Fit], tuple[Decoder, dict]], key: str, *, count
     try:
         yield reach
     except KeyboardInterrupt as stop:
-        fit = reach.fit
-        if fit is None and isinstance(stop, Interrupted) and not counts:
-            fit = stop.so_far
+        fit = stop.so_far if isinstance(stop, Interrupted) and not counts else reach.fit
         if fit is None:
             raise
         decoder, record = make(fit)

@@ -31,6 +31,8 @@ class Plan:
         Facts on all cells.
     model
         Likelihood, link, intercept, and of counts the depth.
+    passes
+        Whether the decoder is then learned on from all cells, in passes over them.
     """
 
     rows: np.ndarray
@@ -39,6 +41,7 @@ class Plan:
     draw: np.ndarray
     cells: Cells
     model: dict[str, str | bool | float]
+    passes: bool = False
 
     def first(self, blocks: Blocks, n: int) -> np.ndarray:
         """Positions of the first ``n`` cells that were drawn, in the order of ``rows``."""
@@ -88,7 +91,8 @@ def settle(
     def take(n_known: int) -> tuple[np.ndarray, np.ndarray]:
         n = scan.n_obs
         if solver == "exact":
-            n = settle_cells(scan, network, link=zeros, n_known=n_known, max_cells=max_cells)
+            first = "auto" if max_cells is None else max_cells
+            n = settle_cells(scan, network, link=zeros, n_known=n_known, max_cells=first)
         rows = first_drawn(blocks, draw, n)
         return rows, blocks.take(rows)
 
@@ -101,6 +105,10 @@ def settle(
     model["intercept"] = settle_intercept(x, network, cells.part(rows), **asked)
     if counts:
         model["depth"] = cells.depth
-    if model["intercept"] and needed[0] < needed[1]:
+    if counts and max_cells is None:
+        rows = first_drawn(blocks, draw, scan.n_obs)
+        x = blocks.take(rows)
+    elif model["intercept"] and needed[0] < needed[1]:
         rows, x = take(needed[1])
-    return Plan(rows, x, cells.part(rows), draw, cells, model)
+    passes = max_cells is None and len(rows) < scan.n_obs
+    return Plan(rows, x, cells.part(rows), draw, cells, model, passes)

@@ -24,6 +24,7 @@ from grnrep.rows.sink import ACTIVITY, SD, open_sink
 from grnrep.tl._checkpoint import Checkpoint, learned
 from grnrep.tl._confounded import add_covariates
 from grnrep.tl._interrupt import within_reach
+from grnrep.tl._passes import learn_from_all
 from grnrep.tl._plan import Plan
 from grnrep.tl._repair import repair_table
 from grnrep.tl._solve import SOLVERS, learn
@@ -82,6 +83,10 @@ def run(
     with within_reach(so_far, key, counts=is_count(params["likelihood"])) as reach:
         fit = learned(checkpoint, partial(learn, plan.x, network, plan.some, params, **there, **limit))
         reach.fit, posterior = fit, None
+        if plan.passes:
+            where = {"client": client, "checkpoint": checkpoint}
+            fit = learn_from_all(fit, network, blocks, scan, plan, params, **where, **there, **limit)
+            reach.fit = fit
         if uncertainty:
             model = {name: params[name] for name in ("link", "prior", "rng")}
             model["shared"] = params["shared_prior"]

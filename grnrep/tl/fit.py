@@ -111,8 +111,9 @@ def fit(
         ±1 / sqrt(number of regulators of the gene), and ``"params"`` has ``shared_prior``.
     max_cells
         Exact solver: how many cells to learn the decoder from, drawn at random; the
-        activities of all cells follow from it. None: all cells. ``"auto"``: as many as determine
-        it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`).
+        activities of all cells follow from it. ``"auto"``: as many as determine
+        it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`). None: all cells; from what
+        ``"auto"`` learns, passes over all of them go on, without holding them in memory (counts are held).
     stratify
         Exact solver: column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are
         learned from, as far as there are, so that rare ones count. By default all cells alike.
@@ -257,7 +258,7 @@ def fit(
     if solver == "exact":
         penalty = {name: chosen.get(name, value) for name, value in asked_penalty.items()}
         model |= settle_penalty(x, network, some, **shape, **penalty, rng=options["rng"])
-        model["n_obs_learned"] = len(x)
+        model["n_obs_learned"] = scan.n_obs if plan.passes else len(x)
         asked |= asked_penalty
     found = loads(scan.n_obs, scan.n_constraints(plan.link), network, n_known=plan.n_known)
     params = {"solver": solver, **limit, **model, "layer": _keys.X if layer is None else layer}

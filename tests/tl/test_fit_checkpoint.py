@@ -98,6 +98,51 @@ def test_the_decoder_is_not_learned_twice(data, tmp_path, monkeypatch):
     gr.tl.fit(adata.copy(), net, checkpoint=tmp_path / "run", **OPTIONS)
 
 
+@pytest.mark.parametrize("after", [0, 1, 9])
+def test_passes_are_not_repeated(tmp_path, monkeypatch, after):
+    """Blocks of 300 of 1,500 cells: Ctrl-C in the first block, in the second, and in the second pass."""
+    adata, net = gr.ds.simulate(1500, 60, n_regulators=4, noise_sd=1.0, rng=0, progress=False)
+    options = {"max_cells": None, "block_size": 300}
+    wanted = adata.copy()
+    gr.tl.fit(wanted, net, progress=False, **options)
+    projection = gr.core.projection.Projection
+    sums, calls = projection.sums, []
+
+    def stopping(self, *args):
+        calls.append(1)
+        if len(calls) == after + 1:
+            raise KeyboardInterrupt
+        return sums(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(projection, "sums", stopping)
+        with pytest.raises(gr.tl.FitInterrupted) as stop:
+            gr.tl.fit(adata, net, checkpoint=tmp_path / "run", progress=False, **options)
+    gr.tl.transform(adata.copy(), stop.value.model, progress=False)
+    assert len(list((tmp_path / "run").glob("pass-*"))) == after // 5
+    calls.clear()
+    monkeypatch.setattr(projection, "sums", lambda self, *args: calls.append(1) or sums(self, *args))
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", progress=False, **options)
+    same(adata, wanted)
+
+
+def test_a_store_that_appeared_before_the_kill_is_known_again(data, tmp_path, monkeypatch):
+    adata, net = data
+    wanted, store = adata.copy(), tmp_path / "activity.zarr"
+    gr.tl.fit(wanted, net, **OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(gr.tl._run, "results_of", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)
+    assert store.exists()
+    with pytest.raises(ValueError, match="exists already"):
+        gr.tl.fit(adata, net, activity_store=store, **OPTIONS)
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)
+    np.testing.assert_array_equal(np.asarray(adata.obsm["grnrep"]), wanted.obsm["grnrep"].to_numpy())
+    with pytest.raises(ValueError, match="exists already"):
+        gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)
+
+
 def test_counts_go_on_too(data, tmp_path, monkeypatch):
     adata, net = gr.ds.simulate(300, 100, n_regulators=5, counts="nb", dispersion=0.5, rng=0, progress=False)
     adata.X = adata.layers["counts"]

@@ -66,6 +66,46 @@ def test_block_size_does_not_matter(files, block_size):
         close(data.obsm["grnrep"], whole.obsm["grnrep"])
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """More cells than "auto" learns from."""
+    path = tmp_path_factory.mktemp("many") / "data.h5ad"
+    adata, net = gr.ds.simulate(
+        2000, 120, n_regulators=5, connectivity=0.2, noise_sd=1.0, rng=0, progress=False
+    )
+    adata.X = sp.csr_matrix(adata.X)
+    adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 3, "one", "two")
+    adata.write_h5ad(path)
+    return path, adata, net
+
+
+@pytest.mark.parametrize("covariates", [None, ["batch"]], ids=str)
+def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypatch, covariates):
+    path, adata, net = many
+    learn, sizes = gr.tl._run.learn, []
+    monkeypatch.setattr(gr.tl._run, "learn", lambda x, *a, **k: sizes.append(len(x)) or learn(x, *a, **k))
+    options = {"max_cells": None, "covariates": covariates, "intercept": covariates is not None}
+    options["progress"] = False
+    memory, backed, some = adata.copy(), ad.read_h5ad(path, backed="r"), adata.copy()
+    gr.tl.fit(memory, net, **options)
+    gr.tl.fit(backed, net, block_size=170, **options)
+    gr.tl.fit(some, net, **options | {"max_cells": "auto"})
+    assert max(sizes) < 2000
+    a, b, c = (data.uns["grnrep"] for data in (memory, backed, some))
+    assert a["params"]["n_obs_learned"] == 2000
+    close(a["network"]["learned"], b["network"]["learned"])
+    close(memory.obsm["grnrep"], backed.obsm["grnrep"])
+    whole = gr.metrics.recovery(memory)["pearson"].mean()
+    assert whole > gr.metrics.recovery(some)["pearson"].mean() - 1e-3
+    direct = adata.copy()  # all cells in memory at once
+    gr.tl.fit(
+        direct, net, **options | {"max_cells": 2000}, ridge=a["params"]["ridge"], prior=a["params"]["prior"]
+    )
+    for j in memory.obsm["grnrep"]:
+        assert np.corrcoef(memory.obsm["grnrep"][j], direct.obsm["grnrep"][j])[0, 1] > 0.999
+    assert not np.allclose(a["network"]["learned"], c["network"]["learned"], atol=1e-4)
+
+
 @pytest.mark.parametrize("form", ["memory", "backed"])
 def test_activities_go_to_a_store(files, form, tmp_path):
     folder, adata, net = files
@@ -157,6 +197,14 @@ def client():
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
+
+
+def test_a_cluster_sums_what_a_decoder_step_needs(many, client):
+    path, _, net = many
+    here, there = ad.read_h5ad(path, backed="r"), ad.read_h5ad(path, backed="r")
+    for data, on in ((here, None), (there, client)):
+        gr.tl.fit(data, net, block_size=300, client=on, max_cells=None, progress=False)
+    np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["backed", "zarr"])

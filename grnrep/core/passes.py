@@ -1,0 +1,107 @@
+"""A decoder learned from cells that need not be in memory: every iteration is one pass over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from grnrep.core.alternation import Problem, State, alternate
+from grnrep.core.fitted import Fit
+from grnrep.core.genes import Stats
+from grnrep.core.interrupted import Interrupted
+from grnrep.core.known import full_network, share_of_known, split_weights, with_effects
+from grnrep.core.network import Network
+from grnrep.core.penalty import Penalty
+
+_WINDOW = 3
+_TOL = 3e-4
+_FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
+
+
+def refine(
+    fit: Fit,
+    network: Network,
+    sums: Callable[[Fit], Stats],
+    *,
+    sum_squares: float,
+    energy: float,
+    ridge: float,
+    prior: float = 0.0,
+    shared: bool = False,
+    max_iter: int = 100,
+    progress: bool = False,
+) -> Fit:
+    """Go on from the decoder of some cells to that of all.
+
+    In every pass the activities of all cells are found under the decoder, exactly, and forgotten; the sums of
+    :class:`grnrep.core.genes.Stats` are all that a step of the decoder needs. What is minimised is what
+    :func:`grnrep.core.exact.fit_exact` minimises.
+
+    Parameters
+    ----------
+    fit
+        From :func:`grnrep.core.exact.fit_exact`, on some of the cells.
+    network
+        Edges, in the order of ``fit.weight``.
+    sums
+        Of all cells, at their activities under the decoder it is given (:meth:`Projection.sums`).
+    sum_squares, energy
+        Σx² of all cells, and what known columns leave of it.
+    ridge, prior, shared
+        As in :func:`grnrep.core.exact.fit_exact`.
+    max_iter
+        Limit of passes.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    The fit with the decoder of all cells. ``activity`` and what belongs to it are still those of ``fit``.
+
+    Raises
+    ------
+    Interrupted
+        At Ctrl-C, with the fit so far.
+    """
+    m, intercept = network.n_regulators, fit.bias is not None
+    full, weight = full_network(network, fit)
+    unit = {"sum_squares": sum_squares, "energy": energy}
+    penalty = Penalty.build(full, m, **unit, ridge=ridge, prior=prior, shared=shared)
+
+    def decoder(weight: Tensor) -> Fit:
+        parts = split_weights(weight.cpu().numpy(), full, m, intercept=intercept)
+        return replace(fit, **parts, ridge=penalty.z[:m].numpy())
+
+    last = {}
+
+    def at(weight: Tensor) -> Stats:
+        last["stats"] = sums(decoder(weight))
+        return last["stats"]
+
+    problem = Problem([], [], full, m, penalty, sums=at)
+    options = {"floor": _FLOOR * sum_squares, "max_iter": max_iter, "tol": _TOL, "window": _WINDOW}
+    grown = np.ones(full.n_regulators)  # ‖w_j‖ = ‖z_j‖ means larger weights the more cells there are
+    before, now = fit.ridge, penalty.z[:m].numpy()
+    np.sqrt(
+        now / np.where(before > 0, before, 1.0),
+        out=grown[:m],
+        where=penalty.balanced[:m].numpy() & (before > 0),
+    )
+    state = State(torch.as_tensor(weight * grown[full.regulator]), [])
+    try:
+        with tqdm(desc="passes", total=max_iter, disable=not progress) as bar:
+            state, history, converged = alternate(problem, state, **options, bar=bar)
+    except Interrupted as stop:
+        stop.so_far = replace(decoder(stop.so_far.weight), converged=False)
+        raise
+    if fit.effects is not None:
+        on = share_of_known(last["stats"].gram, m)[int(intercept) :].mT
+        state.weight = with_effects(
+            state.weight, problem.pattern.matrix(state.weight), on, full, m + int(intercept)
+        )
+    return replace(decoder(state.weight), history=history, converged=converged)

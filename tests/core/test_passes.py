@@ -1,0 +1,118 @@
+"""A decoder learned in passes against the one learned from all cells at once, and sums against numpy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from grnrep.core.exact import fit_exact
+from grnrep.core.genes import Stats
+from grnrep.core.interrupted import Interrupted
+from grnrep.core.network import Network
+from grnrep.core.passes import refine
+from grnrep.core.projection import Projection, project
+
+
+def problem(seed=0, *, n_cells=900, n_genes=80, m=6, noise=0.7, link="relu", signed=False, covariate=False):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((n_genes, m)) < 0.3
+    mask[np.arange(n_genes), rng.integers(m, size=n_genes)] = True
+    w = mask * rng.uniform(-1, 1, (n_genes, m))
+    p = rng.gamma(1.0, size=(n_cells, m)) @ w.T + noise * rng.normal(size=(n_cells, n_genes))
+    batch = (np.arange(n_cells) % 3 == 0).astype(float)[:, None] if covariate else None
+    if covariate:
+        p += batch @ rng.normal(size=(1, n_genes))
+    gene, regulator = np.nonzero(mask)
+    sign = np.sign(w[gene, regulator]) * signed
+    x = (np.maximum(p, 0) if link == "relu" else p).astype(np.float32)
+    return x, Network.from_edges(gene, regulator, sign, n_genes, m), batch
+
+
+def predictions(x, fit, network, **options):
+    full = np.zeros((network.n_genes, network.n_regulators))
+    full[network.gene, network.regulator] = fit.weight
+    z = project(x, fit, network, **options)
+    return z @ full.T + replace(fit, covariates=options.get("covariates")).offset()
+
+
+def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **options):
+    part = None if covariates is None else covariates[:some]
+    first = fit_exact(x[:some], network, link=link, covariates=part, **options)
+    known = np.hstack(
+        [np.ones((len(x), int(first.bias is not None))), *([] if part is None else [covariates])]
+    )
+    rest = x - known @ np.linalg.lstsq(known, x, rcond=None)[0] if known.shape[1] else x
+    calls = []
+
+    def sums(fit):
+        calls.append(fit)
+        if len(calls) == interrupt:
+            raise KeyboardInterrupt
+        whole = Projection.of(fit, network, link=link)
+        total = Stats.zero(network.n_regulators + known.shape[1], network.n_edges + len(x.T) * known.shape[1])
+        for cells in (slice(0, 311), slice(311, None)):
+            total.merge(whole.sums(x[cells], None if covariates is None else covariates[cells]))
+        return total
+
+    size = {"sum_squares": float(np.square(x, dtype=float).sum()), "energy": float(np.square(rest).sum())}
+    shrinkage = {name: options[name] for name in ("ridge", "prior") if name in options}
+    return first, refine(first, network, sums, **size, **shrinkage), calls
+
+
+@pytest.mark.parametrize(
+    ("link", "covariate", "options"),
+    [
+        ("relu", False, {"ridge": 1e-3}),
+        ("relu", False, {"ridge": 0.3, "prior": 0.3, "intercept": True}),
+        ("identity", False, {"ridge": 1e-2, "intercept": True}),
+        ("relu", True, {"ridge": 1e-3, "intercept": True}),
+    ],
+    ids=["free", "prior", "identity", "covariate"],
+)
+def test_passes_reach_the_decoder_of_all_cells(link, covariate, options):
+    x, network, batch = problem(link=link, signed="prior" in options, covariate=covariate)
+    model = {"link": link, "covariates": batch}
+    whole = fit_exact(x, network, **model, **options, tol=1e-5)
+    first, fit, _ = in_passes(x, network, 100, **model, **options)
+    wanted = predictions(x, whole, network, **model)
+    near, far = (np.square(predictions(x, f, network, **model) - wanted).mean() for f in (fit, first))
+    assert near < 0.05 * far
+    assert fit.converged
+    assert np.all(np.diff(fit.history) <= 0)
+    assert fit.history[-1] == pytest.approx(whole.history[-1], rel=3e-3)
+    if covariate:  # activities are uncorrelated with it
+        z = project(x, fit, network, **model)
+        within = [np.corrcoef(batch[:, 0], z[:, j])[0, 1] for j in range(z.shape[1])]
+        assert np.abs(within).max() < 0.02
+
+
+def test_sums_are_those_of_numpy():
+    x, network, batch = problem(n_cells=70, covariate=True)
+    fit = fit_exact(x, network, intercept=True, covariates=batch, ridge=1e-3)
+    whole = Projection.of(fit, network)
+    stats = whole.sums(x, batch)
+    known = np.hstack([whole(x, batch), np.ones((70, 1)), batch])
+    p = predictions(x, fit, network, covariates=batch)
+    r = np.where(x > 0, x - p, np.minimum(-p, 0))
+    np.testing.assert_allclose(np.tril(stats.gram), np.tril(known.T @ known), rtol=1e-4, atol=1e-3)
+    products = r.T @ known
+    gene, column = whole.pattern.gene, whole.pattern.regulator
+    np.testing.assert_allclose(stats.edge, products[gene, column], rtol=1e-3, atol=1e-2)
+    assert float(stats.loss) == pytest.approx(np.square(r).sum(), rel=1e-4)
+
+
+def test_ctrl_c_brings_the_decoder_so_far():
+    x, network, _ = problem()
+    with pytest.raises(Interrupted) as stop:
+        in_passes(x, network, 100, link="relu", ridge=1e-3, interrupt=3)
+    so_far = stop.value.so_far
+    assert not so_far.converged
+    first = fit_exact(x[:100], network, ridge=1e-3)
+    assert not np.allclose(so_far.weight, first.weight)
+    whole = fit_exact(x, network, ridge=1e-3)
+    error = [
+        np.square(predictions(x, f, network) - predictions(x, whole, network)).mean() for f in (so_far, first)
+    ]
+    assert error[0] < error[1]
