@@ -21,6 +21,7 @@ _HELD_OUT = 0.1  # share of the values
 _FIT = {"max_iter": 30, "tol": 1e-2}
 _SLACK = 0.05  # error above the smallest that is taken for the same
 _ENOUGH = 2.0  # effective load from which the noise of a fit can be told by its degrees of freedom
+_CLEARLY = 0.15  # fall of the error that speaks for weights of another size
 _CLEAR = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
 
 
@@ -96,7 +97,7 @@ def choose_prior(
     The smallest squared error wins. A prior above zero also settles what the data leave open:
     the activity of a regulator whose targets are all targets of another one. It does so better
     where its weights have the right size: genes of many regulators may vary more than others, or as
-    much.
+    much, which is taken to be so where the error is then smaller by 15 % or more.
 
     Parameters
     ----------
@@ -112,12 +113,12 @@ def choose_prior(
     held = draw.random(x.shape) < _HELD_OUT
     model = {"link": link, "intercept": intercept, "covariates": covariates}
     options = model | {"ridge": ridge, "rng": rng} | _FIT
-    errors = {
-        (prior, shared): _error(x, network, held, prior=prior, shared=shared, start=None, **options)[0]
-        for shared in (False, True)
-        for prior in priors
-    }
-    return min(errors, key=errors.get)
+    best = {}
+    for shared in (False, True):
+        model = options | {"shared": shared, "start": None}
+        best[shared] = min((_error(x, network, held, prior=prior, **model)[0], prior) for prior in priors)
+    shared = best[True][0] < (1 - _CLEARLY) * best[False][0]
+    return best[shared][1], shared
 
 
 def _error(

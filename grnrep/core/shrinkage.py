@@ -78,7 +78,7 @@ def choose_shrinkage(
 
     """
     model = {"link": link, "intercept": intercept, "covariates": covariates, "rng": rng}
-    signed = np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
+    signed = is_signed(network)
     if prior != 0 and signed and network.n_genes < _FEWEST_GENES:
         ridge = _RIDGE_OF_FEW if ridge is None else ridge
         priors = {} if prior is None else {"priors": (prior,)}
@@ -115,9 +115,14 @@ def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarr
     return cells, draw.permutation(network.n_genes) % _FOLDS
 
 
+def is_signed(network: Network) -> bool:
+    """Whether at least half of the edges have a prior sign."""
+    return np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
+
+
 def has_signs(network: Network) -> bool:
     """Whether held-out genes can be predicted with prior signs, and are enough to choose by."""
-    return np.count_nonzero(network.sign) * 2 >= network.n_edges > 0 and network.n_genes >= _FEWEST_GENES
+    return is_signed(network) and network.n_genes >= _FEWEST_GENES
 
 
 def _determined(x: np.ndarray, network: Network, *, link: str) -> bool:

@@ -14,7 +14,7 @@ from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_data import COUNT_LIKELIHOODS
 from grnrep.core.intercept import needs_intercept
 from grnrep.core.network import Network
-from grnrep.core.shrinkage import choose_shrinkage, has_signs
+from grnrep.core.shrinkage import choose_shrinkage, is_signed
 from grnrep.core.sufficient import sufficient_cells
 from grnrep.rows.scan import Scan
 
@@ -87,7 +87,7 @@ def settle_likelihood(
     if link != "auto" or solver != "exact" or scan.fraction.count or scan.negative.count:
         return "gaussian"
     chosen, reason = choose_likelihood(x, network, rng=rng)
-    if is_count(chosen) and has_signs(network):
+    if is_count(chosen) and is_signed(network):
         logger.warning(
             "likelihood='auto' chose 'gaussian', because only that draws weights to prior signs, though "
             "values are counts. Normalise and take logarithms, or choose likelihood=%r", chosen

@@ -56,13 +56,13 @@ def test_with_few_genes_values_are_held_out_instead_of_genes():
 @pytest.mark.parametrize("shared", [False, True])
 def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared):
     rng = np.random.default_rng(seed)
-    mask = rng.random((60, 8)) < np.where(np.arange(60) % 2, 0.15, 0.8)[:, None]
-    mask[np.arange(60), rng.integers(8, size=60)] = True
+    mask = rng.random((60, 30)) < np.where(np.arange(60) % 2, 0.1, 0.6)[:, None]
+    mask[np.arange(60), rng.integers(30, size=60)] = True
     sign = mask * rng.choice([-1, 1], mask.shape)
-    w = sign * rng.uniform(0.7, 1.3, mask.shape) / (np.sqrt(mask.sum(1, keepdims=True)) if shared else 1)
-    x = rng.normal(size=(40, 8)) @ w.T + rng.normal(size=(40, 60))
+    w = sign / (np.sqrt(mask.sum(1, keepdims=True)) if shared else 1)
+    x = rng.normal(size=(40, 30)) @ w.T + 0.3 * rng.normal(size=(40, 60))
     gene, regulator = np.nonzero(mask)
-    network = Network.from_edges(gene, regulator, sign[gene, regulator], 60, 8)
+    network = Network.from_edges(gene, regulator, sign[gene, regulator], 60, 30)
     found = choose_shrinkage(x, network, link="identity", intercept=True)
     assert found.shared == shared
     again = choose_shrinkage(

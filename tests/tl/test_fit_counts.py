@@ -68,6 +68,15 @@ def test_the_verb_is_the_kernel_with_totals_over_all_genes():
     np.testing.assert_allclose(record["genes"]["dispersion"], wanted.dispersion)
 
 
+def test_counts_with_signs_are_gaussian_however_few_genes(caplog):
+    adata, net = gr.ds.simulate(300, 60, n_regulators=5, counts="poisson", rng=0, progress=False)
+    adata.X = adata.layers["counts"]
+    with caplog.at_level("WARNING", logger="grnrep"):
+        assert fit(adata, net)["params"]["likelihood"] == "gaussian"
+    assert "only that draws weights to prior signs" in caplog.text
+    assert fit(adata, net[["source", "target"]])["params"]["likelihood"] == "poisson"
+
+
 def test_format_dtype_and_order_do_not_matter(tmp_path):
     adata, net = counted()
     fit(adata, net, likelihood="poisson")
