@@ -144,7 +144,8 @@ def grnrep(job: dict, clock: Clock) -> dict:
     if store is not None:
         shutil.rmtree(store, ignore_errors=True)
     adata, net = anndata.read_h5ad(job["data"], backed="r"), pd.read_csv(job["net"])
-    gr.tl.fit(adata, net, max_cells=job["max_cells"], activity_store=store, progress=False)
+    max_cells = None if job["max_cells"] == "all" else job["max_cells"]
+    gr.tl.fit(adata, net, max_cells=max_cells, activity_store=store, progress=False)
     cost = clock.cost()
     spent["learn_seconds"] = cost["seconds"] - spent["look_seconds"] - spent["infer_seconds"]
     first = adata.obsm["grnrep"][:N_TRUTH]

@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--genes", **number, default=2000)
     parser.add_argument("--regulators", **number, default=700)
     parser.add_argument("--edges", **number, default=40_000, help="expected number")
-    parser.add_argument("--max-cells", default="auto", help="cells to learn from: a number, or auto")
+    parser.add_argument("--max-cells", default="auto", help="cells to learn from: a number, auto, or all")
     parser.add_argument("--threads", **number, default=2)
     parser.add_argument("--limit", type=float, default=1800, help="seconds that a measurement may take")
     parser.add_argument("--memory", type=float, default=16, help="GB that a peer may take")
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "grnrep_scale")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scale.json")
     args = parser.parse_args()
-    if args.max_cells != "auto":
+    if args.max_cells not in ("auto", "all"):
         args.max_cells = int(args.max_cells)
     args.folder.mkdir(parents=True, exist_ok=True)
     rows, wanted = json.loads(args.output.read_text()) if args.output.exists() else [], jobs(args)
