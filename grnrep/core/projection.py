@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
+_ROUGH = 1e-3  # tolerance of activities that are but a step on the way
 _WHOLE = 16  # cells that fill vectors of either precision
 
 
@@ -82,18 +83,22 @@ class Projection:
         return out
 
     def sums(self, x: np.ndarray, covariates: np.ndarray | None = None) -> Stats:
-        """What a decoder step needs of these cells, at their activities."""
+        """What a decoder step needs of these cells, at their activities, to about half a percent."""
         total = Stats.zero(*self.pattern.shape[1:], len(self.pattern.gene), self.solver.ridge.device)
 
         def add(cut: slice, here: Observed, z: Tensor) -> Stats:
             return Stats.of(self.pattern, z, self.solver.residual(here, z))
 
-        for part in self._each_cut(x, covariates, add):
+        for part in self._each_cut(x, covariates, add, tol=_ROUGH):
             total.merge(part)
         return total
 
     def _each_cut(
-        self, x: np.ndarray, covariates: np.ndarray | None, use: Callable[[slice, Observed, Tensor], T]
+        self,
+        x: np.ndarray,
+        covariates: np.ndarray | None,
+        use: Callable[[slice, Observed, Tensor], T],
+        **options: float,
     ) -> Iterator[T]:
         """What ``use`` makes of some cells and their representations (m + q, cells), in order."""
         x = torch.as_tensor(x).to(self.solver.inverse)
@@ -103,7 +108,7 @@ class Projection:
         def block(cut: slice) -> T:
             here = Observed.of(x[cut].mT.contiguous(), self.link)
             start = known_rows(here.x, self.n_free, torch.as_tensor(known[cut].T))
-            return use(cut, here, project_cells(self.solver, here, start))
+            return use(cut, here, project_cells(self.solver, here, start, **options))
 
         with side_by_side(len(parts)) as each:
             yield from each(block, parts)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from grnrep.core import projection
 from grnrep.core.exact import fit_exact
 from grnrep.core.genes import Stats
 from grnrep.core.interrupted import Interrupted
@@ -88,7 +89,8 @@ def test_passes_reach_the_decoder_of_all_cells(link, covariate, options):
         assert np.abs(within).max() < 0.02
 
 
-def test_sums_are_those_of_numpy():
+def test_sums_are_those_of_numpy(monkeypatch):
+    monkeypatch.setattr(projection, "_ROUGH", 1e-6)
     x, network, batch = problem(n_cells=70, covariate=True)
     fit = fit_exact(x, network, intercept=True, covariates=batch, ridge=1e-3)
     whole = Projection.of(fit, network)
