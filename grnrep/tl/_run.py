@@ -30,7 +30,7 @@ from grnrep.tl._repair import repair_table
 from grnrep.tl._solve import SOLVERS, learn
 from grnrep.tl._store import results_of
 from grnrep.tl._stream import every_activity
-from grnrep.tl._uncertainty import add_uncertainty, posterior_of
+from grnrep.tl._uncertainty import add_uncertainty, posterior_of, posterior_of_counts
 
 logger = logging.getLogger("grnrep")
 
@@ -87,7 +87,10 @@ def run(
             where = {"client": client, "checkpoint": checkpoint}
             fit = learn_from_all(fit, network, blocks, scan, plan, params, **where, **there, **limit)
             reach.fit = fit
-        if uncertainty:
+        if uncertainty and is_count(params["likelihood"]):
+            posterior, *found = posterior_of_counts(plan.x, fit, network, plan.some)
+            fit = reach.fit = posterior.fit
+        elif uncertainty:
             model = {name: params[name] for name in ("link", "prior", "rng")}
             model["shared"] = params["shared_prior"]
             posterior, *found = posterior_of(plan.x, fit, network, **model, **there)

@@ -11,7 +11,7 @@ import numpy as np
 
 from grnrep._cells import Cells
 from grnrep._record import Decoder, squared_errors
-from grnrep.core.uncertainty import activity_sd
+from grnrep.core.count_uncertainty import CountSpread
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.scan import Scan
@@ -19,7 +19,7 @@ from grnrep.rows.sink import SD, Sink
 from grnrep.tl._checkpoint import Checkpoint
 from grnrep.tl._plan import Plan
 from grnrep.tl._solve import infer, prepared
-from grnrep.tl._uncertainty import Posterior
+from grnrep.tl._uncertainty import CountPosterior, Posterior, deviations, spread_of
 
 
 class Inferred(NamedTuple):
@@ -43,7 +43,7 @@ class Inference:
     options
         Solver, device and so on, as in :func:`grnrep.tl._solve.infer`.
     spread
-        Noise variance and standard deviations of weights, from which those of activities follow; or None.
+        What the decoder leaves open, from which the deviations of activities follow; or None.
     """
 
     blocks: Blocks
@@ -51,7 +51,7 @@ class Inference:
     cells: Cells
     with_errors: bool
     options: dict[str, Any]
-    spread: dict[str, np.ndarray] | None = None
+    spread: dict[str, np.ndarray] | CountSpread | None = None
 
     @cached_property
     def projection(self) -> Any:
@@ -67,9 +67,7 @@ class Inference:
         part = self.cells.part(self.blocks.rows(k))
         z = infer(x, decoder, part, projection=self.projection, **self.options)
         if self.spread is not None:
-            fit = replace(decoder.fit, activity=z, covariates=part.covariates)
-            sd = activity_sd(x, fit, decoder.network, link=decoder.params["link"], **self.spread)
-            sd = sd.astype(np.float32)
+            sd = deviations(x, z, decoder, part, self.spread).astype(np.float32)
         sums = squared_errors(x, z, decoder, part) if self.with_errors else None
         return Inferred(z.astype(np.float32), sd, sums)
 
@@ -79,7 +77,7 @@ def every_activity(
     blocks: Blocks,
     scan: Scan,
     plan: Plan,
-    posterior: Posterior | None,
+    posterior: Posterior | CountPosterior | None,
     sink: Sink,
     *,
     client: Any,
@@ -92,12 +90,13 @@ def every_activity(
     Cells that the decoder was learned from, or the posterior drawn for, keep what was found there.
     """
     fit = decoder.fit
-    if posterior is None and len(plan.rows) == scan.n_obs:
+    of_learned = posterior is None or posterior.cells is None  # not of a part of the cells learned from
+    if of_learned and len(plan.rows) == scan.n_obs:
         sink.write(plan.rows, fit.activity)
+        if posterior is not None:
+            sink.write(plan.rows, posterior.activity_sd, SD)
         return squared_errors(plan.x, fit.activity, decoder, plan.some)
-    spread = None
-    if posterior is not None:
-        spread = {"noise_variance": posterior.noise_variance, "weight_sd": posterior.weight_sd}
+    spread = None if posterior is None else spread_of(posterior)
     blocks = replace(blocks, in_file_order=sink.in_file_order)
     inference = Inference(blocks, bare(decoder), plan.cells, True, options | {"progress": False}, spread)
     sums = 0.0
@@ -107,7 +106,7 @@ def every_activity(
             sink.write(rows, found.sd, SD)
         sums = sums + found.sums
     if posterior is not None:
-        drawn = plan.rows[posterior.cells]
+        drawn = plan.rows if posterior.cells is None else plan.rows[posterior.cells]
         sink.write(drawn, fit.activity)
         sink.write(drawn, posterior.activity_sd, SD)
     return sums

@@ -129,7 +129,8 @@ def fit(
     uncertainty
         Exact solver: whether to draw from the posterior after the fit, with the values below
         zero that a ReLU hides, and to store its means with their standard deviations. Takes
-        many times as long as the fit.
+        many times as long as the fit. Counts keep the fit itself, with standard deviations from the
+        curvature of its likelihood (:mod:`grnrep.core.count_uncertainty`).
     max_iter
         Limit of iterations of the exact solver. By default the solver's own.
     epochs
@@ -170,8 +171,8 @@ def fit(
         Activities, one column per regulator, sorted by name.
     ``adata.obsm[key_added + "_sd"]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         With ``uncertainty=True``, standard deviations of the activities. ``"network"`` then has
-        ``std_err``, ``"genes"`` ``noise_variance`` and ``"regulators"`` ``rhat``: above 1.1 the chain
-        was too short.
+        ``std_err``, and but for counts ``"genes"`` ``noise_variance`` and ``"regulators"`` ``rhat``:
+        above 1.1 the chain was too short.
     ``adata.varm[key_added]`` : :class:`~scipy.sparse.csr_matrix` (n_vars, n_regulators), float32
         Learned weights; same order of regulators.
     ``adata.uns[key_added]`` : dict
@@ -248,7 +249,7 @@ def fit(
     chosen = choices(done)
     settled = {name: chosen.get(name, value) for name, value in asked.items()}
     plan = settle(adata, blocks, scan, matched.network, design, strata=strata, **given, **settled)
-    check_gaussian_only(plan.model["likelihood"], repair=repair, uncertainty=uncertainty)
+    check_gaussian_only(plan.model["likelihood"], repair=repair)
     x, some, model = plan.x, plan.some, dict(plan.model)
     shape = {"link": model["link"], "intercept": model["intercept"]}
     repaired = None

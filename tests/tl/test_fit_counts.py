@@ -3,6 +3,7 @@
 import logging
 
 import anndata as ad
+import distributed
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -150,6 +151,72 @@ def test_auto_is_gaussian_where_a_link_or_the_recipe_was_asked_for():
     assert fit(adata, net, solver="gradient", epochs=1)["params"]["likelihood"] == "gaussian"
 
 
+@pytest.mark.parametrize("options", [{}, {"counts": "nb", "dispersion": 0.3}])
+def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(options, tmp_path):
+    adata, net = counted(library_size=600, connectivity=0.4, **options)
+    edges = net[["source", "target"]]
+    fit(adata, edges, max_cells=150, uncertainty=True)
+    z, sd, truth = (adata.obsm[name] for name in ("grnrep", "grnrep_sd", "true_activity"))
+    assert list(sd.columns) == list(z.columns)
+    assert (sd.dtypes == np.float32).all()
+    truth = truth[z.columns]
+    scale = (z * truth).sum() / (z**2).sum()  # that of an activity is a convention
+    covered = ((z * scale - truth).abs() <= 1.96 * sd * scale.abs()).to_numpy()
+    assert 0.9 < covered.mean() < 0.99
+    record = adata.uns["grnrep"]
+    assert record["params"]["n_obs_learned"] == 150
+    assert "noise_variance" not in record["genes"]
+    assert "rhat" not in record["regulators"]
+    found = record["network"].merge(net, on=["source", "target"])
+    size = found["source"].map((z * truth).sum() / (truth**2).sum()).abs()  # in the scale of the truth
+    learned, true = found["learned"] * size, found["weight_y"]
+    true = true * (learned @ true) / (true @ true)  # counts for one unit of expression
+    assert ((learned - true).abs() <= 1.96 * found["std_err"] * size).mean() > 0.85
+    assert found["std_err"].quantile(0.25) < 0.3
+    adata.write_h5ad(tmp_path / "fit.h5ad")
+
+    plain = adata.copy()
+    fit(plain, edges, max_cells=150)
+    np.testing.assert_allclose(plain.obsm["grnrep"], z, atol=1e-4)
+    assert "grnrep_sd" not in plain.obsm
+    assert "std_err" not in plain.uns["grnrep"]["network"]
+
+
+@pytest.fixture(scope="module")
+def client():
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("max_cells", "on_worker"), [(None, False), (100, False), (100, True)])
+def test_deviations_of_a_file_are_those_of_memory(tmp_path, request, max_cells, on_worker):
+    adata, net = counted()
+    adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 2, "one", "two")
+    ad.AnnData(adata.X, obs=adata.obs, var=adata.var).write_h5ad(tmp_path / "counts.h5ad")
+    backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")
+    options = {"likelihood": "poisson", "uncertainty": True, "max_cells": max_cells, "covariates": ["batch"]}
+    fit(adata, net, **options)
+    options["client"] = request.getfixturevalue("client") if on_worker else None
+    fit(backed, net, block_size=33, activity_store=tmp_path / "activity.zarr", **options)
+    for name in ("grnrep", "grnrep_sd"):
+        wanted = adata.obsm[name].to_numpy()
+        np.testing.assert_allclose(np.asarray(backed.obsm[name]), wanted, atol=1e-3 * wanted.std())
+    np.testing.assert_allclose(
+        backed.uns["grnrep"]["network"]["std_err"], adata.uns["grnrep"]["network"]["std_err"], rtol=1e-6
+    )
+
+
+def test_deviations_fall_with_deeper_counts():
+    sd = []
+    for library_size in (600, 6000):
+        adata, net = counted(library_size=library_size, n_obs=120, noise_sd=0.02)
+        fit(adata, net, likelihood="poisson", uncertainty=True)
+        scale = adata.obsm["grnrep"].std()
+        sd.append(np.median(adata.obsm["grnrep_sd"] / scale))
+    assert sd[1] < 0.6 * sd[0]
+
+
 @pytest.mark.parametrize(
     ("value", "options", "fragments"),
     [
@@ -164,7 +231,12 @@ def test_auto_is_gaussian_where_a_link_or_the_recipe_was_asked_for():
             {"repair": True, "likelihood": "poisson"},
             ("repair=True needs likelihood='gaussian'", "'poisson'"),
         ),
-        (None, {"uncertainty": True, "likelihood": "nb"}, ("uncertainty=True needs", "'nb'")),
+        (
+            None,
+            {"repair": True, "uncertainty": True, "likelihood": "nb"},
+            ("repair=True needs likelihood='gaussian'", "'nb'"),
+        ),
+        (-1, {"uncertainty": True, "likelihood": "nb"}, ("must be counts", "first -1")),
     ],
 )
 def test_bad_counts(refuses, value, options, fragments):
