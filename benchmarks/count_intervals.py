@@ -35,6 +35,7 @@ import torch
 
 import grnrep as gr
 from grnrep.core.count_data import CountFit
+from grnrep.core.count_model import softness_of
 from grnrep.core.count_projection import project_counts
 from grnrep.core.count_systems import CountSystems
 from grnrep.core.count_uncertainty import count_activity_sd, count_spread
@@ -87,13 +88,13 @@ def simulate(setting: dict, n_cells: int, seed: int, kind: str) -> Data:
 def from_model(
     truth: np.ndarray, network: Network, weight: np.ndarray, s: np.ndarray, setting: dict, seed: int
 ) -> np.ndarray:
-    """Counts of a smooth ReLU, whose softness is 0.2 of the mean rate that it gives."""
+    """Counts of a smooth ReLU, whose softness is that of the mean rates that it gives."""
     p = np.zeros((len(truth), network.n_genes))
     for gene, regulator, w in zip(network.gene, network.regulator, weight, strict=True):
         p[:, gene] += w * truth[:, regulator]
     rate = np.maximum(p, 0)
     for _ in range(20):
-        softness = 0.2 * rate.mean(0) + 1e-9
+        softness = softness_of(torch.as_tensor(rate.mean(0))).numpy()
         rate = np.logaddexp(0, p / softness) * softness
     draw = np.random.default_rng(seed)
     rate = rate * s[:, None]

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 import grnrep as gr
 from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_data import CountFit
-from grnrep.core.count_model import cell_size_factors
+from grnrep.core.count_model import cell_size_factors, softness_of
 from grnrep.core.count_projection import project_counts
 from grnrep.core.counts import fit_counts
 from grnrep.core.exact import fit_exact
@@ -64,8 +65,8 @@ def run(setting: dict, seed: int, n_obs: int) -> list[dict]:
     # the true noise has one size for all genes, and so has the softness that goes with true weights
     mean = np.full(adata.n_vars, counts.sum(dtype=np.float64) / s.sum() / adata.n_vars)
     phi = np.full(adata.n_vars, setting.get("dispersion", 0.0))
-    poisson = CountFit(**known, mean=mean, depth=depth)
-    oracle = CountFit(**known, mean=mean, depth=depth, dispersion=phi) if phi.any() else poisson
+    size = {"mean": mean, "softness": softness_of(torch.as_tensor(mean)).numpy(), "depth": depth}
+    oracle = CountFit(**known, **size, dispersion=phi if phi.any() else None)
     methods = {
         "ceiling": lambda: truth / x.sum(1, keepdims=True),
         "logarithms, true weights": lambda: project(log, Fit(**known), signed),

@@ -86,7 +86,7 @@ class Decoder:
             int(keep_regulator.sum()),
         )
         fit = {"weight": self.fit.weight[keep], "activity": np.empty((0, smaller.n_regulators))}
-        for name in ("bias", "effects", "mean", "dispersion"):
+        for name in ("bias", "effects", "mean", "softness", "dispersion"):
             value = getattr(self.fit, name, None)
             if value is not None:
                 fit[name] = value[keep_gene]
@@ -101,7 +101,8 @@ class Decoder:
         """Expected expression for ``p`` (n_genes, n_cells), in its place; of counts the rate."""
         if not is_count(self.params["likelihood"]):
             return np.maximum(p, 0.0, out=p) if self.params["link"] == "relu" else p
-        model = CountModel.of(torch.as_tensor(self.fit.mean), None)
+        mean, softness = torch.as_tensor(self.fit.mean), torch.as_tensor(self.fit.softness)
+        model = CountModel.of(mean, None, softness)
         return model.rate(torch.as_tensor(p)).numpy()
 
 
@@ -126,7 +127,9 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         found["effects"] = np.asarray(record[_keys.EFFECTS], dtype=np.float64)
     fit = Fit(**found)
     if is_count(params["likelihood"]):
-        scatter = {"mean": _column(gene_table, "mean"), "dispersion": _column(gene_table, "dispersion")}
+        scatter = {name: _column(gene_table, name) for name in ("mean", "softness", "dispersion")}
+        if scatter["softness"] is None:  # of a record of 0.1.0 before it was kept
+            scatter["softness"] = 0.2 * scatter["mean"]
         fit = CountFit(**found, **scatter, depth=float(params["depth"]))
     return Decoder(
         network=Network.from_edges(gene, regulator, sign, len(genes), len(regulators)),

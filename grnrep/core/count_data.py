@@ -23,6 +23,8 @@ class CountFit(Fit):
     ----------
     mean
         Mean rate of every gene, at size factor 1, ``(n_genes,)``.
+    softness
+        τ of every gene's link, ``(n_genes,)``.
     dispersion
         φ of the variance μ + φ μ² of every gene, ``(n_genes,)``; None under Poisson.
     depth
@@ -30,6 +32,7 @@ class CountFit(Fit):
     """
 
     mean: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    softness: np.ndarray = field(default_factory=lambda: np.zeros(0))
     dispersion: np.ndarray | None = None
     depth: float = float("nan")
 

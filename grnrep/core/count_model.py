@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_SOFTNESS = 0.2  # τ as a share of a gene's mean rate; from 0.05 to 0.4 recovery differs by at most 0.005
+_SOFTNESS = 0.2  # τ as a share of a mean rate; from 0.05 to 0.4 recovery differs by at most 0.005:
+_OWN = 0.25  # of the gene's own to this power, times that of all genes
 _FAR = -15.0  # p / τ below which f is exp(p / τ) to float32
 _FLAT = 1e-3  # share of c (f' / f)² that the weight keeps where the deviance is a straight line
 _TINY = 1e-6  # mean rate of a gene without counts, as a share of the average gene's
@@ -67,6 +68,16 @@ class Counted:
         return Counted(self.c[which], self.s, self.log_c[which])
 
 
+def softness_of(mean: Tensor) -> Tensor:
+    """τ of every gene by the mean rates, ``(n_genes,)``.
+
+    Noise inside the link softens it. That of rare genes is neither the same as that of others nor in
+    proportion to their mean; the power of their mean is that with which counts are likeliest.
+    """
+    typical = mean.mean() if bool((mean > 0).any()) else torch.ones_like(mean.mean())
+    return _SOFTNESS * typical * (mean / typical).clamp(min=_TINY) ** _OWN
+
+
 @dataclass(frozen=True)
 class CountModel:
     """How counts of every gene scatter about s f(p).
@@ -87,13 +98,13 @@ class CountModel:
     weight: Tensor
 
     @classmethod
-    def of(cls, mean: Tensor, dispersion: Tensor | None) -> CountModel:
-        """From the mean rate and the dispersion of every gene, ``(n_genes,)``."""
+    def of(cls, mean: Tensor, dispersion: Tensor | None, softness: Tensor) -> CountModel:
+        """From the mean rate, the dispersion and the softness of every gene, ``(n_genes,)``."""
         lowest = _TINY * mean.mean() if bool((mean > 0).any()) else torch.ones_like(mean.mean())
         mean = torch.maximum(mean, lowest)[:, None]
         phi = None if dispersion is None else dispersion[:, None]
         variance = mean if phi is None else mean * (1 + phi * mean)
-        return cls(_SOFTNESS * mean, phi, 1 / variance)
+        return cls(softness[:, None], phi, 1 / variance)
 
     def genes(self, which: Tensor) -> CountModel:
         """Some of the genes."""

@@ -56,7 +56,7 @@ def project_counts(
     known = known_columns(len(s), intercept=fit.bias is not None, covariates=covariates)
     full, weight = full_network(network, fit)
     phi = None if fit.dispersion is None else torch.as_tensor(fit.dispersion).to(x)
-    model = CountModel.of(torch.as_tensor(fit.mean).to(x), phi)
+    model = CountModel.of(torch.as_tensor(fit.mean).to(x), phi, torch.as_tensor(fit.softness).to(x))
     ridge = torch.as_tensor(np.zeros(m) if fit.ridge is None else fit.ridge, device=x.device)
     pattern = Pattern(full).to(x.device)
     solver = CountCells.of(model, pattern, torch.as_tensor(weight, device=x.device), m, ridge)

@@ -59,7 +59,8 @@ class CountSystems:
         self.weight, self.pattern = torch.as_tensor(weight), Pattern(self.full)
         self.pairs, self.product = _pairs(self.full, self.weight)
         phi = None if fit.dispersion is None else torch.as_tensor(fit.dispersion, dtype=torch.float64)
-        self.model = CountModel.of(torch.as_tensor(fit.mean, dtype=torch.float64), phi)
+        mean, softness = (torch.as_tensor(a, dtype=torch.float64) for a in (fit.mean, fit.softness))
+        self.model = CountModel.of(mean, phi, softness)
         ridge = np.zeros(self.m) if fit.ridge is None else fit.ridge
         self.ridge = torch.as_tensor(ridge, dtype=torch.float64)
         degree = self.full.regulators_per_gene()

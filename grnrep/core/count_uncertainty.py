@@ -22,7 +22,8 @@ from grnrep.core.network import Network
 
 _NOISE_CELLS = 4.0  # how many cells the scatter of all genes counts for in that of one gene
 _SEEN = 1.0  # expected count from which an entry tells noise inside the link from that of counting
-_SOFTER = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # changes of the logarithm of the softness that are tried
+_SOFTER = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)  # changes of the logarithm of the softness that are tried
+_SOFTER_SD = 0.5  # how far from 0 they are likely
 _TINY = torch.finfo(torch.float64).tiny
 
 
@@ -56,8 +57,8 @@ def count_spread(
 
     The precision of a gene's weights comes from counts above zero: what zeros say hangs on how the link
     bends, which is a convention. The curvature a of an entry loses the share that the activities
-    of its cell take; of the rest, a / (1 + κ a) counts, with κ the variance of noise inside the link, over
-    the scatter of the gene. A weight has the prior variance that the weights of its regulator have. To the
+    of its cell take; of the rest, a / (ψ + κ a) counts, with κ the variance of noise inside the link and
+    ψ the scatter of the gene. A weight has the prior variance that the weights of its regulator have. To the
     variance comes the square of the step that weights would take with another softness, where that suits
     their gene's counts better.
 
@@ -80,12 +81,12 @@ def count_spread(
     said = torch.zeros_like(sums.system)
     for block in at.blocks(counts, size_factors):
         a = curvature_of_counts(at.model, block) * _left(at, block)
-        said += at.of_genes(a / (1 + inside * a), block.z)
+        said += at.of_genes(a / (scatter[:, None] + inside * a), block.z)
     column = at.pattern.regulator
     size = torch.zeros(at.full.n_regulators, dtype=torch.float64)
     size.index_add_(0, column, at.weight.square())
     prior = (torch.bincount(column, minlength=len(size)) / size.clamp(min=_TINY))[column]
-    covariance, _ = at.inverse(said / scatter[at.pairs.gene], prior, sums.pull[:, :0])
+    covariance, _ = at.inverse(said, prior, sums.pull[:, :0])
     _, steps = at.inverse(sums.system, prior, sums.pull)
     shift = sums.softness_step(steps, scatter).square()
     sd = (at.diagonal(covariance) + shift).sqrt().minimum(prior.rsqrt())
@@ -184,11 +185,11 @@ class _Sums:
     def softness_step(self, steps: Tensor, scatter: Tensor) -> Tensor:
         """Steps of weights to the softness that suits their gene best, of ``steps`` to each that was tried.
 
-        The logarithm of the softness has the prior N(0, 1) about that of the fit.
+        The logarithm of the softness has the prior N(0, 0.5²) about that of the fit.
         """
         gene = self.at.pattern.gene
         better = torch.zeros_like(self.worse).index_add_(0, gene, steps * self.pull) / 2
-        loss = (self.worse - better) / scatter[:, None] + torch.as_tensor(_SOFTER).square() / 2
+        loss = (self.worse - better) / scatter[:, None] + (torch.as_tensor(_SOFTER) / _SOFTER_SD).square() / 2
         least, best = loss.min(1)
         best = torch.where(least < 0, best, len(_SOFTER))[gene]
         return torch.nn.functional.pad(steps, (0, 1)).gather(1, best[:, None])[:, 0]

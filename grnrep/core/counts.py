@@ -27,7 +27,7 @@ from grnrep.core.count_data import (
     to_rates,
     unit_of_rates,
 )
-from grnrep.core.count_model import Counted, CountModel
+from grnrep.core.count_model import Counted, CountModel, softness_of
 from grnrep.core.count_projection import project_counts
 from grnrep.core.count_steps import CountCells, step_genes
 from grnrep.core.decoder import Pattern
@@ -165,7 +165,12 @@ def fit_counts(
     full, m = with_known_columns(network, known.shape[1]), network.n_regulators
     free = full.regulator < m
     mean = (x.double() * s.to(x.device)).sum(1) / s.sum()
+    softness = softness_of(mean)
     unit, sums = unit_of_rates(x, s, mean, intercept)
+
+    def model(phi: Tensor | None) -> CountModel:
+        return CountModel.of((mean * unit).to(x), phi, (softness * unit).to(x))
+
     if start is None:
         options = {
             "intercept": intercept,
@@ -189,14 +194,14 @@ def fit_counts(
     ):
         blocks = count_blocks(x * s.to(x), s / unit)
         rows = split_rows(known, [block.c for block in blocks])
-        problem = _Problem(blocks, rows, full, m, penalty, CountModel.of((mean * unit).to(x), None))
+        problem = _Problem(blocks, rows, full, m, penalty, model(None))
         state = problem.begin(torch.as_tensor(weight, device=x.device))
         phi = None
         if likelihood == "nb":
             state, *_ = _alternate(problem, state, max_iter=_POISSON_FIRST, tol=tol, bar=None)
             used = full.n_edges + x.shape[1] * m
             phi = shrunk_dispersion(blocks, problem.rates(state), n_parameters=used)
-            problem.model = CountModel.of((mean * unit).to(x), phi.to(x))
+            problem.model = model(phi.to(x))
         state, history, converged = _alternate(problem, state, max_iter=max_iter, tol=tol, bar=bar)
         if covariates is not None:
             matrix = problem.pattern.matrix(state.weight)
@@ -210,6 +215,7 @@ def fit_counts(
         history=history,
         converged=converged,
         mean=mean.cpu().numpy(),
+        softness=softness.cpu().numpy(),
         dispersion=None if phi is None else phi.cpu().numpy(),
         depth=depth,
     )

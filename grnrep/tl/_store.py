@@ -112,5 +112,5 @@ def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan) -> pd.DataFrame:
         },
         index=decoder.genes,
     )
-    scatter = {name: getattr(decoder.fit, name, None) for name in ("mean", "dispersion")}
+    scatter = {name: getattr(decoder.fit, name, None) for name in ("mean", "softness", "dispersion")}
     return table.assign(**{name: value for name, value in scatter.items() if value is not None})

@@ -189,7 +189,7 @@ def fit(
         ``"covariates"`` and ``"covariate_effects"``, with covariates: what each column stands for, and
         its effect on every gene, (n_genes, n_columns); ``"regulators"`` then has ``covariate_r2``, the
         share of its targets' variance that the covariates explain alone. ``"genes"`` of counts has
-        ``mean``, and under ``"nb"`` ``dispersion``.
+        ``mean``, ``softness`` of the link, and under ``"nb"`` ``dispersion``.
         ``"params"``: what was asked for and what auto chose, the seed and the loads.
         ``"history"``: the objective while fitting.
 

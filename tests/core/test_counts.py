@@ -55,18 +55,18 @@ def deviance(c, mu, phi):
     return 2 * (log_density(c) - log_density(mu))
 
 
-def rate(p, mean):
-    tau = 0.2 * np.maximum(mean, 1e-6 * mean.mean())
+def rate(p, tau):
     return tau * np.logaddexp(0, p / tau)
 
 
 def penalised(c, s, p, fit, z, w=None, lam_w=0.0):
-    total = deviance(c, s[:, None] * rate(p, fit.mean), fit.dispersion).sum() + (fit.ridge * z**2).sum()
+    total = deviance(c, s[:, None] * rate(p, fit.softness), fit.dispersion).sum() + (fit.ridge * z**2).sum()
     return total if w is None else total + lam_w * (w**2).sum()
 
 
 def tensors(c, s, mean, phi):
-    model = CountModel.of(torch.tensor(mean), None if phi is None else torch.tensor(phi))
+    phi = None if phi is None else torch.tensor(phi)
+    model = CountModel.of(torch.tensor(mean), phi, 0.2 * torch.tensor(mean))
     return model, Counted.of(torch.tensor(c.T.copy()), torch.tensor(s))
 
 
@@ -77,7 +77,7 @@ def test_deviance_is_twice_the_log_likelihood_ratio(phi):
     c, s, p = rng.poisson(3, (9, 6)).astype(float), rng.uniform(0.5, 2, 9), rng.uniform(-1, 8, (9, 6))
     phi = None if phi is None else np.full(6, phi)
     model, block = tensors(c, s, mean, phi)
-    mu, perfect = s[:, None] * rate(p, mean), np.where(c > 0, c, 1e-12)
+    mu, perfect = s[:, None] * rate(p, 0.2 * mean), np.where(c > 0, c, 1e-12)
     if phi is None:
         log_ratio = stats.poisson.logpmf(c, perfect) - stats.poisson.logpmf(c, mu)
     else:
