@@ -22,8 +22,7 @@ from grnrep.core.network import Network
 
 _NOISE_CELLS = 4.0  # how many cells the scatter of all genes counts for in that of one gene
 _SEEN = 1.0  # expected count from which an entry tells noise inside the link from that of counting
-_SOFTER = (-1.0, -0.5, -0.25, 0.25, 0.5, 1.0)  # changes of the logarithm of the softness that are tried
-_SOFTER_SD = 0.5  # how far from 0 they are likely
+_SOFTER = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # changes of the logarithm of the softness that are tried
 _TINY = torch.finfo(torch.float64).tiny
 
 
@@ -185,11 +184,11 @@ class _Sums:
     def softness_step(self, steps: Tensor, scatter: Tensor) -> Tensor:
         """Steps of weights to the softness that suits their gene best, of ``steps`` to each that was tried.
 
-        The logarithm of the softness has the prior N(0, 0.5²) about that of the fit.
+        The logarithm of the softness has the prior N(0, 1) about that of the fit.
         """
         gene = self.at.pattern.gene
         better = torch.zeros_like(self.worse).index_add_(0, gene, steps * self.pull) / 2
-        loss = (self.worse - better) / scatter[:, None] + (torch.as_tensor(_SOFTER) / _SOFTER_SD).square() / 2
+        loss = (self.worse - better) / scatter[:, None] + torch.as_tensor(_SOFTER).square() / 2
         least, best = loss.min(1)
         best = torch.where(least < 0, best, len(_SOFTER))[gene]
         return torch.nn.functional.pad(steps, (0, 1)).gather(1, best[:, None])[:, 0]
