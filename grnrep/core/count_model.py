@@ -72,7 +72,7 @@ def softness_of(mean: Tensor) -> Tensor:
     """τ of every gene by the mean rates, ``(n_genes,)``.
 
     Noise inside the link softens it. That of rare genes is neither the same as that of others nor in
-    proportion to their mean; the power of their mean is that with which counts are likeliest.
+    proportion to their mean: counts are likelier with the square root of it than with either.
     """
     typical = mean.mean() if bool((mean > 0).any()) else torch.ones_like(mean.mean())
     return _SOFTNESS * typical * (mean / typical).clamp(min=_TINY) ** _OWN

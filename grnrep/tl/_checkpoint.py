@@ -53,7 +53,7 @@ class Checkpoint:
                     f"checkpoint={str(path)!r} belongs to another run: {', '.join(differs)} differ(s). "
                     "Remove the folder, choose another one, or repeat the call that began it"
                 )
-            self.run = there["run"]
+            self.run = there.get("run")
             logger.info("going on from checkpoint %s", path)
         elif path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise ValueError(
