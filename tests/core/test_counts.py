@@ -70,6 +70,16 @@ def tensors(c, s, mean, phi):
     return model, Counted.of(torch.tensor(c.T.copy()), torch.tensor(s))
 
 
+def test_softness_is_in_proportion_to_all_counts_and_follows_the_root_of_a_genes_mean():
+    c, network, *_ = problem(n_cells=40)
+    c[:, 3] = 0
+    fit = fit_counts(c, network, max_iter=1, size_factors=np.ones(40))
+    mean = c.mean(0)
+    some = mean > 0
+    np.testing.assert_allclose(fit.softness[some], 0.2 * np.sqrt(mean * mean.mean())[some], rtol=1e-6)
+    assert 0 < fit.softness[3] < fit.softness[some].min()
+
+
 @pytest.mark.parametrize("phi", [None, 0.3])
 def test_deviance_is_twice_the_log_likelihood_ratio(phi):
     rng = np.random.default_rng(0)

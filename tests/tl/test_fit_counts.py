@@ -101,10 +101,8 @@ def test_a_file_keeps_all_that_new_cells_need(tmp_path):
     again = ad.read_zarr(tmp_path / "fit.zarr")
     gr.tl.transform(again, again, progress=False)
     wanted = adata.obsm["grnrep"].to_numpy()
-    # a cell ends where its steps are small; rounding in the file moves that by a few thousandths in most
-    off = np.abs(again.obsm["grnrep"].to_numpy() - wanted).max(1) / wanted.std()
-    assert np.quantile(off, 0.98) < 5e-3
-    assert off.max() < 0.05
+    # a cell ends where its steps are small; rounding in the file moves that by a few thousandths at most
+    np.testing.assert_allclose(again.obsm["grnrep"], wanted, atol=5e-3 * wanted.std())
 
 
 def test_a_deeper_cell_has_the_same_activities():
