@@ -9,6 +9,8 @@ import scipy.sparse as sp
 
 from grnrep.rows.blocks import Blocks
 
+_CACHED = 2**16  # values whose bits fit into the processor's cache
+
 
 @dataclass(frozen=True)
 class Odd:
@@ -41,6 +43,8 @@ class Scan:
         Value of every gene in the first cell, and whether any cell has another, ``(n_genes,)``.
     depth
         Sum over all genes of every cell, ``(n_obs,)`` float64, in the order of the data.
+    content
+        A number for the values of every cell, as :func:`content_of` makes it, ``(n_obs,)`` uint64.
     infinite, negative, fraction
         Values that are not finite, below zero, and not whole.
     """
@@ -52,6 +56,7 @@ class Scan:
     first: np.ndarray
     varies: np.ndarray
     depth: np.ndarray
+    content: np.ndarray
     infinite: Odd
     negative: Odd
     fraction: Odd
@@ -80,7 +85,7 @@ class BlockScan:
     blocks: Blocks
 
     def __call__(self, k: int) -> Scan:
-        """Scan block ``k``; ``depth`` is of its rows only."""
+        """Scan block ``k``; ``depth`` and ``content`` are of its rows only."""
         every = self.blocks.every_gene(k)
         depth = np.asarray(every.sum(axis=1, dtype=np.float64)).ravel()
         rows, block = self.blocks.rows(k), every[:, self.blocks.genes]
@@ -90,7 +95,8 @@ class BlockScan:
             varies = (block != block[0]).any(0)
             squares = np.square(block).sum(0, dtype=np.float64)
             sums = (block > 0).sum(0), block.sum(0, dtype=np.float64), squares, block[0], varies, depth
-            return Scan(len(rows), *sums, *(_odd(bad, rows, block) for bad in _kinds(block)))
+            odd = (_odd(bad, rows, block) for bad in _kinds(block))
+            return Scan(len(rows), *sums, content_of(block), *odd)
         block = sp.csr_matrix(block)
         block.sum_duplicates()
         values, gene = block.data.astype(np.float32), block.indices
@@ -102,7 +108,30 @@ class BlockScan:
             np.bincount(gene, weights=v, minlength=n_genes) for v in (values, np.square(values))
         )
         sums = positive, total, squares, first, varies, depth
-        return Scan(len(rows), *sums, *(_odd_sparse(bad, rows, block) for bad in _kinds(values)))
+        odd = (_odd_sparse(bad, rows, block) for bad in _kinds(values))
+        return Scan(len(rows), *sums, content_of(block), *odd)
+
+
+def content_of(block: np.ndarray | sp.csr_matrix) -> np.ndarray:
+    """A number for the values of every cell, by which other values are noticed, (n_rows,) uint64.
+
+    Σ_i a_i x_i mod 2^64 over the bits x of the float32 values, with drawn multipliers a: two rows that differ
+    share it with a chance of at most 2^-32 (Lemire & Kaser 2014, Strongly universal string hashing is
+    fast, Comput. J. 57:1624). Zeros add nothing, so that dense and sparse rows of the same values agree.
+    """
+    multiplier = np.random.default_rng(0).integers(2**64, size=block.shape[1], dtype=np.uint64)
+    if sp.issparse(block):
+        return sp.csr_matrix((_bits(block.data), block.indices, block.indptr), block.shape) @ multiplier
+    step = max(1, _CACHED // max(1, block.shape[1]))
+    out = np.empty(len(block), dtype=np.uint64)
+    for k in range(0, len(block), step):
+        np.einsum("ki,i->k", _bits(block[k : k + step]), multiplier, out=out[k : k + step])
+    return out
+
+
+def _bits(values: np.ndarray) -> np.ndarray:
+    positive_zero = np.float32(0)  # -0.0 + 0.0 = 0.0
+    return (values.astype(np.float32) + positive_zero).view(np.uint32).astype(np.uint64)
 
 
 def _odd(bad: np.ndarray, rows: np.ndarray, block: np.ndarray) -> Odd:
@@ -131,8 +160,9 @@ def add_scans(parts: list[tuple[np.ndarray, Scan]]) -> Scan:
     """Put the scans of all blocks together, each with the positions of its rows."""
     scans = [scan for _, scan in parts]
     depth = np.empty(sum(scan.n_obs for scan in scans))
+    content = np.empty(len(depth), dtype=np.uint64)
     for rows, scan in parts:
-        depth[rows] = scan.depth
+        depth[rows], content[rows] = scan.depth, scan.content
     odd = {name: Odd() for name in ("infinite", "negative", "fraction")}
     for scan in scans:
         odd = {name: found.then(getattr(scan, name)) for name, found in odd.items()}
@@ -144,5 +174,6 @@ def add_scans(parts: list[tuple[np.ndarray, Scan]]) -> Scan:
         scans[0].first,
         np.logical_or.reduce([scan.varies | (scan.first != scans[0].first) for scan in scans]),
         depth,
+        content,
         **odd,
     )

@@ -16,7 +16,8 @@ from grnrep.rows.atomic import replacing
 
 ACTIVITY, SD = "activity", "sd"
 _PLACES = {ACTIVITY: "X", SD: "layers/sd"}
-_RUN = "run"  # attribute of a store: the run that wrote it
+_RUN = "run"  # attribute of a store: the run that wrote it, and the names of what it wrote
+_METADATA = ("zarr.json", ".zarray", ".zgroup")  # files of groups and arrays
 
 
 class Sink(Protocol):
@@ -70,7 +71,7 @@ class Disk:
     n_rows
         Rows of a chunk.
     run
-        Name of the run that writes it, by which the same run knows it again.
+        Name of the run that writes it, by which the same run knows it again; none is kept if it is None.
     """
 
     in_file_order = True
@@ -89,14 +90,14 @@ class Disk:
         AnnData(obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=columns)).write_zarr(path)
         self.group = zarr.open_group(path, mode="r+", use_consolidated=False)
         shape = (len(cells), len(columns))
-        if run is not None:
-            self.group.attrs[_RUN] = run
         for part in parts:
             array = self.group.create_array(
                 _PLACES[part], shape=shape, chunks=(min(n_rows, shape[0]), shape[1]), dtype="float32",
                 fill_value=np.nan, overwrite=True,
             )  # fmt: skip
             array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        if run is not None:
+            self.group.attrs[_RUN] = [run, *_nodes(path)]
         zarr.consolidate_metadata(self.group.store)
 
     def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
@@ -125,24 +126,31 @@ def open_sink(
     n_rows: int,
     run: str | None = None,
 ) -> Iterator[Sink]:
-    """Open tables in memory, or a store at ``path``, which is there in the end or not at all."""
+    """Open tables in memory, or a store at ``path``, held alone, which is there in the end or not at all."""
     if path is None:
         yield Memory(cells, columns, parts)
         return
-    with replacing(Path(path)) as temporary:
+    with replacing(Path(path), alone=True) as temporary:
         yield Disk(temporary, Path(path).resolve(), cells, columns, parts, n_rows, run)
 
 
-def _run_of(path: Path) -> str | None:
-    """The run that wrote a store; None if it is none, or nobody said."""
+def run_of(path: str | Path) -> str | None:
+    """The run that wrote a store; None if nobody said, it is none, or something was added to it."""
     try:
-        return zarr.open_group(path, mode="r").attrs.get(_RUN)
-    except (OSError, ValueError):  # of zarr, where there is no group
+        run, *nodes = zarr.open_group(path, mode="r").attrs[_RUN]
+    except (OSError, ValueError, KeyError, TypeError):  # of zarr, where there is no group
         return None
+    return run if nodes == _nodes(Path(path)) else None
 
 
-def check_store(path: str | Path | None, *, run: str | None = None) -> None:
-    """Check, before any work, that activities can be written: where nothing is, or where ``run`` wrote."""
+def _nodes(path: Path) -> list[str]:
+    """Names of all groups and arrays of a store."""
+    files = (file for name in _METADATA for file in path.rglob(name))
+    return sorted(file.parent.relative_to(path).as_posix() for file in files)
+
+
+def check_store(path: str | Path | None, *, of_a_run: bool = False) -> None:
+    """Check, before any work, that activities can be written: where nothing is, or where a run wrote."""
     if path is None:
         return
     if not isinstance(path, str | Path):
@@ -150,7 +158,7 @@ def check_store(path: str | Path | None, *, run: str | None = None) -> None:
     path = Path(path)
     if path.suffix != ".zarr":
         raise ValueError(f"activity_store must end in .zarr; found {str(path)!r}")
-    if path.exists() and (run is None or _run_of(path) != run):
+    if path.exists() and not (of_a_run and run_of(path)):
         raise ValueError(f"activity_store={str(path)!r} exists already; remove it, or choose another name")
     if not path.resolve().parent.is_dir():
         raise ValueError(f"activity_store={str(path)!r}: there is no folder {str(path.resolve().parent)!r}")

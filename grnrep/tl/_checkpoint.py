@@ -3,145 +3,168 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
-import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
-from grnrep import __version__
-from grnrep._match import Match
-from grnrep.core.count_data import CountFit
-from grnrep.core.fitted import Fit
-from grnrep.rows.atomic import replacing
-from grnrep.rows.scan import Scan
+from grnrep.rows.atomic import HIDDEN, replacing
+from grnrep.rows.sink import run_of
 
 logger = logging.getLogger("grnrep")
 
-_ABOUT = "run.json"
+_ABOUT: Final = "run.json"
+_STEP: Final = ".step"
+_MARK: Final = hashlib.sha256().digest_size  # bytes before the arrays of a step
 
 
 class Checkpoint:
-    """A folder with the steps of one run; a file is there whole or not at all.
+    """A folder with the steps of one run, held alone; a file is there whole or not at all.
+
+    A step is a file of arrays (npz) behind a hash of them, of its name and of the run. One that was damaged,
+    renamed, or brought from another run is refused; one that is not there is done again.
 
     Parameters
     ----------
     path
-        Folder, which is made, or was left by the same run. ``run`` is the name of that run.
+        Folder that was left by the same run, or is not there, or empty. It is not touched before
+        :meth:`begin`.
     about
         What tells runs apart: the same entries mean the same result.
 
     Raises
     ------
     ValueError
-        If the folder belongs to another run, or is something else; says what differs.
+        If the folder belongs to another run, is damaged, or is something else; says what differs.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]):
-        self.path = path
-        about = json.loads(json.dumps(about, default=str))
-        if (path / _ABOUT).is_file():
-            there = json.loads((path / _ABOUT).read_text())
-            differs = [name for name in about if about[name] != there.get(name)]
-            if differs:
-                raise ValueError(
-                    f"checkpoint={str(path)!r} belongs to another run: {', '.join(differs)} differ(s). "
-                    "Remove the folder, choose another one, or repeat the call that began it"
-                )
-            self.run = there.get("run")
-            logger.info("going on from checkpoint %s", path)
-        elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        self.asked, self.path = str(path), path.resolve()
+        about = json.loads(json.dumps(about, default=_plain))
+        there = self._read()
+        if there is not None and there != about:
+            names = [*about, *(name for name in there if name not in about)]
+            differs = [name for name in names if about.get(name) != there.get(name)]
             raise ValueError(
-                f"checkpoint={str(path)!r} is there already and is no checkpoint; choose another name"
+                f"checkpoint={self.asked!r} belongs to another run: {', '.join(differs)} differ(s). "
+                "Remove the folder, choose another one, or repeat the call that began it"
             )
+        self.about = about if there is None else there  # 1 and 1.0 are equal, but not written alike
+        self.run = _name_of(self.about)
+
+    def _read(self) -> dict[str, Any] | None:
+        """What the folder says of its run; None if it is not there, or nothing is in it."""
+        if not self.path.exists():
+            return None
+        names = [part.name for part in self.path.iterdir()] if self.path.is_dir() else [""]
+        if not all(map(_is_own, names)) and _ABOUT not in names:
+            raise ValueError(
+                f"checkpoint={self.asked!r} is there already and is no checkpoint; choose another name"
+            )
+        if all(name.startswith(HIDDEN) for name in names):  # killed before it had begun
+            return None
+        try:
+            found = json.loads((self.path / _ABOUT).read_text())
+            if found["run"] == _name_of(found["about"]):
+                return found["about"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, PermissionError):
+                raise
+        raise ValueError(
+            f"checkpoint={self.asked!r} is damaged: {_ABOUT} is not as it was written. Remove the folder, to "
+            "begin anew"
+        )
+
+    def begin(self) -> None:
+        """Make the folder, or go on from it, without what a killed process had begun to write."""
+        self.path.mkdir(exist_ok=True)
+        for part in self.path.glob(f"{HIDDEN}*"):
+            part.unlink()
+        if (self.path / _ABOUT).exists():
+            logger.info("going on from checkpoint %s", self.asked)
         else:
-            path.mkdir(parents=True, exist_ok=True)
-            self.run = uuid.uuid4().hex
-            with replacing(path / _ABOUT, log=logging.DEBUG) as temporary:
-                temporary.write_text(json.dumps(about | {"run": self.run}))
+            with replacing(self.path / _ABOUT, alone=True, log=logging.DEBUG) as temporary:
+                temporary.write_text(json.dumps({"run": self.run, "about": self.about}))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a step of this name."""
+        return self._path(name).exists()
 
     def load(self, name: str) -> dict[str, np.ndarray] | None:
         """Arrays that were saved under a name; None if there are none."""
-        path = self.path / f"{name}.npz"
-        if not path.is_file():
+        path = self._path(name)
+        if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as file:
+        content = path.read_bytes() if path.is_file() else b""
+        if content[:_MARK] != self._mark(name, content[_MARK:]):
+            raise ValueError(
+                f"checkpoint={self.asked!r} is damaged: {path.name} is not as it was written. Remove this "
+                "file, so that its step is done again, or the folder, to begin anew"
+            )
+        with np.load(io.BytesIO(content[_MARK:]), allow_pickle=False) as file:
             return dict(file)
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Save arrays under a name."""
-        with replacing(self.path / f"{name}.npz", log=logging.DEBUG) as temporary:
-            np.savez(temporary, **arrays)
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        with replacing(self._path(name), alone=True, log=logging.DEBUG) as temporary:
+            temporary.write_bytes(self._mark(name, content.getvalue()) + content.getvalue())
 
     def finish(self) -> None:
         """Remove all of it, since the run is over; what says which run it was goes last."""
-        for part in self.path.iterdir():
-            if part.name != _ABOUT:
-                part.unlink()
-        (self.path / _ABOUT).unlink()
-        self.path.rmdir()
+        try:
+            for part in list(self.path.iterdir()):
+                if _is_own(part.name) and part.name != _ABOUT:
+                    part.unlink()
+            (self.path / _ABOUT).unlink()
+            self.path.rmdir()
+        except OSError as error:  # the results are there; only this is not as it should be
+            logger.warning("the run is over, but its checkpoint could not be removed: %s", error)
+
+    def _path(self, name: str) -> Path:
+        return self.path / f"{name}{_STEP}"
+
+    def _mark(self, name: str, content: bytes) -> bytes:
+        """Hash of a step, which is of this name in this run only."""
+        sha = hashlib.sha256(f"{self.run} {name}\n".encode())
+        sha.update(content)
+        return sha.digest()
 
 
 def open_checkpoint(
-    path: str | Path | None, matched: Match, scan: Scan, asked: Mapping[str, Any]
+    path: str | Path | None, activity_store: str | Path | None, about: Callable[[], Mapping[str, Any]]
 ) -> Checkpoint | None:
-    """Open the checkpoint of a fit of these data and this network with these options; None without a path."""
+    """Open the checkpoint of the run that ``about`` tells from others; None without a path.
+
+    Nothing is touched where the folder, or a store that is there already, belongs to another run. That of
+    the same run is there if it was killed late, and is then written anew.
+    """
     if path is None:
         return None
-    about = {
-        "version": __version__,
-        "n_obs": scan.n_obs,
-        "genes": _digest(matched.genes),
-        "net": _digest(pd.util.hash_pandas_object(matched.edges, index=False)),
-        "values": _digest(scan.positive, scan.total, scan.depth),
-        **asked,
-    }
-    return Checkpoint(Path(path), about)
+    found = Checkpoint(Path(path), about())
+    if activity_store is not None and Path(activity_store).exists() and run_of(activity_store) != found.run:
+        raise ValueError(
+            f"activity_store={str(activity_store)!r} exists already, and is of another run; remove it, or "
+            "choose another name"
+        )
+    found.begin()
+    return found
 
 
-def check_path(path: object) -> str | None:
-    """Check that this can be a folder; the run that it belongs to, if there is one already."""
-    if path is not None and not isinstance(path, str | Path):
-        raise TypeError(f"checkpoint must be a path, or None; found {type(path).__name__}")
-    if path is None or not (Path(path) / _ABOUT).is_file():
-        return None
-    return json.loads((Path(path) / _ABOUT).read_text()).get("run")
+def _is_own(name: str) -> bool:
+    """Whether a file of this name belongs to a checkpoint."""
+    return name == _ABOUT or name.endswith(_STEP) or name.startswith(HIDDEN)
 
 
-def choices(checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """What auto had chosen; empty if nothing yet."""
-    found = None if checkpoint is None else checkpoint.load("choices")
-    return {} if found is None else json.loads(str(found["json"]))
+def _name_of(about: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
-def keep_choices(checkpoint: Checkpoint | None, chosen: Mapping[str, Any]) -> None:
-    """Save what auto chose."""
-    if checkpoint is not None:
-        checkpoint.save("choices", {"json": np.array(json.dumps(chosen))})
-
-
-def learned(checkpoint: Checkpoint | None, learn: Callable[[], Fit]) -> Fit:
-    """The fit that was learned before, or else learn it and save it."""
-    found = None if checkpoint is None else checkpoint.load("learned")
-    if found is not None:
-        kind = CountFit if "depth" in found else Fit
-        whole = {name: value if value.ndim else value.item() for name, value in found.items()}
-        return kind(**{"bias": None} | whole | {"history": found["history"].tolist()})
-    fit = learn()
-    if checkpoint is not None:
-        values = {field.name: getattr(fit, field.name) for field in fields(fit)}
-        checkpoint.save("learned", {name: np.asarray(v) for name, v in values.items() if v is not None})
-    return fit
-
-
-def _digest(*arrays: Any) -> str:
-    sha = hashlib.sha256()
-    for array in arrays:
-        array = np.asarray(array)
-        sha.update(array.tobytes() if array.dtype != object else "\n".join(map(str, array)).encode())
-    return sha.hexdigest()
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as those of Python; what else JSON does not know, by its name."""
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from anndata import AnnData
 
-from grnrep._checks import check_adata, check_block_size, check_writable
-from grnrep.rows.sink import check_store
-from grnrep.tl._checkpoint import check_path
+from grnrep._checks import check_adata, check_writable
 
 
 def check_extras(
@@ -29,14 +25,6 @@ def check_extras(
     for name, wanted in asked.items():
         if wanted and solver != "exact":
             raise ValueError(f"{name} is an option of solver='exact' only; found solver={solver!r}")
-
-
-def check_where(
-    activity_store: str | Path | None, checkpoint: str | Path | None, block_size: int | None
-) -> None:
-    """Check where things are written, and how much is read at a time."""
-    check_store(activity_store, run=check_path(checkpoint))
-    check_block_size(block_size)
 
 
 def check_data(adata: AnnData, *, copy: bool) -> None:

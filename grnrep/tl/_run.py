@@ -21,13 +21,14 @@ from grnrep.core.signs import orient
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 from grnrep.rows.sink import ACTIVITY, SD, open_sink
-from grnrep.tl._checkpoint import Checkpoint, learned
+from grnrep.tl._checkpoint import Checkpoint
 from grnrep.tl._confounded import add_covariates
 from grnrep.tl._interrupt import within_reach
 from grnrep.tl._passes import learn_from_all
 from grnrep.tl._plan import Plan
 from grnrep.tl._repair import repair_table
 from grnrep.tl._solve import SOLVERS, learn
+from grnrep.tl._steps import drawn, learned
 from grnrep.tl._store import results_of
 from grnrep.tl._stream import every_activity
 from grnrep.tl._uncertainty import add_uncertainty, posterior_of, posterior_of_counts
@@ -93,7 +94,8 @@ def run(
         elif uncertainty:
             model = {name: params[name] for name in ("link", "prior", "rng")}
             model["shared"] = params["shared_prior"]
-            posterior, *found = posterior_of(plan.x, fit, network, **model, **there)
+            draw = partial(posterior_of, plan.x, fit, network, **model, **there)
+            posterior, *found = drawn(checkpoint, draw)
             fit = reach.fit = posterior.fit
         else:
             fit, *found = orient(fit, network)

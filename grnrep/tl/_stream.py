@@ -121,18 +121,22 @@ def bare(decoder: Decoder) -> Decoder:
 def stream(
     inference: Inference, *, client: Any, checkpoint: Checkpoint | None = None, progress: bool
 ) -> Iterator[tuple[np.ndarray, Inferred]]:
-    """Positions of the cells of every block, and what was inferred of them: first what a checkpoint has."""
+    """Positions of the cells of every block, and what was inferred of them, now or as a checkpoint has it."""
     there, client = inference, active_client(client, inference.blocks)
     if client is not None:
         there = replace(inference, blocks=inference.blocks.portable())
-    done = set()
-    for k in range(len(inference.blocks)):
-        saved = None if checkpoint is None else checkpoint.load(f"block-{k}")
-        if saved is not None:
-            done.add(k)
-            yield inference.blocks.rows(k), Inferred(saved["activity"], saved.get("sd"), saved.get("sums"))
-    options = {"client": client, "skip": frozenset(done), "desc": "activities", "progress": progress}
-    for k, found in map_blocks(there, len(inference.blocks), **options):
-        if checkpoint is not None:
-            checkpoint.save(f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None})
+    n_blocks, kept = len(inference.blocks), frozenset()
+    if checkpoint is not None:
+        kept = frozenset(k for k in range(n_blocks) if checkpoint.has(f"block-{k}"))
+    options = {"client": client, "skip": kept, "desc": "activities", "progress": progress}
+    others = map_blocks(there, n_blocks, **options)
+    for k in range(n_blocks):  # in order, so that sums over blocks are the same to the last bit
+        if k in kept:
+            saved = checkpoint.load(f"block-{k}")
+            found = Inferred(saved["activity"], saved.get("sd"), saved.get("sums"))
+        else:
+            _, found = next(others)
+            if checkpoint is not None:
+                checkpoint.save(f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None})
         yield inference.blocks.rows(k), found
+    next(others, None)  # to its end, where it puts threads back

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,35 @@ from anndata import AnnData
 
 from grnrep import __version__, _keys
 from grnrep._cells import is_count
-from grnrep._checks import check_key
+from grnrep._checks import check_block_size, check_key
 from grnrep._covariates import read_covariates
 from grnrep._load import loads
 from grnrep._match import match
 from grnrep._values import check_counts, check_not_negative, open_values, where
+from grnrep.rows.atomic import undisturbed
 from grnrep.tl._auto import (
     check_covariates,
     check_gaussian_only,
     check_model,
     settle_penalty,
 )
-from grnrep.tl._checkpoint import choices, keep_choices, open_checkpoint
-from grnrep.tl._checks import check_data, check_extras, check_where
+from grnrep.tl._checkpoint import open_checkpoint
+from grnrep.tl._checks import check_data, check_extras
+from grnrep.tl._fingerprint import fingerprint
 from grnrep.tl._log import log_start
+from grnrep.tl._places import holding_places
 from grnrep.tl._plan import settle
 from grnrep.tl._repair import repair_match
 from grnrep.tl._run import run
 from grnrep.tl._solve import check_solver, seed
+from grnrep.tl._steps import choices, keep_choices
 from grnrep.tl._store import copy_of, store
 from grnrep.tl._strata import read_strata
 
 logger = logging.getLogger("grnrep")
 
 
+@holding_places
 def fit(
     adata: AnnData,
     net: pd.DataFrame,
@@ -152,7 +158,8 @@ def fit(
         AnnData cells × regulators. ``obsm`` then has them as dask arrays. By default they are in memory.
     checkpoint
         Folder for what has been done so far. A run that was killed goes on there when it is called again,
-        to the same result; at its end the folder is removed. By default nothing is kept.
+        to the same result; at its end the folder is removed. Another run is refused, as is a folder in which
+        anything was damaged. By default nothing is kept.
     block_size
         Cells that are read at a time; by default as many as take 32 MiB.
     client
@@ -226,7 +233,7 @@ def fit(
     check_model(solver=solver, **asked, **asked_penalty)
     check_extras(solver=solver, **extras)
     check_key("key_added", key_added)
-    check_where(activity_store, checkpoint, block_size)
+    check_block_size(block_size)
     check_data(adata, copy=copy)
     design = read_covariates(adata, covariates)
     strata = read_strata(adata, stratify)
@@ -242,10 +249,10 @@ def fit(
 
     options = {"rng": seed(rng), "device": device, "progress": progress}
     given = {"solver": solver, "max_cells": max_cells, "rng": options["rng"]}
-    asked_for = given | asked | asked_penalty | extras | limit
-    asked_for["covariates"] = None if design is None else design.columns.to_dict("list")
+    asked_for = given | asked | asked_penalty | extras | limit | {"layer": layer, "device": device}
     asked_for |= {"block_size": blocks.n_rows, "activity_store": activity_store is not None}
-    done = open_checkpoint(checkpoint, matched, scan, asked_for)
+    about = partial(fingerprint, adata, matched, blocks, scan, design, strata, asked_for)
+    done = open_checkpoint(checkpoint, activity_store, about)
     chosen = choices(done)
     settled = {name: chosen.get(name, value) for name, value in asked.items()}
     plan = settle(adata, blocks, scan, matched.network, design, strata=strata, **given, **settled)
@@ -288,7 +295,8 @@ def fit(
         limit=limit,
     )
     out = copy_of(adata) if copy else adata
-    store(out, key_added, **parts)
-    if done is not None:
-        done.finish()
+    with undisturbed():
+        store(out, key_added, **parts)
+        if done is not None:
+            done.finish()
     return out if copy else None

@@ -17,7 +17,8 @@ from grnrep._cells import is_count
 from grnrep._checks import check_adata, check_block_size, check_key, check_writable, gene_names, record, some
 from grnrep._record import Decoder, read_decoder
 from grnrep._values import check_counts, check_not_negative, open_values, where
-from grnrep.rows.sink import ACTIVITY, check_store, open_sink
+from grnrep.rows.sink import ACTIVITY, open_sink
+from grnrep.tl._places import holding_places
 from grnrep.tl._solve import check_solver
 from grnrep.tl._store import copy_of, store
 from grnrep.tl._stream import Inference, stream
@@ -25,6 +26,7 @@ from grnrep.tl._stream import Inference, stream
 logger = logging.getLogger("grnrep")
 
 
+@holding_places
 def transform(
     new: AnnData,
     adata: AnnData,
@@ -103,7 +105,6 @@ def transform(
     check_adata(new, name="new")
     check_adata(adata, min_obs=0)
     check_key("key", key)
-    check_store(activity_store)
     check_block_size(block_size)
     if not copy:
         check_writable(new, name="new")

@@ -1,0 +1,33 @@
+"""Data so small that a fit takes a moment."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """30 cells × 10 genes with covariates and kinds, a network, and options: four blocks, no slow choices."""
+    draw = np.random.default_rng(0)
+    activity, weights = draw.gamma(1.0, size=(30, 2)), draw.uniform(0.2, 1.0, (2, 10))
+    x = np.maximum(activity @ weights + 0.1 * draw.standard_normal((30, 10)), 0).astype(np.float32)
+    obs = {
+        "batch": draw.choice(["one", "two"], 30),
+        "age": draw.random(30),
+        "kind": draw.choice(list("abc"), 30),
+    }
+    adata = ad.AnnData(
+        x,
+        obs=pd.DataFrame(obs, index=[f"cell{k}" for k in draw.permutation(30)]),
+        var=pd.DataFrame({"use": True}, index=[f"gene{i}" for i in range(10)]),
+    )
+    sources, targets = ["P"] * 7 + ["Q"] * 7, [*adata.var_names[:7], *adata.var_names[3:]]
+    net = pd.DataFrame({"source": sources, "target": targets, "weight": np.nan})
+    options = {
+        "likelihood": "gaussian", "link": "relu", "intercept": True, "ridge": 1e-3, "prior": 0.0,
+        "max_iter": 5, "max_cells": 15, "block_size": 8, "progress": False,
+    }  # fmt: skip
+    return adata, net, options
