@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import grnrep as gr
+
 
 @pytest.fixture(scope="session")
 def tiny():
@@ -31,3 +33,24 @@ def tiny():
         "max_iter": 5, "max_cells": 15, "block_size": 8, "progress": False,
     }  # fmt: skip
     return adata, net, options
+
+
+@pytest.fixture(scope="session")
+def begin():
+    """Fit until some blocks are done, then Ctrl-C: ``begin(adata, net, checkpoint, n_blocks, **options)``."""
+
+    def fit(adata, net, path, n_blocks: int, **options) -> None:
+        infer, calls = gr.tl._stream.infer, []
+
+        def stopping(*args, **given):
+            calls.append(1)
+            if len(calls) > n_blocks:
+                raise KeyboardInterrupt
+            return infer(*args, **given)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gr.tl._stream, "infer", stopping)
+            with pytest.raises(KeyboardInterrupt):
+                gr.tl.fit(adata, net, checkpoint=path, **options)
+
+    return fit

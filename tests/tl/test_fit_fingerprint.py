@@ -18,28 +18,12 @@ from grnrep.tl import _fingerprint
 COLUMNS = {"covariates": ["age", "batch"], "stratify": "kind"}
 
 
-def begin(adata, net, path, options) -> None:
-    """Fit until one block of cells is done; then Ctrl-C."""
-    infer, calls = gr.tl._stream.infer, []
-
-    def stopping(*args, **given):
-        calls.append(1)
-        if len(calls) > 1:
-            raise KeyboardInterrupt
-        return infer(*args, **given)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gr.tl._stream, "infer", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            gr.tl.fit(adata, net, checkpoint=path, **options)
-
-
 @pytest.fixture(scope="module")
-def begun(tiny, tmp_path_factory):
+def begun(tiny, begin, tmp_path_factory):
     """A checkpoint with covariates and kinds."""
     adata, net, options = tiny
     path = tmp_path_factory.mktemp("begun") / "run"
-    begin(adata.copy(), net, path, options | COLUMNS)
+    begin(adata.copy(), net, path, 1, **options, **COLUMNS)
     return path
 
 
@@ -171,10 +155,14 @@ def test_another_version_of_what_draws_is_refused(tiny, checkpoint, refuses, mon
         gr.tl.fit(tiny[0].copy(), tiny[1], checkpoint=checkpoint, **tiny[2] | COLUMNS)
 
 
-def test_another_number_of_threads_is_refused_where_draws_hang_on_it(tiny, tmp_path, refuses, monkeypatch):
+def test_another_number_of_threads_is_refused_where_draws_hang_on_it(
+    tiny, begin, tmp_path, refuses, monkeypatch
+):
     adata, net, options = tiny
     options = options | {"uncertainty": True}
-    begin(adata.copy(), net, tmp_path / "run", options)
+    monkeypatch.setattr(gr.core.posterior, "_FEWEST", 4)
+    monkeypatch.setattr(gr.core.posterior, "_CELLS", 60)
+    begin(adata.copy(), net, tmp_path / "run", 1, **options)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1234)
     with refuses(ValueError, "another run: number of threads"):
         gr.tl.fit(adata.copy(), net, checkpoint=tmp_path / "run", **options)
