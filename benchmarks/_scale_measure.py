@@ -185,7 +185,7 @@ def warm_up(method: str) -> None:
     if method == "grnrep":
         import grnrep
 
-        grnrep.tl.fit(adata, net, progress=False)
+        grnrep.tl.fit(adata, net, signed=True, progress=False)
     elif method in ("ulm", "mlm"):
         import decoupler
 

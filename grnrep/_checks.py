@@ -10,6 +10,9 @@ from anndata import AnnData
 
 from grnrep import _keys
 
+_RESERVED_NAMES = ("", ".", "..", "_index")
+RESERVED = "'/', NUL, half surrogates or the names '', '.', '..' and '_index'"
+
 
 def some(items: Iterable[object], n: int = 3) -> str:
     """Quote the first items, for messages."""
@@ -24,6 +27,32 @@ def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None
         raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}")
     if adata.n_obs < min_obs:
         raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
+
+
+def check_names(adata: AnnData, *, name: str = "adata") -> None:
+    """Check that cells and genes are named by strings, as files need it to be written and read."""
+    for side, names in {"obs_names": adata.obs_names, "var_names": adata.var_names}.items():
+        if len(names) and names.inferred_type != "string":
+            raise TypeError(
+                f"{name}.{side} must be strings, or a file cannot hold them; found {names.inferred_type}, "
+                f"first {some(names)}. Use {name}.{side} = {name}.{side}.astype(str)"
+            )
+
+
+def check_free(adata: AnnData, key: str, *, argument: str, name: str = "adata") -> None:
+    """Check that nothing is under a key that grnrep has not put there, since it would be replaced."""
+    ours = adata.uns.get(key)
+    if isinstance(ours, Mapping) and _keys.NETWORK in ours and _keys.PARAMS in ours:
+        return
+    parts = {"obsm": adata.obsm, "varm": adata.varm, "uns": adata.uns}
+    taken = [f"{name}.{part}[{key!r}]" for part, there in parts.items() if key in there]
+    if key + _keys.SD in adata.obsm:
+        taken.append(f"{name}.obsm[{key + _keys.SD!r}]")
+    if taken:
+        raise ValueError(
+            f"{argument}={key!r} would replace what is no result of grnrep: {', '.join(taken)}. Choose "
+            f"another name, or remove it first: del {taken[0]}"
+        )
 
 
 def check_writable(adata: AnnData, *, name: str = "adata") -> None:
@@ -44,8 +73,17 @@ def check_key(name: str, key: object) -> None:
     """Check that results can be kept, and saved, under this key."""
     if not isinstance(key, str):
         raise TypeError(f"{name} must be a string; found {type(key).__name__}")
-    if not key or "/" in key:
-        raise ValueError(f"{name} must be a non-empty name without '/', which files reserve; found {key!r}")
+    if not storable(key):
+        raise ValueError(
+            f"{name} must be a non-empty name without '/', as h5ad and zarr cannot hold {RESERVED}; "
+            f"found {key!r}"
+        )
+
+
+def storable(text: str, *, as_name: bool = True) -> bool:
+    """Whether h5ad and zarr can hold this text: as the name of a part, or else as a value."""
+    reserved = as_name and (text in _RESERVED_NAMES or "/" in text)
+    return not reserved and "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def check_whole(name: str, value: object, *, least: int = 1) -> None:

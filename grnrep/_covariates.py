@@ -14,6 +14,7 @@ from grnrep._checks import obs_column, some
 
 logger = logging.getLogger("grnrep")
 
+_MOST_LEVELS = 30  # distinct whole numbers that may be codes rather than amounts
 CATEGORICAL, CONTINUOUS = "categorical", "continuous"
 
 
@@ -113,10 +114,13 @@ def _continuous(covariate: str, values: np.ndarray) -> dict:
         raise ValueError(
             f"covariates: adata.obs[{covariate!r}] must differ between cells; found {values[0]:g} everywhere"
         )
-    if len(np.unique(values)) <= 10 and np.array_equal(values, np.round(values)):
-        logger.info(
-            "covariates: %r holds numbers and is taken as continuous; for levels, make it categorical with "
-            "adata.obs[%r].astype('category')", covariate, covariate
+    n_values = len(np.unique(values))
+    # with two values, a slope and a difference of levels are the same model
+    if 2 < n_values <= _MOST_LEVELS and np.array_equal(values, np.round(values)):
+        logger.warning(
+            "covariates: %r holds %d whole numbers and is taken as an amount, with one slope. If they are "
+            "codes of batches or the like, use adata.obs[%r] = adata.obs[%r].astype('category'); if they are "
+            "amounts, all is well", covariate, n_values, covariate, covariate
         )  # fmt: skip
     what = {"covariate": covariate, "kind": CONTINUOUS, "level": "", "reference": ""}
     return what | {"centre": float(values.mean()), "scale": scale}

@@ -51,13 +51,12 @@ def advice(found: Loads) -> str:
     """Say what to do about a low load; empty where the load is enough."""
     if found.effective >= ENOUGH:
         return ""
-    more = (
-        "no number of such cells reaches it"
-        if found.n_obs_needed is None
-        else f"{found.n_obs_needed} such cells would reach it"
-    )
+    if found.n_obs_needed is None:
+        reach, more = "no number of such cells reaches it", "more genes"
+    else:
+        reach, more = f"{found.n_obs_needed} such cells would reach it", "more cells"
     return (
         f"effective load {found.effective:.2f} is below {ENOUGH}: too few values per parameter for reliable "
-        f"activities and weights ({more}). What helps: more cells, fewer regulators, "
+        f"activities and weights ({reach}). What helps: {more}, fewer regulators, "
         "prior signs on more edges, denser data"
     )

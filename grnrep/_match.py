@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,14 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import gene_mask, gene_names, some
+from grnrep._checks import RESERVED, gene_mask, gene_names, some, storable
+from grnrep._names import check_targets
 from grnrep.core.network import Network
 
-_ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
+logger = logging.getLogger("grnrep")
+
+# columns, in lower case, where other tables have signs; mor is decoupler's mode of regulation
+_SIGN_COLUMNS = {"weight", "weights", "mor", "sign", "effect", "mode", "regulation", "interaction"}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,20 +49,33 @@ class Match:
     net: pd.DataFrame
 
     @property
+    def signed(self) -> bool:
+        """Whether any edge of the network has a prior sign."""
+        return bool(np.nan_to_num(self.net[_keys.WEIGHT]).any())
+
+    @property
     def dropped_regulators(self) -> list[str]:
         """Regulators of the network without a target among the genes, sorted."""
         return sorted(set(self.net[_keys.SOURCE]) - set(self.regulators))
 
 
-def match(net: pd.DataFrame, adata: AnnData, *, mask_var: str | np.ndarray | None = None) -> Match:
-    """Find the edges whose target is a gene of ``adata`` that ``mask_var`` lets through."""
-    net = check_net(net)
+def match(
+    net: pd.DataFrame,
+    adata: AnnData,
+    *,
+    mask_var: str | np.ndarray | None = None,
+    signed: bool | str = True,
+) -> Match:
+    """Find the edges whose target is a gene of ``adata`` that ``mask_var`` lets through.
+
+    ``signed`` says whether weights are signs: True, False, or ``"auto"``, which does not believe a network
+    whose given weights are all 1.
+    """
+    net = _with_signs(check_net(net), signed)
     names = gene_names(adata)
     mask = gene_mask(adata, mask_var)
-    known = net[_keys.TARGET].isin(names[mask])
-    if not known.any():
-        raise ValueError(_why_no_gene(net[_keys.TARGET], names, mask, adata.var))
-    edges = net[known]
+    check_targets(net, adata, names, mask)
+    edges = net[net[_keys.TARGET].isin(names[mask])]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
     gene, regulator = genes.get_indexer(edges[_keys.TARGET]), regulators.get_indexer(edges[_keys.SOURCE])
@@ -112,19 +129,59 @@ def check_net(net: pd.DataFrame) -> pd.DataFrame:
             "one with net.drop_duplicates(['source', 'target']), or average with "
             "net.groupby(['source', 'target'], as_index=False)['weight'].mean()"
         )
-    slashed = out[_keys.SOURCE].str.contains("/", regex=False)
-    if slashed.any():
-        raise ValueError(
-            "net.source must not contain '/', which h5ad and zarr reserve; found "
-            f"{some(out.loc[slashed, _keys.SOURCE].unique())}. Use net['source'].str.replace('/', '_')"
-        )
+    _check_storable(out)
     return out.assign(weight=_weights(net))
+
+
+def _check_storable(ends: pd.DataFrame) -> None:
+    """Check that results can be saved: regulators name columns there, targets are values."""
+    for column in (_keys.SOURCE, _keys.TARGET):
+        names = ends[column].unique()
+        bad = [name for name in names if not storable(name, as_name=column == _keys.SOURCE)]
+        if bad:
+            reserved = RESERVED if column == _keys.SOURCE else "NUL or half surrogates"
+            raise ValueError(
+                f"net.{column} must not contain {reserved}, which h5ad and zarr cannot hold; found "
+                f"{some(bad)}. Rename, e.g. with net[{column!r}].str.replace('/', '_')"
+            )
+
+
+def _with_signs(net: pd.DataFrame, signed: bool | str) -> pd.DataFrame:
+    """The checked network with those weights that are to be signs; the others are unknown."""
+    if not isinstance(signed, bool | np.bool_) and signed != "auto":
+        raise ValueError(f"signed must be True, False or 'auto'; found {signed!r}")
+    given = net[_keys.WEIGHT].dropna()
+    given = given[given != 0]
+    if signed == "auto":
+        signed = not (given == 1).all()
+        if not signed and len(given):
+            logger.warning(
+                "net: all %d weights that are given are 1, as in tables of binding, which says nothing about "
+                "signs: they are taken as unknown. If regulators do activate all their targets, use "
+                "signed=True; if not, leave out the column 'weight'", len(given)
+            )  # fmt: skip
+    return net if signed else net.assign(weight=np.nan)
 
 
 def _weights(net: pd.DataFrame) -> np.ndarray:
     if _keys.WEIGHT not in net:
+        like = [column for column in net if str(column).strip().lower() in _SIGN_COLUMNS]
+        if like:
+            logger.warning(
+                "net has no column 'weight', so that no sign is known, but it has %s: if that says which "
+                "edges activate (1) and repress (-1), use net.rename(columns={%r: 'weight'})",
+                some(like), like[0]
+            )  # fmt: skip
         return np.full(len(net), np.nan)
     given = net[_keys.WEIGHT]
+    if pd.api.types.is_bool_dtype(given) or (
+        given.dtype == object and given.map(lambda weight: isinstance(weight, bool | np.bool_)).any()
+    ):
+        raise TypeError(
+            "net.weight must be numbers, whose sign is used; found True or False, which is none. Use "
+            "net['weight'].map({True: 1, False: -1}) if False means repression; if it says which edges there "
+            "are, net[net['weight']].drop(columns='weight')"
+        )
     weight = pd.to_numeric(given, errors="coerce").astype(np.float64).to_numpy()
     bad = (np.isnan(weight) & ~given.isna().to_numpy()) | np.isinf(weight)
     if bad.any():
@@ -133,36 +190,3 @@ def _weights(net: pd.DataFrame) -> np.ndarray:
             f"{bad.sum()} other value(s), first {some(given[bad].unique())}"
         )
     return weight
-
-
-def _why_no_gene(targets: pd.Series, names: pd.Index, mask: np.ndarray, var: pd.DataFrame) -> str:
-    """Message for a network and data without a gene in common, with the likely reason."""
-    targets = pd.Index(targets.unique())
-    text = f"net has no target among adata.var_names; targets: {some(targets)}, genes: {some(names)}. "
-    if targets.isin(names).any():
-        return text + f"{int(targets.isin(names).sum())} targets are genes that mask_var leaves out"
-    upper = targets.str.upper().isin(names.str.upper())
-    if upper.any():
-        return text + (
-            f"{int(upper.sum())} would match but for upper and lower case: are both from one species? If so, "
-            "make both upper case, e.g. adata.var_names = adata.var_names.str.upper()"
-        )
-    for column in var.columns:
-        hits = int(var[column].astype(str).isin(targets).sum())
-        if hits:
-            return (
-                text
-                + f"{hits} of them are in adata.var[{column!r}]: set adata.var_names = adata.var[{column!r}]"
-            )
-    sides = {"net.target": targets, "adata.var_names": names}
-    ensembl = {side: ids.str.match(_ENSEMBL).mean() > 0.5 for side, ids in sides.items()}
-    if all(ensembl.values()):
-        bare = targets.str.split(".").str[0].isin(names.str.split(".").str[0])
-        if bare.any():
-            return (
-                text + "Without the version, the part after the dot, they would match: .str.split('.').str[0]"
-            )
-    elif any(ensembl.values()):
-        side, other = sorted(sides, key=ensembl.get, reverse=True)
-        return text + f"{side} holds Ensembl IDs, {other} does not: convert one of them, e.g. to gene symbols"
-    return text + "Are both from the same species, and with the same kind of identifier?"

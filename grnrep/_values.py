@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,11 @@ from anndata import AnnData
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.scan import BlockScan, Odd, Scan, add_scans
+
+logger = logging.getLogger("grnrep")
+
+# root mean squares between which a fit is the same in any unit; from 1e-18 to 1e16 it was
+_SMALLEST, _LARGEST = 1e-12, 1e12
 
 
 def open_values(
@@ -48,9 +54,43 @@ def open_values(
     if scan.infinite.count:
         raise ValueError(
             f"{where(layer, name=name)} must be finite; found {scan.infinite.count} NaN or infinite value(s) "
-            f"in genes of the network, first in {_first(scan.infinite, adata, genes)}"
+            f"in genes of the network, or beyond what 32 bits hold, first in "
+            f"{_first(scan.infinite, adata, genes)}"
         )
+    _check_size(scan, what=where(layer, name=name))
     return blocks, scan
+
+
+def _check_size(scan: Scan, *, what: str) -> None:
+    """Check that values and their squares, summed over cells and genes, keep their precision in 32 bits."""
+    with np.errstate(over="ignore"):
+        size = np.sqrt(scan.squares.sum() / max(1, scan.n_obs * len(scan.squares)))
+    if scan.varies.any() and not _SMALLEST <= size <= _LARGEST:
+        found = f"{size:.2g}" if np.isfinite(size) and size > 0 else "one beyond what 32 bits hold"
+        raise ValueError(
+            f"{what} must have a root mean square from {_SMALLEST:g} to {_LARGEST:g}, so that squares can be "
+            f"summed in 32 bits; found {found}. Choose another unit: divide by the mean of the values, say"
+        )
+
+
+def check_varies(scan: Scan, *, what: str) -> None:
+    """Check that there is something to learn from."""
+    if not scan.varies.any():
+        values = "0 everywhere" if not scan.first.any() else "one value in every gene"
+        raise ValueError(
+            f"{what} must differ between cells in some gene of the network; found {values} (in "
+            f"{scan.n_obs} cells and {len(scan.varies)} genes). Is this the right matrix? Or name a layer"
+        )
+
+
+def report_empty(scan: Scan, *, what: str) -> None:
+    """Say how many cells have no count, of which nothing can be known."""
+    n_empty = int(np.count_nonzero(scan.depth <= 0))
+    if n_empty:
+        logger.warning(
+            "%s: %d of %d cells have no count in any gene, so that their activities mean nothing; leave them "
+            "out, e.g. with scanpy.pp.filter_cells(adata, min_counts=1)", what, n_empty, scan.n_obs
+        )  # fmt: skip
 
 
 def read_values(

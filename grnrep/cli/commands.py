@@ -31,10 +31,19 @@ Network = Annotated[
 Output = Annotated[Path, typer.Option("--output", "-o", help="Data to write: .h5ad or .zarr.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
+Signed = Annotated[str, typer.Option(help="Whether weights are signs: auto (not if all are 1), yes or no.")]
 Layer = Annotated[str | None, typer.Option(help="Layer with the expression, instead of X.")]
 Key = Annotated[str, typer.Option(help="Name of the fit in obsm and uns.")]
 Rng = Annotated[int, typer.Option(help="Seed.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Also write the table: .csv, .tsv or .parquet.")]
+
+
+def _yes_or_no(option: str, value: str) -> bool | str:
+    """What a verb calls auto, yes or no."""
+    known = {"auto": "auto", "yes": True, "no": False}
+    if value not in known:
+        raise ValueError(f"{option} must be one of {', '.join(known)}; found {value!r}")
+    return known[value]
 
 
 def _version(wanted: bool) -> None:
@@ -105,10 +114,11 @@ def simulate(
 
 
 @app.command("check-network")
-def check_network(adata: Data, network: Network, layer: Layer = None) -> None:
+def check_network(adata: Data, network: Network, signed: Signed = "auto", layer: Layer = None) -> None:
     """Say how well a network suits the data, before fitting."""
+    signs = _yes_or_no("--signed", signed)
     net, data = files.read_network(network), files.read_data(adata)
-    report = gr.pp.check_network(data, net, layer=layer)
+    report = gr.pp.check_network(data, net, signed=signs, layer=layer)
     summary = report.summary.round(2).map("{:,.10g}".format)
     show_pairs("Network and data", summary.to_dict())
     lost = report.regulators[~report.regulators["kept"]]
@@ -132,6 +142,7 @@ def fit(
     likelihood: Annotated[str, typer.Option(help="auto, gaussian, or for counts poisson or nb.")] = "auto",
     link: Annotated[str, typer.Option(help="auto, relu or identity.")] = "auto",
     intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
+    signed: Signed = "auto",
     covariate: Annotated[
         list[str] | None, typer.Option(help="Column of obs with an effect on every gene; may be repeated.")
     ] = None,
@@ -152,9 +163,10 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Learn activities and edge weights together."""
-    intercepts = {"auto": "auto", "yes": True, "no": False}
-    if intercept not in intercepts:
-        raise ValueError(f"--intercept must be one of {', '.join(intercepts)}; found {intercept!r}")
+    settled = {
+        "intercept": _yes_or_no("--intercept", intercept),
+        "signed": _yes_or_no("--signed", signed),
+    }
     files.check_output(output, files.DATA, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
@@ -163,7 +175,7 @@ def fit(
         "solver": solver,
         "likelihood": likelihood,
         "link": link,
-        "intercept": intercepts[intercept],
+        **settled,
         "covariates": covariate,
         "repair": repair,
         "uncertainty": uncertainty,

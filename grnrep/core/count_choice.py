@@ -10,6 +10,7 @@ from grnrep.core.network import Network
 _MAX_CELLS = 500
 _ITERATIONS = 3
 _OVERDISPERSED = 0.3  # median dispersion from which the negative binomial recovers more than Poisson
+_WHOLE = 2**24  # from which all numbers of 32 bits are whole
 _SPREAD = 1e-3  # coefficient of variation of totals, below which they are no sequencing depths
 
 
@@ -23,7 +24,8 @@ def choose_likelihood(
 ) -> tuple[str, str]:
     """Choose "gaussian", "poisson" or "nb", and say why.
 
-    Counts are whole numbers of at least 0, not only 0 and 1, whose totals differ between cells.
+    Counts are whole numbers of at least 0, not only 0 and 1, whose totals differ between cells,
+    and most of them below 2^24, from where 32 bits hold no fractions.
     They are called overdispersed by what a short Poisson fit to a part of the cells leaves
     unexplained: differences between cells that the network explains do not count. In
     simulations Poisson recovers activities as well as the negative binomial up to a dispersion of 0.2.
@@ -34,8 +36,10 @@ def choose_likelihood(
         Expression, (n_cells, n_genes).
     network
         Edges.
-    intercept, size_factors
+    intercept
         As in :func:`grnrep.core.counts.fit_counts`.
+    size_factors
+        Of all cells, those of the fit, which differ where totals do; by default totals over these genes.
     rng
         Source of the choice of cells and of the fit's start.
 
@@ -43,7 +47,7 @@ def choose_likelihood(
     -------
     likelihood, reason
     """
-    reason = _not_counts(x)
+    reason = _not_counts(x, x.sum(1, dtype=np.float64) if size_factors is None else np.asarray(size_factors))
     if reason is not None:
         return "gaussian", reason
     some = np.sort(np.random.default_rng(rng).permutation(len(x))[:_MAX_CELLS])
@@ -69,8 +73,8 @@ def typical_dispersion(
     return float(np.median(fit.dispersion[of])) if of.any() else 0.0
 
 
-def _not_counts(x: np.ndarray) -> str | None:
-    """Why values cannot be counts, or None."""
+def _not_counts(x: np.ndarray, totals: np.ndarray) -> str | None:
+    """Why values (n_cells, n_genes) cannot be counts, or None; ``totals`` (n_cells,) have any unit."""
     if x.size == 0:
         return "there are no values"
     if np.any(x < 0):
@@ -79,7 +83,8 @@ def _not_counts(x: np.ndarray) -> str | None:
         return "some values are not whole numbers"
     if x.max() <= 1:
         return "all values are 0 or 1"
-    totals = x.sum(1, dtype=np.float64)
+    if np.median(x[x > 0]) >= _WHOLE:
+        return f"most values are above {_WHOLE:,}, where 32 bits hold no fractions and any value looks whole"
     if len(x) > 1 and totals.std() <= _SPREAD * totals.mean():
         return "values are whole numbers, but the totals of all cells are the same"
     return None

@@ -78,7 +78,12 @@ def choose_ridge(
             if errors[ridge] > min(errors.values()):
                 break
     weakest = min(ridge for ridge, e in errors.items() if e <= (1 + _SLACK) * min(errors.values()))
-    return float(max(RIDGES[-1], weakest * np.sqrt(min(1.0, _MAX_CELLS / n_cells))))
+    return of_many_cells(weakest, n_cells)
+
+
+def of_many_cells(ridge: float, n_cells: int) -> float:
+    """What a ridge, chosen on the cells that are tried, becomes for ``n_cells``."""
+    return float(max(RIDGES[-1], ridge * np.sqrt(min(1.0, _MAX_CELLS / n_cells))))
 
 
 def choose_prior(

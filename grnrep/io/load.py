@@ -48,7 +48,7 @@ def load(path: str | Path) -> AnnData:
     >>> activity = np.random.default_rng(0).random((40, 2))
     >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
     >>> data = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
-    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd"), "weight": 1.0})
+    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> adata, new = data[:30].copy(), data[30:].copy()
     >>> gr.tl.fit(adata, net)
     >>> gr.io.save(adata, "model.zarr", overwrite=True)

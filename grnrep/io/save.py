@@ -56,7 +56,7 @@ def save(adata: AnnData, path: str | Path, *, key: str = _keys.FIT, overwrite: b
     >>> activity = np.random.default_rng(0).random((30, 2))
     >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
     >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
-    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd"), "weight": 1.0})
+    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> gr.tl.fit(adata, net)
     >>> gr.io.save(adata, "model.zarr", overwrite=True)
     >>> gr.io.load("model.zarr").shape

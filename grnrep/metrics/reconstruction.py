@@ -41,7 +41,7 @@ def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = 
     >>> import grnrep as gr
     >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
-    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"], "weight": 1.0}))
+    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}))
     >>> gr.metrics.reconstruction(adata)["r2"].round(2).tolist()
     [1.0, 1.0]
     """

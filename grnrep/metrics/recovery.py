@@ -43,7 +43,7 @@ def recovery(adata: AnnData, *, key: str = _keys.FIT, truth: str = _keys.TRUE_AC
     >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
     >>> adata.obsm["true_activity"] = pd.DataFrame({"P": x[:, 0]}, index=adata.obs_names)
-    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"], "weight": 1.0}))
+    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}))
     >>> gr.metrics.recovery(adata)["pearson"].round(2).to_dict()
     {'P': 1.0}
     """

@@ -57,13 +57,15 @@ def identify(network: Network, names: pd.Index, load: np.ndarray) -> Identified:
     return Identified(table.assign(verdict=verdicts), pairs, test.rank, found.condition)
 
 
-def overall(table: pd.DataFrame) -> str:
+def overall(table: pd.DataFrame, *, cells_help: bool = True) -> str:
     """Say how many regulators are identified, what is wrong with the others, and what would help.
 
     Parameters
     ----------
     table
         Per kept regulator, as from :func:`identify`.
+    cells_help
+        Whether some number of cells would be enough.
     """
     alone = table["group"] < 0
     open_ = ~table["activity_identified"]
@@ -71,7 +73,9 @@ def overall(table: pd.DataFrame) -> str:
         "share all their targets with another (column group): merge them, or keep one of each group": ~alone,
         "may contain the activity of others, or are undetermined, for want of targets that tell them apart: "
         "add targets of their own, add prior signs, or drop them": open_ & alone,
-        "have fewer constraints than parameters (load below 1): add cells or genes": table["load"] < 1,
+        f"have fewer constraints than parameters (load below 1): add {'cells or ' * cells_help}genes": (
+            table["load"] < 1
+        ),
         f"are collinear with others (VIF above {_COLLINEAR:g}), which matters where weights stay near their "
         "prior": np.isfinite(table["vif"]) & (table["vif"] > _COLLINEAR),
     }

@@ -33,6 +33,7 @@ def check_network(
     *,
     layer: str | None = None,
     mask_var: str | np.ndarray | None = None,
+    signed: bool | str = "auto",
 ) -> NetworkReport:
     r"""Check how well a network suits the data, before fitting.
 
@@ -53,6 +54,8 @@ def check_network(
     mask_var
         Genes to use: name of a boolean column of ``adata.var``, or a boolean array
         (n_vars,). By default all genes.
+    signed
+        Whether weights of ``net`` are signs, as in :func:`grnrep.tl.fit`: by default not if all are 1.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def check_network(
     'same targets as Q: the network cannot tell them apart; 3 of 3 weights may contain those of others'
     """
     check_adata(adata)
-    matched = match(net, adata, mask_var=mask_var)
+    matched = match(net, adata, mask_var=mask_var, signed=signed)
     _, scan = open_values(adata, matched.genes, matched.columns, layer=layer)
     link = "identity" if scan.negative.count else "relu"
     n_obs, network, intercept = adata.n_obs, matched.network, link == "identity"
@@ -107,7 +110,7 @@ def check_network(
             index=matched.genes,
         ),
         nested=known.nested,
-        verdict=overall(known.table),
+        verdict=overall(known.table, cells_help=found.n_obs_needed is not None),
         advice=advice(found),
     )
 

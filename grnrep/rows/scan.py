@@ -86,6 +86,10 @@ class BlockScan:
 
     def __call__(self, k: int) -> Scan:
         """Scan block ``k``; ``depth`` and ``content`` are of its rows only."""
+        with np.errstate(over="ignore"):  # what 32 bits cannot hold is infinite, and is looked for
+            return self._scan(k)
+
+    def _scan(self, k: int) -> Scan:
         every = self.blocks.every_gene(k)
         depth = np.asarray(every.sum(axis=1, dtype=np.float64)).ravel()
         rows, block = self.blocks.rows(k), every[:, self.blocks.genes]

@@ -14,7 +14,9 @@ from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_data import COUNT_LIKELIHOODS
 from grnrep.core.intercept import needs_intercept
 from grnrep.core.network import Network
-from grnrep.core.shrinkage import choose_shrinkage, is_signed
+from grnrep.core.ridge import RIDGES as FREE_RIDGES
+from grnrep.core.ridge import of_many_cells
+from grnrep.core.shrinkage import RIDGES, Shrinkage, choose_shrinkage, is_signed
 from grnrep.core.sufficient import sufficient_cells
 from grnrep.rows.scan import Scan
 
@@ -79,14 +81,27 @@ def check_gaussian_only(likelihood: str, **asked: bool) -> None:
 
 
 def settle_likelihood(
-    x: np.ndarray, network: Network, scan: Scan, *, solver: str, likelihood: str, link: str, rng: int
+    x: np.ndarray,
+    network: Network,
+    scan: Scan,
+    size_factors: np.ndarray | None,
+    *,
+    solver: str,
+    likelihood: str,
+    link: str,
+    rng: int,
 ) -> str:
-    """Settle the likelihood; a link that was asked for, and the gradient solver, are of the Gaussian one."""
+    """Settle the likelihood; a link that was asked for, and the gradient solver, are of the Gaussian one.
+
+    ``size_factors`` are those that a fit of counts would have for the cells ``x``, from all genes; None where
+    sums over all genes are not finite, so that there are none.
+    """
     if likelihood != "auto":
         return likelihood
-    if link != "auto" or solver != "exact" or scan.fraction.count or scan.negative.count:
+    no_counts = scan.fraction.count or scan.negative.count or size_factors is None
+    if link != "auto" or solver != "exact" or no_counts:
         return "gaussian"
-    chosen, reason = choose_likelihood(x, network, rng=rng)
+    chosen, reason = choose_likelihood(x, network, size_factors=size_factors, rng=rng)
     if is_count(chosen) and is_signed(network):
         logger.warning(
             "likelihood='auto' chose 'gaussian', because only that draws weights to prior signs, though "
@@ -144,7 +159,20 @@ def settle_penalty(
         return {name: of_counts[name] if value is None else value for name, value in settled.items()}
     model = {"link": link, "intercept": intercept, "covariates": cells.covariates, "rng": rng}
     chosen = choose_shrinkage(x, network, **model, **settled)
+    _report_end(chosen, settled, len(x))
     return {"ridge": chosen.ridge, "prior": chosen.prior, "shared_prior": chosen.shared}
+
+
+def _report_end(chosen: Shrinkage, settled: dict[str, float | None], n_cells: int) -> None:
+    """Warn where the search ended at the strongest ridge that it tries."""
+    strongest = max(RIDGES) if chosen.prior > 0 else of_many_cells(max(FREE_RIDGES), n_cells)
+    if settled["ridge"] is None and chosen.ridge >= strongest:
+        logger.warning(
+            "ridge='auto' chose %.3g, the strongest that it tries: noise is large beside what the network "
+            "explains, and activities are shrunk towards 0. More cells and prior signs help; whether the "
+            "network fits these data at all, grnrep.validation.network_information tells",
+            chosen.ridge,
+        )
 
 
 def settle_cells(scan: Scan, network: Network, *, link: str, n_known: int, max_cells: int | str) -> int:

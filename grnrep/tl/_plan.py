@@ -97,7 +97,10 @@ def settle(
         return rows, blocks.take(rows)
 
     rows, x = take(needed[0])
-    likelihood = settle_likelihood(x, network, scan, solver=solver, likelihood=likelihood, link=link, rng=rng)
+    finite = np.isfinite(scan.depth).all()
+    sizes = read_cells(adata, scan, None, counts=True).size_factors[rows] if finite else None
+    choice = {"solver": solver, "likelihood": likelihood, "link": link, "rng": rng}
+    likelihood = settle_likelihood(x, network, scan, sizes, **choice)
     counts = is_count(likelihood)
     cells = read_cells(adata, scan, design, counts=counts)
     model = {"likelihood": likelihood, "link": settle_link(scan, likelihood=likelihood, link=link)}

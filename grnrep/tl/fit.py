@@ -14,11 +14,10 @@ from anndata import AnnData
 
 from grnrep import __version__, _keys
 from grnrep._cells import is_count
-from grnrep._checks import check_block_size, check_key
+from grnrep._checks import check_block_size
 from grnrep._covariates import read_covariates
-from grnrep._load import loads
 from grnrep._match import match
-from grnrep._values import check_counts, check_not_negative, open_values, where
+from grnrep._values import check_counts, check_not_negative, check_varies, open_values, where
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._auto import (
     check_covariates,
@@ -27,9 +26,9 @@ from grnrep.tl._auto import (
     settle_penalty,
 )
 from grnrep.tl._checkpoint import open_checkpoint
-from grnrep.tl._checks import check_data, check_extras
+from grnrep.tl._checks import check_data, check_engine, check_extras
 from grnrep.tl._fingerprint import fingerprint
-from grnrep.tl._log import log_start
+from grnrep.tl._log import log_choices, log_start
 from grnrep.tl._places import holding_places
 from grnrep.tl._plan import settle
 from grnrep.tl._repair import repair_match
@@ -53,6 +52,7 @@ def fit(
     intercept: bool | str = "auto",
     ridge: float | str = "auto",
     prior: float | str = "auto",
+    signed: bool | str = "auto",
     max_cells: int | str | None = "auto",
     stratify: str | None = None,
     covariates: str | Sequence[str] | None = None,
@@ -88,7 +88,8 @@ def fit(
     net
         Prior network with columns ``source`` (regulator), ``target`` (gene) and,
         if known, ``weight``, of which only the sign is used; NaN and 0 mean that the
-        sign is unknown. Regulators without a target among the genes are left out.
+        sign is unknown, and so do weights that are all 1: see ``signed``. Regulators without a target among
+        the genes are left out.
     solver
         ``"exact"``: alternating closed-form steps. ``"gradient"``: stochastic
         gradients, as in the paper.
@@ -115,6 +116,10 @@ def fit(
         ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes
         ``prior`` is, and so is whether a gene's regulators share its variance: weights are then drawn to
         ±1 / sqrt(number of regulators of the gene), and ``"params"`` has ``shared_prior``.
+    signed
+        Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
+        tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
+        also then, where regulators activate all their targets. False: no sign is used.
     max_cells
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. ``"auto"``: as many as determine
@@ -221,7 +226,7 @@ def fit(
     >>> activity = rng.random((30, 2))
     >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
     >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
-    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd"), "weight": 1.0})
+    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> gr.tl.fit(adata, net)
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["link"]
     (['P', 'Q'], 'relu')
@@ -232,15 +237,16 @@ def fit(
     extras = {"max_cells": max_cells, "repair": repair, "uncertainty": uncertainty, "stratify": stratify}
     check_model(solver=solver, **asked, **asked_penalty)
     check_extras(solver=solver, **extras)
-    check_key("key_added", key_added)
+    check_engine(device, client)
     check_block_size(block_size)
-    check_data(adata, copy=copy)
+    check_data(adata, key_added, copy=copy)
     design = read_covariates(adata, covariates)
     strata = read_strata(adata, stratify)
     check_covariates(design, solver=solver, intercept=intercept)
-    matched = match(net, adata, mask_var=mask_var)
+    matched = match(net, adata, mask_var=mask_var, signed=signed)
     data = {"layer": layer, "block_size": block_size, "client": client, "progress": progress}
     blocks, scan = open_values(adata, matched.genes, matched.columns, **data)
+    check_varies(scan, what=where(layer))
     if link == "relu":
         remedy = "Choose link='auto' or 'identity', or pass data that were not centred"
         check_not_negative(scan, adata, matched.genes, what=where(layer), remedy=remedy)
@@ -263,18 +269,19 @@ def fit(
     if repair:
         matched, repaired = repair_match(blocks, scan, plan, matched, **options)
     network = matched.network
+    found = log_start(key_added, matched, scan, plan, what=where(layer))
     if solver == "exact":
         penalty = {name: chosen.get(name, value) for name, value in asked_penalty.items()}
         model |= settle_penalty(x, network, some, **shape, **penalty, rng=options["rng"])
         model["n_obs_learned"] = scan.n_obs if plan.passes else len(x)
         asked |= asked_penalty
-    found = loads(scan.n_obs, scan.n_constraints(plan.link), network, n_known=plan.n_known)
+    model["signed"] = matched.signed
     params = {"solver": solver, **limit, **model, "layer": _keys.X if layer is None else layer}
     if stratify is not None:
         params["stratify"] = stratify
     params |= {"rng": options["rng"], "n_obs": adata.n_obs, "decoder_load": found.decoder}
     params |= {"effective_load": found.effective, "version": __version__}
-    log_start(key_added, matched, asked, params, found, n_constant=int((~scan.varies).sum()))
+    log_choices(key_added, asked, params)
     keep_choices(done, {n: params[n] for n in ("likelihood", "intercept", *asked_penalty) if n in params})
     parts = run(
         adata,

@@ -51,7 +51,7 @@ def rank_regulators(
     key
         Where the activities are in ``adata.obsm``.
     key_added
-        Where the table is kept in ``adata.uns``; what is there already is replaced.
+        Where the table is kept in ``adata.uns``; a table of an earlier call is replaced.
     copy
         Whether to return a copy instead of changing ``adata``.
 
@@ -93,6 +93,7 @@ def rank_regulators(
     """
     check_key("key_added", key_added)
     check_adata(adata)
+    _check_free(adata, key_added)
     if not copy:
         check_writable(adata)
     table = activities(adata, key)
@@ -119,6 +120,16 @@ def rank_regulators(
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         out.uns[key_added] = result
     return out if copy else None
+
+
+def _check_free(adata: AnnData, key: str) -> None:
+    """Check that nothing is under this key that is no such table, since it would be replaced."""
+    there = adata.uns.get(key)
+    if there is not None and not (isinstance(there, pd.DataFrame) and {"regulator", "pvals_adj"} <= {*there}):
+        raise ValueError(
+            f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
+            f"another name, or remove it first: del adata.uns[{key!r}]"
+        )
 
 
 def _groups(group: pd.Series, groupby: str, reference: str) -> list[str]:

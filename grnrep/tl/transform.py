@@ -14,10 +14,21 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._cells import is_count
-from grnrep._checks import check_adata, check_block_size, check_key, check_writable, gene_names, record, some
+from grnrep._checks import (
+    check_adata,
+    check_block_size,
+    check_free,
+    check_key,
+    check_names,
+    check_writable,
+    gene_names,
+    record,
+    some,
+)
 from grnrep._record import Decoder, read_decoder
-from grnrep._values import check_counts, check_not_negative, open_values, where
+from grnrep._values import check_counts, check_not_negative, open_values, report_empty, where
 from grnrep.rows.sink import ACTIVITY, open_sink
+from grnrep.tl._checks import check_engine
 from grnrep.tl._places import holding_places
 from grnrep.tl._solve import check_solver
 from grnrep.tl._store import copy_of, store
@@ -95,7 +106,7 @@ def transform(
     >>> activity = np.random.default_rng(0).random((40, 2))
     >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
     >>> data = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
-    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd"), "weight": 1.0})
+    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> adata, new = data[:30].copy(), data[30:].copy()
     >>> gr.tl.fit(adata, net)
     >>> gr.tl.transform(new, adata)
@@ -106,6 +117,9 @@ def transform(
     check_adata(adata, min_obs=0)
     check_key("key", key)
     check_block_size(block_size)
+    check_engine(device, client)
+    check_names(new, name="new")
+    check_free(new, key, argument="key", name="new")
     if not copy:
         check_writable(new, name="new")
     decoder = read_decoder(adata, key)
@@ -123,6 +137,7 @@ def transform(
         check_not_negative(scan, new, known.genes, what=what, remedy=remedy)
     elif is_count(decoder.params["likelihood"]):
         check_counts(scan, new, known.genes, what=what)
+        report_empty(scan, what=what)
     facts = known.cells(new, scan, name="new")
 
     options = {"solver": solver, "device": device, "progress": False, **limit}

@@ -170,13 +170,14 @@ def test_copy_leaves_the_original_alone(small, digest):
     assert digest(adata) == digest(out)
 
 
-def test_existing_key_is_replaced_wholly(small):
+def test_an_earlier_fit_is_replaced_wholly(small):
     adata, net = small()
     fresh = gr.tl.fit(adata, net, progress=False, copy=True)
-    adata.uns["grnrep"] = {"left": "over"}
-    adata.obsm["grnrep"] = np.zeros((adata.n_obs, 2))
-    adata.varm["grnrep"] = np.zeros((adata.n_vars, 9))
+    _fit(adata, net[net["source"] != "TF0"], max_iter=2)
+    adata.uns["grnrep"]["left"] = "over"
+    adata.obsm["grnrep_sd"] = np.zeros((adata.n_obs, 2))
     record = _fit(adata, net)
+    assert "grnrep_sd" not in adata.obsm
     assert set(record) == set(fresh.uns["grnrep"])
     assert adata.varm["grnrep"].shape == fresh.varm["grnrep"].shape
 

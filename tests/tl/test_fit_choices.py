@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep.core.shrinkage import Shrinkage
 
 
 def _fit(adata, net, **options):
@@ -27,6 +28,50 @@ def test_high_load_does_not_warn(small, caplog):
     record = _fit(adata, net)
     assert record["params"]["effective_load"] > 1.2
     assert "below" not in caplog.text
+
+
+def test_low_load_is_said_before_the_search(small, caplog, monkeypatch):
+    adata, net = small(n_obs=2)
+
+    def search(*args, **kwargs):
+        raise RuntimeError("the search has begun")
+
+    monkeypatch.setattr(gr.tl._auto, "choose_shrinkage", search)
+    with pytest.raises(RuntimeError, match="the search has begun"):
+        _fit(adata, net)
+    assert "is below 1.2" in caplog.text
+
+
+@pytest.mark.parametrize(("one_gene", "advised"), [(False, "more cells"), (True, "more genes")])
+def test_more_cells_are_advised_only_where_some_number_is_enough(small, caplog, one_gene, advised):
+    adata, net = small(n_obs=2)
+    if one_gene:
+        net = net[net["target"] == net["target"].value_counts().index[0]]
+    _fit(adata, net, ridge=0.1, prior=0.1, intercept=False, max_iter=2)
+    report = gr.pp.check_network(adata, net)
+    for text in (caplog.text, report.advice):
+        assert ("no number of such cells" in text) is one_gene
+        assert f"What helps: {advised}" in text
+    assert not one_gene or "add cells" not in report.verdict
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_end_of_a_search_is_spoken_of(caplog, signed):
+    adata, net = gr.ds.simulate(60, 120, n_regulators=8, noise_sd=3.0, rng=0, progress=False)
+    if not signed:
+        net = net[["source", "target"]]
+    strongest = 30.0 if signed else 0.1
+    for ridge in (strongest, strongest / 10):
+        caplog.clear()
+        chosen = Shrinkage(ridge, 0.3 * signed)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gr.tl._auto, "choose_shrinkage", lambda *a, chosen=chosen, **k: chosen)
+            record = _fit(adata, net, intercept=False, max_iter=2)
+            assert record["params"]["ridge"] == ridge
+        assert ("the strongest that it tries" in caplog.text) is (ridge == strongest)
+    caplog.clear()
+    _fit(adata, net, ridge=strongest, intercept=False, max_iter=2, prior=0.3 * signed)
+    assert "the strongest that it tries" not in caplog.text
 
 
 def test_iteration_limit_is_kept_and_reported(small, caplog):

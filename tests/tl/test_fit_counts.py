@@ -263,3 +263,48 @@ def test_layer_is_named(refuses):
     adata.layers["log"] = np.log1p(adata.X.toarray())
     with refuses(ValueError, "adata.layers['log'] must be counts", adata=adata):
         gr.tl.fit(adata, net, layer="log", likelihood="poisson", progress=False)
+
+
+@pytest.mark.parametrize("equal", ["of the network's genes", "over all genes"])
+def test_the_likelihood_is_chosen_by_the_totals_that_the_fit_uses(equal):
+    adata, net = counted(n_obs=80, n_vars=60)
+    x = adata.X.toarray()
+    inside = adata.var_names.isin(net["target"])
+    everywhere = equal == "over all genes"
+    spare = np.flatnonzero(inside)[-1]  # taken out of the network: takes what is left of a total
+    net = net[net["target"] != adata.var_names[spare]]
+    inside = adata.var_names.isin(net["target"])
+    part = x.sum(1) - x[:, spare] if everywhere else x[:, inside].sum(1)
+    if everywhere:
+        x[:, spare] = part.max() + 5 - part
+    else:
+        x[:, np.flatnonzero(inside)[0]] += part.max() - part
+    adata.X = x
+    totals = {"of the network's genes": x[:, inside].sum(1), "over all genes": x.sum(1)}
+    assert totals[equal].std() == 0
+    assert all(total.std() > 0 for which, total in totals.items() if which != equal)
+    record = fit(adata, net[["source", "target"]], max_iter=2)
+    assert (record["params"]["likelihood"] == "gaussian") is everywhere
+
+
+def test_cells_without_a_count_are_numbered(caplog):
+    adata, net = counted(n_obs=60, n_vars=60)
+    x = adata.X.toarray()
+    x[[3, 7]] = 0
+    adata.X = sp.csr_matrix(x)
+    fit(adata, net, likelihood="poisson", max_iter=2)
+    assert "adata.X: 2 of 60 cells have no count in any gene" in caplog.text
+    caplog.clear()
+    gr.tl.transform(adata[:5].copy(), adata, progress=False)
+    assert "new.X: 1 of 5 cells have no count in any gene" in caplog.text
+    caplog.clear()
+    fit(adata[8:].copy(), net, likelihood="poisson", max_iter=2)
+    assert "no count" not in caplog.text
+
+
+def test_sums_over_all_genes_that_are_not_finite_are_no_depths():
+    adata, net = counted(n_obs=60, n_vars=60)
+    adata.X = adata.X.toarray().astype(np.float32)
+    net = net[net["target"] != adata.var_names[0]]
+    adata.X[0, 0] = np.nan
+    assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "gaussian"

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep._covariates import read_covariates
 
 
 def batches(seed=0, *, n_obs=300, n_vars=80, n_regulators=6, shift=1.0):
@@ -184,3 +185,30 @@ def test_covariates_that_follow_from_others(refuses):
     adata.obs["barcode"] = adata.obs_names
     with refuses(ValueError, "fewer levels than cells; found 300", adata=adata):
         gr.tl.fit(adata, net, covariates=["barcode"], progress=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "warns"),
+    [
+        (np.arange(300) % 3, True),
+        (np.arange(300) % 3 + 0.0, True),
+        (np.arange(300) % 25, True),
+        (np.arange(300) % 2, False),  # one slope, or one difference: the same
+        (np.arange(300) % 3 + 0.5, False),
+        (np.arange(300), False),
+        ((np.arange(300) % 3).astype(str), False),
+    ],
+)
+def test_whole_numbers_that_may_be_codes_are_spoken_of(caplog, values, warns):
+    adata, *_ = batches()
+    adata.obs["code"] = values
+    read_covariates(adata, "code")
+    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(said) == warns
+    for fragment in (
+        "'code' holds",
+        "one slope",
+        "adata.obs['code'].astype('category')",
+        "if they are amounts",
+    ):
+        assert not warns or fragment in said[0]

@@ -225,4 +225,4 @@ def test_ensembl_versions_are_seen(fit_refuses):
         adata.var_names = [f"{name}.{i}" for i, name in enumerate(ids.values())]
         return adata, net.assign(target=net["target"].map(ids))
 
-    fit_refuses(change, ValueError, "Without the version", "they would match")
+    fit_refuses(change, ValueError, "Without the version", "40 would match")
