@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,7 +20,11 @@ from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
 from grnrep.core.penalty import Penalty
 
+logger = logging.getLogger("grnrep")
+
 _WINDOW = 10  # iterations over which the stopping rule looks back
+_FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
+_ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
 
 
 @dataclass
@@ -55,8 +61,10 @@ class Problem:
     genes: GeneSolver = field(init=False)
     map: Callable[..., Iterator] = map  # over blocks: side by side, if it can
     sums: Callable[[Tensor], Stats] | None = None  # at given weights, of cells that are in no block
+    precision: torch.dtype = field(init=False)  # of residuals
 
     def __post_init__(self) -> None:
+        self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
         device = self.penalty.z.device
         self.pattern = Pattern(self.network).to(device)
         self.genes = GeneSolver(self.network, device)
@@ -77,7 +85,7 @@ class Problem:
         """Cells given decoder; returns them, the sums for the decoder and the objective there."""
         new, stats = ([], self.sums(at.weight)) if self.sums is not None else self._step_cells(at)
         penalty = self.penalty.z @ stats.gram.diagonal()
-        penalty += self.penalty.w @ self.column_squares(at.weight - self.penalty.anchor)
+        penalty += self.penalty.w @ (at.weight - self.penalty.anchor).square()
         return new, stats, float(stats.loss + penalty)
 
     def _step_cells(self, at: State) -> tuple[list[Tensor], Stats]:
@@ -96,7 +104,7 @@ class Problem:
 
     def new_weight(self, stats: Stats, weight: Tensor) -> Tensor:
         """Decoder given the sums of a half step at ``weight``."""
-        return self.genes.step(stats, weight, self.penalty.w, self.penalty.anchor)
+        return self.genes.step(stats, weight, self.penalty.w, self.penalty.anchor, self.precision)
 
     def column_squares(self, weight: Tensor) -> Tensor:
         """‖w_j‖² of every column, float64."""
@@ -108,7 +116,7 @@ def alternate(
     problem: Problem,
     state: State,
     *,
-    floor: float,
+    sum_squares: float,
     max_iter: int,
     tol: float,
     bar: tqdm,
@@ -124,8 +132,8 @@ def alternate(
     ----------
     problem, state
         What to fit, and the first iterate.
-    floor
-        Squared error at which nothing is left to explain.
+    sum_squares
+        Σx²: what there is to explain.
     max_iter, tol
         As in :func:`grnrep.core.exact.fit_exact`.
     window
@@ -135,27 +143,35 @@ def alternate(
 
     Returns
     -------
-    The last iterate, the objective after every iteration, and whether the stopping rule was met.
+    The last iterate, the objective after every iteration, and whether the stopping rule was met. If the
+    objective rose by more than rounding, the iterate before, and that the rule was not met.
 
     Raises
     ------
+    FloatingPointError
+        If the objective is not a number, or infinite.
     Interrupted
         At Ctrl-C, with the last iterate.
     """
     previous, momentum, history = state, 1.0, []
     column = problem.pattern.regulator
+    before, size = state.weight, torch.ones_like(problem.penalty.z)  # to go back to where history[-1] was
     try:
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             at = state.ahead(previous, (momentum - 1) / following)
             z, stats, objective = problem.half_step(at)
-            if history and objective > history[-1]:
+            if history and not objective <= history[-1]:
                 following, at = 1.0, state
                 z, stats, objective = problem.half_step(at)
-                if objective > history[-1]:  # by rounding alone: nothing is left to gain
-                    return state, history, True
+                if not objective <= history[-1]:
+                    if only_rounding(objective, history, sum_squares, problem.precision):
+                        return state, history, True  # nothing is left to gain
+                    state.rescale(column, 1 / size)
+                    return State(before, state.z), history, False
+            check_finite(objective, history)
             history.append(objective)
-            momentum = following
+            momentum, before = following, at.weight.clone()
             previous, state = state, State(problem.new_weight(stats, at.weight), z)
 
             size = (stats.gram.diagonal() / problem.column_squares(state.weight)).sqrt().sqrt()
@@ -164,10 +180,40 @@ def alternate(
             state.rescale(column, size)
             bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
             bar.update()
-            if float(stats.loss) <= floor:
+            if float(stats.loss) <= _FLOOR * sum_squares:
                 return state, history, True
             if len(history) > window and history[-1 - window] - objective <= tol * objective:
                 return state, history, True
     except KeyboardInterrupt as stop:
         raise Interrupted(state) from stop
     return state, history, False
+
+
+def check_finite(objective: float, history: list[float]) -> None:
+    """Raise ``FloatingPointError`` if an objective, after those of ``history``, is no finite number."""
+    if not math.isfinite(objective):
+        raise FloatingPointError(
+            f"the objective is {objective} in iteration {len(history) + 1}: expression must be finite, and "
+            "its sum of squares within the range of its precision; divide it by a constant, or use a ridge "
+            "above 0"
+        )
+
+
+def only_rounding(objective: float, history: list[float], sum_squares: float, precision: torch.dtype) -> bool:
+    """Whether an objective above the last is so by rounding alone; if not, say what to do.
+
+    Residuals r are differences of values of the size of x, and off by ε of these: Σr² by 2ε sqrt(Σr² Σx²).
+    """
+    check_finite(objective, history)
+    last = history[-1]
+    slack = _ROUNDING * torch.finfo(precision).eps * (last + math.sqrt(max(0.0, last) * sum_squares))
+    if objective - last <= slack:
+        return True
+    logger.warning(
+        "the objective rose from %.6g to %.6g in iteration %d, and the fit ended there, not converged: "
+        "regulators with the same targets cannot be told apart; a larger ridge settles it",
+        last,
+        objective,
+        len(history) + 1,
+    )
+    return False

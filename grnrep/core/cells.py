@@ -16,6 +16,7 @@ from grnrep.core.descent import CENSORED, LEFT_OUT, LONGER, SHORTER, descend
 from grnrep.core.likelihood import Observed
 from grnrep.core.residuals import gradients, residuals
 from grnrep.core.simd import n_lanes
+from grnrep.core.singular import inverse_spd
 
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
 _PASSES = 13  # edges that the rest of an iteration costs, per gene
@@ -98,7 +99,7 @@ def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) ->
     largest = torch.linalg.vector_norm(system, ord=1, dim=1).max() if n_free else 0.0
     if n_free and bool(largest <= _WELL_CONDITIONED * ridge.min()):
         system = system.to(weight)
-    inverse = spd_inverse(system).to(weight)
+    inverse = inverse_spd(system, weight.dtype).to(weight)
     edges = pattern.rows(weight) if weight.device.type == "cpu" else None
     return CellSolver(
         pattern.matrix(weight), pattern.matrix_t(weight), n_free, ridge.to(weight), inverse, edges
@@ -152,19 +153,6 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
         following = (r * y).sum(0)
         d, ry = y + following / ry * d, following
     return _PROBE["max_iter"]
-
-
-def spd_inverse(gram: Tensor) -> Tensor:
-    """Inverse of a symmetric positive definite matrix, zero on rows that are all zero."""
-    empty = gram.diagonal() <= 0
-    some = bool(empty.any())
-    if some:
-        gram = gram + torch.diag(empty.to(gram))
-    factor, info = torch.linalg.cholesky_ex(gram)
-    # exactly collinear regulators and no ridge: the least-norm solution
-    definite = int(info) == 0
-    inverse = torch.cholesky_inverse(factor) if definite else torch.linalg.pinv(gram, hermitian=True)
-    return inverse * ~empty * ~empty[:, None] if some else inverse
 
 
 def project_cells(

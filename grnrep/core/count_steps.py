@@ -116,13 +116,13 @@ def step_genes(
     pairs
         Counts, representations (m + q, n_cells) and pre-activations of every block.
     ridge, anchor
-        λ of the penalty λ‖w - anchor‖², one per column; and the anchor of every edge.
+        λ of the penalty λ (w - anchor)², and the anchor, ``(n_edges,)`` each.
 
     Returns
     -------
     The weights, ``(n_edges,)`` float64, and deviance plus penalty at them.
     """
-    gene, lam = pattern.gene, ridge[pattern.regulator]
+    gene = pattern.gene
     zero = torch.zeros_like(weight)
     gram, slope, by_gene = 0.0, zero, 0.0
     weights = []
@@ -141,13 +141,13 @@ def step_genes(
             pattern.edge_products(entry * pattern.matmul(narrow, z), z).double()
             for entry, (_, z, _) in zip(weights, pairs, strict=True)
         ]
-        return sum(products) + lam * q
+        return sum(products) + ridge * q
 
     def per_gene(a: Tensor) -> Tensor:
         return weight.new_zeros(pattern.shape[0]).index_add_(0, gene, a)
 
     change = _conjugate_gradients(
-        slope - lam * (weight - anchor),
+        slope - ridge * (weight - anchor),
         curvature,
         lambda v: genes.step(Stats(gram, v, zero.sum()), zero, ridge, zero) * scale[gene],
         lambda a, b: per_gene(a * b)[gene],
@@ -157,7 +157,7 @@ def step_genes(
 
     def objective(t: Tensor, some: Tensor | None) -> Tensor:
         full = t if some is None else zero_t.index_copy(0, some, t)
-        penalty = per_gene(lam * (weight + full[gene] * change - anchor).square())
+        penalty = per_gene(ridge * (weight + full[gene] * change - anchor).square())
         value = penalty if some is None else penalty[some]
         step, of_genes = t.to(model.weight)[:, None], model if some is None else model.genes(some)
         for (block, _, p), d in zip(pairs, change_p, strict=True):

@@ -11,13 +11,14 @@ of an edge if weights are to be shrunk to it, else 0. Zeros are counts like othe
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.alternation import State
+from grnrep.core.alternation import State, check_finite, only_rounding
 from grnrep.core.count_data import (
     CountFit,
     block_cells,
@@ -88,7 +89,7 @@ class _Problem:
     def balance(self, state: State, previous: State) -> None:
         """Restore ‖w_j‖ = ‖z_j‖: predictions stay, the penalty falls."""
         column = self.pattern.regulator
-        w = torch.zeros_like(self.penalty.w).index_add_(0, column, state.weight.square())
+        w = torch.zeros_like(self.penalty.z).index_add_(0, column, state.weight.square())
         scale = (self.squares(state.z) / w).sqrt().sqrt()
         scale = torch.where(self.penalty.balanced & scale.isfinite() & (scale > 0), scale, 1.0)
         previous.rescale(column, scale)
@@ -187,7 +188,7 @@ def fit_counts(
         weight[free] = start
         if covariates is not None:
             weight[~free] = regress((x * unit).mT, torch.as_tensor(known)).mT.numpy().ravel()
-    penalty = Penalty.build(full, m, **sums, ridge=ridge, prior=prior).to(x.device)
+    penalty = Penalty.build(full, m, **sums, n_cells=len(s), ridge=ridge, prior=prior).to(x.device)
     with (
         threads_for(block_cells(x) * full.n_edges),
         tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
@@ -196,13 +197,14 @@ def fit_counts(
         rows = split_rows(known, [block.c for block in blocks])
         problem = _Problem(blocks, rows, full, m, penalty, model(None))
         state = problem.begin(torch.as_tensor(weight, device=x.device))
+        run = partial(_alternate, problem, sum_squares=sums["sum_squares"], tol=tol)
         phi = None
         if likelihood == "nb":
-            state, *_ = _alternate(problem, state, max_iter=_POISSON_FIRST, tol=tol, bar=None)
+            state, *_ = run(state, max_iter=_POISSON_FIRST, bar=None)
             used = full.n_edges + x.shape[1] * m
             phi = shrunk_dispersion(blocks, problem.rates(state), n_parameters=used)
             problem.model = model(phi.to(x))
-        state, history, converged = _alternate(problem, state, max_iter=max_iter, tol=tol, bar=bar)
+        state, history, converged = run(state, max_iter=max_iter, bar=bar)
         if covariates is not None:
             matrix = problem.pattern.matrix(state.weight)
             state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
@@ -225,7 +227,7 @@ def fit_counts(
 
 
 def _alternate(
-    problem: _Problem, state: State, *, max_iter: int, tol: float, bar: tqdm | None
+    problem: _Problem, state: State, *, sum_squares: float, max_iter: int, tol: float, bar: tqdm | None
 ) -> tuple[State, list[float], bool]:
     """Both steps in turn with Nesterov's momentum, taken back where the objective would rise."""
     previous, momentum, history = state, 1.0, []
@@ -235,8 +237,9 @@ def _alternate(
         if history and not objective <= history[-1]:
             following = 1.0
             new, objective = problem.both_steps(state)
-            if not objective <= history[-1]:  # by rounding alone: nothing is left to gain
-                return state, history, True
+            if not objective <= history[-1]:  # the iterate before is still at hand
+                return state, history, only_rounding(objective, history, sum_squares, state.z[0].dtype)
+        check_finite(objective, history)
         momentum, previous, state = following, state, new
         history.append(objective)
         problem.balance(state, previous)

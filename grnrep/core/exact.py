@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.alternation import Problem, State, alternate
+from grnrep.core.alternation import Problem, State, alternate, check_finite
 from grnrep.core.cells import project_cells
 from grnrep.core.fitted import Fit
 from grnrep.core.interrupted import Interrupted
@@ -39,7 +39,6 @@ from grnrep.core.threads import side_by_side
 _LOW_LOAD = 1.5  # effective load below which shrinkage is graduated
 _STAGES = (0.1, 0.01, 1e-3)  # ridges of the stages, each with so many iterations and this tolerance:
 _STAGE = {"max_iter": 30, "tol": 1e-2}
-_FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 
 
 def fit_exact(
@@ -127,9 +126,10 @@ def fit_exact(
     free = full.regulator < m
     with side_by_side(len(cuts(x))) as each:
         sum_squares = float(squared_sum(x))
+        check_finite(sum_squares, [])  # the objective where nothing is explained
         rest = without_known(x, known) if known.shape[1] else x
         energy = float(squared_sum(rest))
-        sums = {"sum_squares": sum_squares, "energy": energy}
+        sums = {"sum_squares": sum_squares, "energy": energy, "n_cells": len(x)}
         build = partial(Penalty.build, full, m, **sums, prior=prior, shared=shared)
         blocks = _blocks(x, link, without)
         rows = split_rows(known, [block.x for block in blocks])
@@ -144,7 +144,7 @@ def fit_exact(
         state = problem.begin(torch.as_tensor(weight, device=x.device))
         try:
             with tqdm(desc="exact", total=max_iter, disable=not progress) as bar:
-                run = partial(alternate, problem, floor=_FLOOR * sum_squares, bar=bar)
+                run = partial(alternate, problem, sum_squares=sum_squares, bar=bar)
                 if (
                     start is None
                     and prior == 0
@@ -206,6 +206,9 @@ def _first_weight(
     """Prior signs where weights are shrunk to them, elsewhere principal components, balanced."""
     draw = start_weights([block.x for block in blocks], network, rng).cpu().numpy()
     column = network.regulator
+    # a component has either sign; edges without a prior sign must not start against those with one
+    agree = np.bincount(column, weights=draw * network.sign, minlength=network.n_regulators)
+    draw *= np.where(agree < 0, -1.0, 1.0)[column]
     anchor = problem.penalty.anchor.cpu().numpy()[problem.network.regulator < network.n_regulators]
     balanced = problem.penalty.balanced.cpu().numpy()[column]
     unit = problem.penalty.unit / network.targets_per_regulator()[column]

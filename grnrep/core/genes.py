@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grnrep.core.decoder import Pattern
 from grnrep.core.network import Network
+from grnrep.core.singular import solve_spd
 
 _STRIP = 128  # rows of a product of which only one triangle is needed
 _ENTRIES = 2**21  # of the systems that are solved at once
@@ -89,9 +90,15 @@ class GeneSolver:
             slots.append(edge.ravel())
         order = np.argsort(np.concatenate([*slots, []]), kind="stable")[: network.n_edges]
         self.slot_of_edge = torch.as_tensor(order, device=device)
-        self.column = torch.as_tensor(network.regulator, device=device)
 
-    def step(self, stats: Stats, weight: Tensor, ridge: Tensor, anchor: Tensor) -> Tensor:
+    def step(
+        self,
+        stats: Stats,
+        weight: Tensor,
+        ridge: Tensor,
+        anchor: Tensor,
+        precision: torch.dtype = torch.float64,
+    ) -> Tensor:
         """Weights that minimise the majoriser at which ``stats`` were summed, float64.
 
         Parameters
@@ -101,18 +108,20 @@ class GeneSolver:
         weight
             Weights at that point, ``(n_edges,)``.
         ridge
-            λ of the penalty λ‖w - anchor‖², one per column of the decoder, ``(m + q,)``.
+            λ of the penalty λ (w - anchor)², ``(n_edges,)``.
         anchor
             What weights are shrunk to, ``(n_edges,)``.
+        precision
+            Of the representations that were summed.
         """
-        weight, lam = weight.double(), ridge.double()[self.column]
+        weight, lam = weight.double(), ridge.double()
         rhs = _append(torch.addcmul(stats.edge, lam, anchor - weight), 0.0)
         lam, gram = _append(lam, 1.0), _append(stats.gram.reshape(-1), 0.0)
         change = [weight[:0]]
         for edge, entry in self.groups:
             system = _take(gram, entry)
             system.diagonal(dim1=1, dim2=2).add_(_take(lam, edge))
-            change.append(_solve_spd(system, _take(rhs, edge)[:, :, None]).reshape(-1))
+            change.append(solve_spd(system, _take(rhs, edge)[:, :, None], precision).reshape(-1))
         return weight + torch.cat(change)[self.slot_of_edge]
 
 
@@ -147,14 +156,4 @@ def _similar(degree: np.ndarray) -> list[np.ndarray]:
         genes = np.flatnonzero((group == g) & (degree > 0))
         size = max(1, _ENTRIES // int(degree[genes].max()) ** 2)
         out += [genes[i : i + size] for i in range(0, len(genes), size)]
-    return out
-
-
-def _solve_spd(system: Tensor, rhs: Tensor) -> Tensor:
-    """Batched Cholesky solve; systems that are not definite get the least-norm solution."""
-    factor, info = torch.linalg.cholesky_ex(system)
-    out = torch.cholesky_solve(rhs, factor)
-    bad = info > 0
-    if bool(bad.any()):
-        out[bad] = torch.linalg.pinv(system[bad], hermitian=True) @ rhs[bad]
     return out

@@ -53,11 +53,11 @@ class Chain:
         rest = without_known(x, torch.as_tensor(known)) if self.n_known else x
         penalty = Penalty.build(
             self.network, m, sum_squares=float(squares.sum()), ridge=0.0, prior=prior, shared=shared,
-            energy=float(rest.double().square().sum()),
+            energy=float(rest.double().square().sum()), n_cells=n_cells,
         ).to(x.device)  # fmt: skip
-        self.free = penalty.balanced[:m]
+        self.penalty, self.free = penalty, penalty.balanced[:m]
         column = self.pattern.regulator
-        self.anchor, self.prior_w = penalty.anchor, penalty.w[column]
+        self.anchor = penalty.anchor
         # free weights have variance 1, intercepts a hundred times the mean square of all values
         wide = 100 * float(squares.mean()) / n_cells or 1.0
         spread = torch.where(column < m, 1.0, wide).double()
@@ -230,7 +230,8 @@ class Chain:
 
     def weight_precision(self) -> Tensor:
         """Prior precision of every whitened weight."""
-        return torch.where(self.known_spread, self.precision_w * self.noise[self.pattern.gene], self.prior_w)
+        noise = self.noise[self.pattern.gene]
+        return torch.where(self.known_spread, self.precision_w * noise, self.penalty.edges(noise))
 
     def draw_noise(self, squares: Tensor) -> None:
         """Draw σ_i² of every gene around a σ² that they share."""

@@ -20,7 +20,6 @@ from grnrep.core.penalty import Penalty
 
 _WINDOW = 3
 _TOL = 3e-4
-_FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 
 
 def refine(
@@ -30,6 +29,7 @@ def refine(
     *,
     sum_squares: float,
     energy: float,
+    n_cells: int,
     ridge: float,
     prior: float = 0.0,
     shared: bool = False,
@@ -52,6 +52,8 @@ def refine(
         Of all cells, at their activities under the decoder it is given (:meth:`Projection.sums`).
     sum_squares, energy
         Σx² of all cells, and what known columns leave of it.
+    n_cells
+        Their number.
     ridge, prior, shared
         As in :func:`grnrep.core.exact.fit_exact`.
     max_iter
@@ -70,7 +72,7 @@ def refine(
     """
     m, intercept = network.n_regulators, fit.bias is not None
     full, weight = full_network(network, fit)
-    unit = {"sum_squares": sum_squares, "energy": energy}
+    unit = {"sum_squares": sum_squares, "energy": energy, "n_cells": n_cells}
     penalty = Penalty.build(full, m, **unit, ridge=ridge, prior=prior, shared=shared)
 
     def decoder(weight: Tensor) -> Fit:
@@ -84,7 +86,7 @@ def refine(
         return last["stats"]
 
     problem = Problem([], [], full, m, penalty, sums=at)
-    options = {"floor": _FLOOR * sum_squares, "max_iter": max_iter, "tol": _TOL, "window": _WINDOW}
+    options = {"sum_squares": sum_squares, "max_iter": max_iter, "tol": _TOL, "window": _WINDOW}
     grown = np.ones(full.n_regulators)  # ‖w_j‖ = ‖z_j‖ means larger weights the more cells there are
     before, now = fit.ridge, penalty.z[:m].numpy()
     np.sqrt(

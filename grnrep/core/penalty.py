@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -26,10 +27,17 @@ class Penalty:
 
     Parameters
     ----------
-    z, w
-        λ_z and λ_w of every column of the decoder, ``(m + q,)``; 0 for known columns.
+    z
+        λ_z of every column of the decoder, ``(m + q,)``; 0 for known columns.
     anchor
         What weights are shrunk to, ``(n_edges,)``.
+    signed
+        λ_w of every edge if its sign is known, ``(n_edges,)``; 0 for known columns.
+    unsigned
+        Square of the size that the prior gives to a weight but not its sign, ``(n_edges,)``: of edges without
+        a sign in columns that are shrunk to prior signs; elsewhere 0.
+    noise
+        σ² that the ridge stands for where weights are shrunk to prior signs.
     balanced
         Columns whose scale is free, ``(m + q,)`` bool: ‖w_j‖ = ‖z_j‖ is kept there.
     unit
@@ -37,8 +45,10 @@ class Penalty:
     """
 
     z: Tensor
-    w: Tensor
     anchor: Tensor
+    signed: Tensor
+    unsigned: Tensor
+    noise: float
     balanced: Tensor
     unit: float
 
@@ -50,11 +60,16 @@ class Penalty:
         *,
         sum_squares: float,
         energy: float,
+        n_cells: int,
         ridge: float,
         prior: float,
         shared: bool = False,
     ) -> Penalty:
-        """Turn the relative ``ridge`` and ``prior`` of :func:`fit_exact` into λs, ``shared`` into anchors."""
+        """Turn the relative ``ridge`` and ``prior`` of :func:`fit_exact` into λs, ``shared`` into anchors.
+
+        Penalties are σ² by the variance of a prior. Where weights are as the prior has them, activities have
+        the variance τ² = energy / (squares · n_cells); with λ_z = σ² / τ² the ridge says what σ² is.
+        """
         column = torch.as_tensor(network.regulator)
         signed = torch.zeros(network.n_regulators, dtype=torch.float64)
         signed.index_add_(0, column, torch.as_tensor(network.sign).abs())
@@ -70,10 +85,29 @@ class Penalty:
         unit = typical_gram(sum_squares, n_free)
         z = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, ridge * squares / n_free, 0.0)
         w = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, prior * energy / squares, 0.0)
-        anchor = torch.where(anchored[column], torch.as_tensor(network.sign) * size, 0.0)
-        return cls(z.double(), w.double(), anchor.double(), balanced, unit)
+        sign = torch.as_tensor(network.sign)
+        anchor = torch.where(anchored[column], sign * size, 0.0)
+        unsigned = torch.where(anchored[column] & (sign == 0), size.square(), 0.0)
+        noise = ridge * energy / max(1, n_free * n_cells)
+        parts = (part.double() for part in (z, anchor, w[column], unsigned))
+        return cls(*parts, noise, balanced, unit)
+
+    @cached_property
+    def w(self) -> Tensor:
+        """λ_w of every edge, ``(n_edges,)``."""
+        return self.edges(self.noise)
+
+    def edges(self, noise: Tensor | float) -> Tensor:
+        """λ_w of every edge at noise of variance σ².
+
+        A weight of unknown sign has the prior N(±size, v), v = σ² / λ, with either sign as likely: its mean
+        is 0, its variance size² + v, so that 1 / λ_w = 1 / λ + size² / σ².
+        """
+        total = (noise + self.signed * self.unsigned).clamp(min=torch.finfo(torch.float64).tiny)
+        return torch.where(self.unsigned == 0, self.signed, self.signed * noise / total)
 
     def to(self, device: torch.device) -> Penalty:
         """Move to a device."""
-        moved = {name: getattr(self, name).to(device) for name in ("z", "w", "anchor", "balanced")}
+        names = ("z", "anchor", "signed", "unsigned", "balanced")
+        moved = {name: getattr(self, name).to(device) for name in names}
         return replace(self, **moved)

@@ -105,7 +105,7 @@ def learn_from_all(
     rest = without_known(x, known) if plan.n_known else x
     energy = float(squared_sum(rest)) * scan.n_obs / len(x)
     shrinkage = {"ridge": params["ridge"], "prior": params["prior"], "shared": params["shared_prior"]}
-    size = {"sum_squares": float(scan.squares.sum()), "energy": energy}
+    size = {"sum_squares": float(scan.squares.sum()), "energy": energy, "n_cells": scan.n_obs}
     fit = refine(fit, network, sums, **size, **shrinkage, **limit, progress=progress)
     projection = Projection.of(fit, network, **options)
     activity = projection(plan.x, covariates)

@@ -110,7 +110,8 @@ def fit(
         targets of a typical regulator give. ``"auto"``: see ``prior``.
     prior
         Exact solver: how strongly the weights of a regulator with prior signs are drawn
-        to ±1, as a share of the evidence in the data; at 0 they are free. ``"auto"``
+        to ±1, as a share of the evidence in the data; at 0 they are free. Edges of such a
+        regulator whose own sign is unknown have only their size from it. ``"auto"``
         chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
         up to 400 cells. Where less than half of the edges have a sign weights are free, and
         ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 from grnrep.core import cells
-from grnrep.core.cells import cell_solver, project_cells, quick_solver, spd_inverse
+from grnrep.core.cells import cell_solver, project_cells, quick_solver
 from grnrep.core.decoder import Pattern
 from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
@@ -89,11 +89,6 @@ def test_regulator_without_weight_gets_zero_and_collinear_ones_share():
     w = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [3.0, 3.0, 0.0]])
     z = solve(network, w, np.array([[2.0, 4.0, 6.0]]), 0.0, "identity")
     np.testing.assert_allclose(z, [[1.0, 1.0, 0.0]], atol=1e-10)
-
-
-def test_inverse_of_a_definite_matrix():
-    a = np.random.default_rng(0).normal(size=(20, 5))
-    np.testing.assert_allclose(spd_inverse(torch.as_tensor(a.T @ a)), np.linalg.inv(a.T @ a), rtol=1e-9)
 
 
 def large(dtype, ridge, *, n_cells=40):

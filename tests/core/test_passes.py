@@ -58,6 +58,7 @@ def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **opti
         return total
 
     size = {"sum_squares": float(np.square(x, dtype=float).sum()), "energy": float(np.square(rest).sum())}
+    size["n_cells"] = len(x)
     shrinkage = {name: options[name] for name in ("ridge", "prior") if name in options}
     return first, refine(first, network, sums, **size, **shrinkage), calls
 

@@ -1,0 +1,136 @@
+"""What the loop of the exact solver promises: the objective falls to the optimum, or it says so."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tqdm.auto import tqdm
+
+from grnrep.core import counts
+from grnrep.core.alternation import Problem, State, alternate
+from grnrep.core.counts import fit_counts
+from grnrep.core.exact import fit_exact
+from grnrep.core.likelihood import Observed
+from grnrep.core.network import Network
+from grnrep.core.penalty import Penalty
+
+
+def collinear(seed, *, nested=False, n_cells=30, n_genes=50, m=4, noise=0.3):
+    """Regulators of which one or two have the targets and signs of others, or some of these."""
+    rng = np.random.default_rng(seed)
+    n_twins = 1 + seed % 2
+    mask = rng.random((n_genes, m)) < 0.3
+    mask = np.hstack([mask, mask[:, :n_twins] & (rng.random((n_genes, 1)) < (0.5 if nested else 2))])
+    w = mask * rng.uniform(0.2, 1, mask.shape) * np.resize(rng.choice([-1, 1], m), m + n_twins)
+    z = rng.gamma(1.0, size=(n_cells, m + n_twins))
+    e = noise * rng.normal(size=(n_cells, n_genes))
+    gene, regulator = np.nonzero(mask)
+    network = Network.from_edges(gene, regulator, np.sign(w[gene, regulator]), n_genes, m + n_twins)
+    return (z @ w.T + e).astype(np.float32), network, z @ w.T
+
+
+@settings(deadline=None, max_examples=12, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    nested=st.booleans(),
+    link=st.sampled_from(["identity", "relu"]),
+    precision=st.sampled_from([np.float32, np.float64]),
+)
+def test_without_a_ridge_collinear_regulators_explain_no_less_than_the_truth(seed, nested, link, precision):
+    x, network, p = collinear(seed, nested=nested)
+    x = (x if link == "identity" else np.maximum(x, 0)).astype(precision)
+    fit = fit_exact(x, network, link=link, ridge=0.0, rng=seed)
+    r = np.where((x > 0) | (link == "identity"), x - p, np.minimum(-p, 0))
+    assert (np.diff(fit.history) <= 0).all()
+    assert fit.converged
+    # the truth is one of the points that are searched, so that the optimum is no higher
+    assert fit.history[-1] <= np.square(r).sum()
+    assert fit.squared_error <= np.square(r).sum()
+
+
+def rising(objectives, dtype=torch.float32):
+    """Run the loop with the objectives given; what it returns, and the weights it started from."""
+    network = Network.from_edges([0, 1], [0, 0], [0, 0], 2, 1)
+    x = torch.ones(2, 3, dtype=dtype)
+    options = {"sum_squares": 6.0, "energy": 6.0, "n_cells": 3, "ridge": 0.1, "prior": 0.0}
+    problem = Problem(
+        [Observed.of(x, "identity")],
+        [torch.zeros(0, 3, dtype=dtype)],
+        network,
+        1,
+        Penalty.build(network, 1, **options),
+    )
+    start, left, step = torch.ones(2, dtype=torch.float64), list(objectives), problem.half_step
+
+    def half_step(at):
+        z, stats, _ = step(at)
+        return z, stats, left.pop(0)
+
+    problem.half_step = half_step
+    with tqdm(disable=True) as bar:
+        return alternate(problem, problem.begin(start), sum_squares=6.0, max_iter=9, tol=0.0, bar=bar)
+
+
+def test_a_rise_within_rounding_is_the_end_and_one_beyond_it_is_a_failure(caplog):
+    eps = torch.finfo(torch.float32).eps
+    _, history, converged = rising([2.0, 1.0, 1.1, 1.0 + 4 * eps])
+    assert converged
+    assert history == [2.0, 1.0]
+    with caplog.at_level(logging.WARNING, "grnrep"):
+        last, history, converged = rising([2.0, 1.0, 1.1, 1.1])
+    assert not converged
+    assert history == [2.0, 1.0]
+    assert "a larger ridge" in caplog.text
+    assert torch.isfinite(last.weight).all()
+    # what rounding explains depends on the precision of the data
+    assert not rising([2.0, 1.0, 1.1, 1.0 + 4 * eps], torch.float64)[2]
+
+
+def test_after_a_rise_the_iterate_before_is_returned():
+    network = Network.from_edges([0, 1], [0, 0], [0, 0], 2, 1)
+    options = {"sum_squares": 6.0, "energy": 6.0, "n_cells": 3, "ridge": 0.1, "prior": 0.0}
+    problem = Problem(
+        [Observed.of(torch.tensor([[1.0, 2.0, 4.0], [3.0, 1.0, 1.0]]), "identity")],
+        [torch.zeros(0, 3)],
+        network,
+        1,
+        Penalty.build(network, 1, **options),
+    )
+    problem.new_weight = lambda stats, weight: -3 * weight  # worse than before
+    with tqdm(disable=True) as bar:
+        start = problem.begin(torch.ones(2, dtype=torch.float64))
+        state, history, converged = alternate(problem, start, sum_squares=32.0, max_iter=9, tol=0, bar=bar)
+    assert not converged
+    assert len(history) == 1
+    _, _, objective = problem.half_step(State(state.weight, state.z))
+    assert objective <= history[-1] * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("objective", [float("nan"), float("inf")])
+@pytest.mark.parametrize("before", [[], [2.0, 1.0]])
+def test_an_objective_that_is_no_number_never_passes(objective, before):
+    with pytest.raises(FloatingPointError, match=f"objective is {objective} in iteration {len(before) + 1}"):
+        rising([*before, objective, objective])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_data_that_float32_cannot_square_are_refused(value):
+    x, network, _ = collinear(0)
+    x[0, 0] = value
+    with pytest.raises(FloatingPointError, match="expression must be finite"):
+        fit_exact(x, network, link="identity")
+
+
+def test_counts_are_held_to_the_same(monkeypatch):
+    network = Network.from_edges([0, 1, 2], [0, 0, 0], [0, 0, 0], 3, 1)
+    c = np.random.default_rng(0).poisson(3.0, size=(20, 3))
+    assert fit_counts(c, network, tol=0.0).converged
+    step, left = counts._Problem.both_steps, [3.0, 2.0, 2.1, 2.1]
+    monkeypatch.setattr(counts._Problem, "both_steps", lambda self, at: (step(self, at)[0], left.pop(0)))
+    assert not fit_counts(c, network, start=np.ones(3)).converged
+    left += [np.nan]
+    with pytest.raises(FloatingPointError, match="objective is nan"):
+        fit_counts(c, network, start=np.ones(3))

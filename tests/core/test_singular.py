@@ -1,0 +1,69 @@
+"""Solves of systems that may be singular: they neither amplify rounding nor lose what can be told."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from grnrep.core.singular import inverse_spd, solve_spd
+
+
+def gram(rng, k, rank, dtype=np.float64):
+    a = rng.normal(size=(50, rank)) @ rng.normal(size=(rank, k)) * np.exp(rng.normal(size=k))
+    a = torch.as_tensor(a.astype(dtype))
+    return a, (a.mT @ a).double()
+
+
+def test_inverse_of_a_definite_matrix():
+    _, system = gram(np.random.default_rng(0), 5, 5)
+    np.testing.assert_allclose(inverse_spd(system, torch.float64), np.linalg.inv(system), rtol=1e-9)
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 12), double=st.booleans())
+def test_steps_of_singular_systems_leave_a_residual_no_larger_than_least_squares(seed, k, double):
+    rng = np.random.default_rng(seed)
+    dtype = np.float64 if double else np.float32
+    rank = int(rng.integers(1, k + 1))
+    a, system = gram(rng, k, rank, dtype)
+    x = torch.as_tensor(rng.normal(size=(50, 1)).astype(dtype))
+    rhs = (a.mT @ x).double()
+    wanted = np.linalg.lstsq(a.double().numpy(), x.double().numpy(), rcond=1e-5)[0]
+    least = np.square(a.double().numpy() @ wanted - x.numpy()).sum()
+    precision = a.dtype
+    for found in (
+        solve_spd(system[None].repeat(3, 1, 1), rhs[None].repeat(3, 1, 1), precision)[1],
+        inverse_spd(system, precision).to(a).double() @ rhs,
+    ):
+        residual = np.square(a.double().numpy() @ found.numpy() - x.numpy()).sum()
+        assert residual <= least * 1.02
+
+
+def test_a_batch_damps_only_what_is_singular():
+    rng = np.random.default_rng(1)
+    systems = torch.stack([gram(rng, 4, rank)[1] for rank in (4, 2, 4)])
+    rhs = torch.as_tensor(rng.normal(size=(3, 4, 1)))
+    found = solve_spd(systems, rhs, torch.float64)
+    for i in (0, 2):
+        np.testing.assert_allclose(found[i], np.linalg.solve(systems[i], rhs[i]), rtol=1e-9)
+    assert torch.isfinite(found).all()
+
+
+def test_columns_of_zeros_do_not_matter_to_the_others():
+    _, system = gram(np.random.default_rng(2), 3, 3)
+    padded = torch.zeros(4, 4, dtype=torch.float64)
+    padded[:3, :3] = system
+    inverse = inverse_spd(padded, torch.float64)
+    np.testing.assert_allclose(inverse[:3, :3], np.linalg.inv(system), rtol=1e-9)
+    assert (inverse[3, :3] == 0).all()
+
+
+def test_what_is_not_a_number_stays_one():
+    system = torch.full((2, 2), torch.nan, dtype=torch.float64)
+    assert torch.isnan(inverse_spd(system, torch.float64)).any()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_no_regulators(precision):
+    assert inverse_spd(torch.zeros(0, 0, dtype=torch.float64), precision).shape == (0, 0)
