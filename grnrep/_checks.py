@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
+
+logger = logging.getLogger("grnrep")
 
 _RESERVED_NAMES = ("", ".", "..", "_index")
 RESERVED = "'/', NUL, half surrogates or the names '', '.', '..' and '_index'"
@@ -29,14 +32,15 @@ def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None
         raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
 
 
-def check_names(adata: AnnData, *, name: str = "adata") -> None:
-    """Check that cells and genes are named by strings, as files need it to be written and read."""
+def report_names(adata: AnnData, *, name: str = "adata") -> None:
+    """Say so where cells or genes are not named by strings, as files need it to be written and read."""
     for side, names in {"obs_names": adata.obs_names, "var_names": adata.var_names}.items():
         if len(names) and names.inferred_type != "string":
-            raise TypeError(
-                f"{name}.{side} must be strings, or a file cannot hold them; found {names.inferred_type}, "
-                f"first {some(names)}. Use {name}.{side} = {name}.{side}.astype(str)"
-            )
+            logger.warning(
+                "%s.%s should be strings: a file that is written with %s cannot be read again, or not be "
+                "written at all. Use %s.%s = %s.%s.astype(str)",
+                name, side, names.inferred_type, name, side, name, side
+            )  # fmt: skip
 
 
 def check_free(adata: AnnData, key: str, *, argument: str, name: str = "adata") -> None:

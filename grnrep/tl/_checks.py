@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
-from grnrep._checks import check_adata, check_free, check_key, check_names, check_writable
+from grnrep._checks import check_adata, check_free, check_key, check_writable, report_names
 
 
 def check_extras(
@@ -52,7 +52,7 @@ def check_data(adata: AnnData, key_added: object, *, copy: bool) -> None:
     """Check that there are cells to learn from, and that results can be set and saved."""
     check_key("key_added", key_added)
     check_adata(adata)
-    check_names(adata)
+    report_names(adata)
     if adata.n_vars == 0:
         raise ValueError("adata must have genes; found none: adata.n_vars is 0")
     if adata.n_obs == 1:

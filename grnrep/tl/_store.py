@@ -33,6 +33,9 @@ def store(
     """Set the parts under ``key``, whatever was there before; a view becomes data of its own."""
     if adata.is_view:
         logger.warning("adata is a view: it becomes an AnnData of its own")
+    for table in (obsm, obsm_sd):
+        if isinstance(table, pd.DataFrame):
+            table.index = adata.obs_names  # of a copy they are strings, whatever they were
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.obsm[key] = obsm

@@ -19,10 +19,10 @@ from grnrep._checks import (
     check_block_size,
     check_free,
     check_key,
-    check_names,
     check_writable,
     gene_names,
     record,
+    report_names,
     some,
 )
 from grnrep._record import Decoder, read_decoder
@@ -118,7 +118,7 @@ def transform(
     check_key("key", key)
     check_block_size(block_size)
     check_engine(device, client)
-    check_names(new, name="new")
+    report_names(new, name="new")
     check_free(new, key, argument="key", name="new")
     if not copy:
         check_writable(new, name="new")

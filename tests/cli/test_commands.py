@@ -113,6 +113,22 @@ def test_fit_passes_its_options_on(grnrep, work, given, used):
     assert {name: params[name] for name in wanted} == wanted
 
 
+@pytest.mark.parametrize(("given", "n_signed"), [("auto", 0), ("yes", 99), ("no", 0)])
+def test_signs_of_a_network_of_ones_are_believed_where_asked_for(grnrep, work, given, n_signed):
+    net = pd.read_csv("net.csv").assign(weight=1)
+    net.to_csv("net.csv", index=False)
+    assert len(net) == 99
+    report = grnrep("check-network", "data.h5ad", "net.csv", "--signed", given)
+    assert f"n_edges_signed{n_signed}" in report.stdout.replace(" ", "")
+    assert ("all 99 weights that are given are 1" in report.stderr) is (given == "auto")
+    limits = ["--max-iter=2", "--link=identity", "--likelihood=gaussian"]
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--signed", given, *limits)
+    assert result.exit_code == 0, result.stderr
+    found = ad.read_h5ad("out.h5ad").uns["grnrep"]
+    assert found["regulators"]["n_signed"].sum() == n_signed
+    assert bool(found["params"]["signed"]) is (given == "yes")
+
+
 def test_fit_with_the_other_solver(grnrep, work):
     options = ["--solver", "gradient", "--epochs", 3, "--link", "identity"]
     result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options)

@@ -42,6 +42,7 @@ SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"
         ([*FIT, "--solver", "magic"], ["solver must be one of 'exact', 'gradient'; found 'magic'"]),
         ([*FIT, "--epochs", "3"], ["epochs is an option of solver='gradient' only"]),
         ([*FIT, "--intercept", "maybe"], ["--intercept must be one of auto, yes, no; found 'maybe'"]),
+        ([*FIT, "--signed", "maybe"], ["--signed must be one of auto, yes, no; found 'maybe'"]),
         ([*FIT, "--key-added", "a/b"], ["key_added must be a non-empty name without '/'"]),
         (["fit", "data.h5ad", "bare.csv", "-o", "out.h5ad"], ["columns 'source' and 'target'"]),
         (["fit", "data.h5ad", "holes.csv", "-o", "out.h5ad"], ["1 row(s) without"]),
