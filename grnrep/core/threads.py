@@ -1,7 +1,14 @@
-"""As many threads as the work can feed."""
+"""As many threads as the work can feed.
+
+Torch keeps a number of threads for every thread of Python, and one for threads that are yet to ask for
+theirs; ``torch.set_num_threads`` sets both. Here a thread sets its own alone. So calls that overlap, in
+whatever threads, neither see nor undo each other's limits, and no other thread is held to them.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +22,26 @@ _GRAIN = 10_000_000  # multiply-adds of one product that are worth a thread
 _MOST = 8  # threads side by side: Python itself hands out the work of one at a time
 
 
+class _Own(threading.local):
+    """What each thread of Python knows of its own number of torch threads.
+
+    Attributes
+    ----------
+    limits
+        Those in force; they may end in another order than they began, where generators hold them.
+    usual
+        The number without a limit; None where there is none to go back to.
+    """
+
+    def __init__(self) -> None:
+        self.limits: list[int] = []
+        self.usual: int | None = None
+
+
+_own = _Own()
+_setting = threading.Lock()  # held while the number for other threads is not what it should be
+
+
 @contextmanager
 def threads_for(work: int) -> Iterator[None]:
     """Limit torch's threads while solving, by the multiply-adds of one product of a block.
@@ -23,12 +50,8 @@ def threads_for(work: int) -> Iterator[None]:
     feed, they wait for each other; beside another program, or another library's
     threads in the same process, tens of times longer than they compute.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(before, max(1, work // _GRAIN)))
-    try:
+    with _limit(max(1, work // _GRAIN)):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
@@ -39,17 +62,13 @@ def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
     other, and a result does not depend on their number. Tasks of tasks run one by one. Few results
     wait to be fetched, however many tasks there are.
     """
-    before = torch.get_num_threads()
-    n_threads = min(before, n_tasks, _MOST)
-    torch.set_num_threads(1)
-    try:
+    n_threads = min(torch.get_num_threads(), n_tasks, _MOST)
+    with _limit(1):
         if n_threads <= 1:
             yield map
         else:
-            with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            with ThreadPoolExecutor(n_threads, initializer=_set_own, initargs=(1,)) as pool:
                 yield partial(_in_order, pool, n_threads + 1)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _in_order(pool: ThreadPoolExecutor, ahead: int, function: Callable, *arguments: Iterable) -> Iterator:
@@ -64,3 +83,51 @@ def _in_order(pool: ThreadPoolExecutor, ahead: int, function: Callable, *argumen
     finally:
         for future in waiting:
             future.cancel()
+
+
+@contextmanager
+def _limit(most: int) -> Iterator[None]:
+    """Let this thread of Python use at most so many threads of torch."""
+    limits = _own.limits
+    if _own.usual is None:
+        _own.usual = torch.get_num_threads()
+    limits.append(most)
+    try:
+        _set_own(min(_own.usual, *limits))
+        yield
+    finally:
+        limits.remove(most)
+        # a generator may be closed by another thread, whose own number has nothing to do with it
+        if limits is _own.limits:
+            _set_own(min([_own.usual, *limits]))
+            if not limits:
+                _own.usual = None
+
+
+def _set_own(n_threads: int) -> None:
+    """Set torch's number of threads for this thread of Python, and for no other."""
+    if n_threads == torch.get_num_threads():
+        return
+    # a new thread is told the number that others get, and sets it again after ours has replaced it
+    with _setting, ThreadPoolExecutor(1) as new:
+        others = new.submit(torch.get_num_threads).result()
+        try:
+            torch.set_num_threads(n_threads)
+        finally:
+            new.submit(torch.set_num_threads, others)
+
+
+def _alone() -> None:
+    """Leave a forked child one thread.
+
+    Only the thread that forks lives on in the child. OpenMP does not know: torch
+    would wait for the others, or read what they have left behind, and end the process.
+    """
+    global _setting
+    _setting = threading.Lock()
+    _own.usual = 1 if _own.limits else None
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alone)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from grnrep.rows.blocks import Blocks
 T = TypeVar("T")
 
 _AHEAD = 3  # tasks in flight per worker, so that none waits and few results are held
+_of_parent: weakref.WeakSet = weakref.WeakSet()  # Dask clients of the process that this one was forked from
 
 
 def map_blocks(
@@ -56,9 +59,10 @@ def active_client(client: Any, blocks: Blocks) -> Any:
     import distributed
 
     try:
-        return distributed.get_client()
+        found = distributed.get_client()
     except ValueError:
         return None
+    return None if found in _of_parent else found
 
 
 def _here(function: Callable[[int], T], todo: list[int]) -> Iterator[tuple[int, T]]:
@@ -71,6 +75,12 @@ def _here(function: Callable[[int], T], todo: list[int]) -> Iterator[tuple[int, 
 
 
 def _on_workers(function: Callable[[int], T], todo: list[int], client: Any) -> Iterator[tuple[int, T]]:
+    if client in _of_parent:
+        raise RuntimeError(
+            "client must be connected by this process; found one of the process that it was forked from, "
+            "which has no connection here: make a new client in the child, start it by spawn or "
+            "forkserver, or pass client=None"
+        )
     # as the result of a task, not scattered: what a lost worker held can be made again
     shared = client.submit(_same, function, pure=False)
     ahead = max(1, _AHEAD * len(client.scheduler_info(n_workers=-1)["workers"]))
@@ -100,3 +110,15 @@ def _same(function: Callable[[int], T]) -> Callable[[int], T]:
 
 def _call(function: Callable[[int], T], k: int) -> T:
     return function(k)
+
+
+def _leave_parent() -> None:
+    """In a forked child: read without Dask's threads, and know its clients; both live in the parent alone."""
+    if "dask" in sys.modules:
+        sys.modules["dask"].config.set(scheduler="synchronous")
+    if "distributed" in sys.modules:
+        _of_parent.update(getattr(sys.modules["distributed"].Client, "_instances", ()))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_parent)

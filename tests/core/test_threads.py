@@ -1,8 +1,14 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from grnrep.core.exact import fit_exact
+from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side, threads_for
 
 
@@ -64,3 +70,86 @@ def test_few_results_wait_to_be_fetched():
 
 def _fail(_):
     raise RuntimeError("inside")
+
+
+def _numbers(pools):
+    """Torch's number of threads: here, in a new thread, and in others."""
+    with ThreadPoolExecutor(1) as new:
+        return [torch.get_num_threads()] + [
+            pool.submit(torch.get_num_threads).result() for pool in (new, *pools)
+        ]
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(data=st.data())
+def test_contexts_that_overlap_in_any_order_leave_every_thread_its_number(data):
+    # each of these threads is told what to begin and to end, one after the other
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    pools = [ThreadPoolExecutor(1) for _ in range(3)]
+    open_, limits = [], [[], [], []]
+    try:
+        for _ in range(data.draw(st.integers(1, 12))):
+            if open_ and data.draw(st.booleans()):
+                k, limit, context = open_.pop(data.draw(st.integers(0, len(open_) - 1)))
+                error = data.draw(st.sampled_from([None, ValueError(), KeyboardInterrupt()]))
+                how = (None, None, None) if error is None else (type(error), error, None)
+                assert not pools[k].submit(context.__exit__, *how).result()
+                limits[k].remove(limit)
+            else:
+                k, limit = data.draw(st.integers(0, 2)), data.draw(st.integers(1, 4))
+                context = side_by_side(2) if limit == 1 else threads_for(limit * 10_000_000)
+                pools[k].submit(context.__enter__).result()
+                open_.append((k, limit, context))
+                limits[k].append(limit)
+            assert _numbers(pools) == [3, 3] + [min([3, *some]) for some in limits]
+        for k, _, context in open_:
+            pools[k].submit(context.__exit__, None, None, None).result()
+        assert _numbers(pools) == [3] * 5
+    finally:
+        for pool in pools:
+            pool.shutdown()
+        torch.set_num_threads(before)
+
+
+def test_a_generator_that_another_thread_closes_leaves_that_thread_its_number():
+    def held():
+        with threads_for(1):
+            yield
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        generator = held()
+        next(generator)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(generator.close).result()
+            assert other.submit(torch.get_num_threads).result() == 3
+        with threads_for(1):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_fits_that_overlap_get_what_they_get_alone():
+    rng, before = np.random.default_rng(0), torch.get_num_threads()
+    gene, regulator = np.nonzero(rng.random((30, 4)) < 0.5)
+    network = Network.from_edges(gene, regulator, np.zeros(len(gene)), 30, 4)
+    x = np.maximum(rng.normal(size=(5, 3000, 30)), 0).astype(np.float32)  # cells enough for several blocks
+
+    def fit(k):
+        found = fit_exact(x[k], network, max_iter=3, rng=k)
+        return found.weight, found.activity
+
+    try:
+        torch.set_num_threads(2)
+        alone = [fit(k) for k in range(5)]
+        with ThreadPoolExecutor(3) as pool:
+            together = list(pool.map(fit, range(5)))
+            assert _numbers([pool]) == [2, 2, 2]
+        for wanted, found in zip(alone, together, strict=True):
+            for a, b in zip(wanted, found, strict=True):
+                np.testing.assert_array_equal(a, b)
+    finally:
+        torch.set_num_threads(before)
