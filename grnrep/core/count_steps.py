@@ -184,7 +184,9 @@ def _conjugate_gradients(
     least = torch.finfo(residual.dtype).tiny
     for _ in range(n_iter):
         bent = apply(q)
-        length = rho / dot(q, bent).clamp(min=least)
+        length = rho / dot(q, bent)
+        # nothing but rounding resists in a direction of no curvature: no step there
+        length = torch.where(length.isfinite(), length, 0.0)
         x = x + length * q
         residual = residual - length * bent
         y = precondition(residual)

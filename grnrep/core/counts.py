@@ -187,7 +187,7 @@ def fit_counts(
         weight = np.zeros(full.n_edges)
         weight[free] = start
         if covariates is not None:
-            weight[~free] = regress((x * unit).mT, torch.as_tensor(known)).mT.numpy().ravel()
+            weight[~free] = regress((x * unit).mT, torch.as_tensor(known)).mT.cpu().numpy().ravel()
     penalty = Penalty.build(full, m, **sums, n_cells=len(s), ridge=ridge, prior=prior).to(x.device)
     with (
         threads_for(block_cells(x) * full.n_edges),

@@ -65,8 +65,8 @@ def split_weights(weight: np.ndarray, full: Network, m: int, *, intercept: bool)
 
 def regress(y: Tensor, known: Tensor) -> Tensor:
     """Least-squares coefficients (q, n) float64 of columns (n_cells, n) on known ones (n_cells, q)."""
-    wide = known.to(torch.float64)
-    return torch.linalg.lstsq(wide.mT @ wide, (known.to(y).mT @ y).double(), driver="gelsd").solution
+    wide = known.to(y.device, torch.float64)
+    return _least_norm(wide.mT @ wide, (known.to(y).mT @ y).double())
 
 
 def without_known(y: Tensor, known: Tensor) -> Tensor:
@@ -109,7 +109,12 @@ def unconfound(
 def share_of_known(gram: Tensor, m: int) -> Tensor:
     """Coefficients (q, m) of representations on known rows, from their Gram matrix (m + q, m + q)."""
     known = gram[m:, m:].tril() + gram[m:, m:].tril(-1).mT  # above the diagonal there may be nothing
-    return torch.linalg.lstsq(known, gram[m:, :m], driver="gelsd").solution
+    return _least_norm(known, gram[m:, :m])
+
+
+def _least_norm(gram: Tensor, products: Tensor) -> Tensor:
+    """Solve normal equations of columns that may depend on each other, on any device."""
+    return torch.linalg.pinv(gram, hermitian=True) @ products
 
 
 def with_effects(weight: Tensor, matrix: Tensor, on: Tensor, full: Network, first: int) -> Tensor:

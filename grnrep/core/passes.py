@@ -82,7 +82,7 @@ def refine(
     last = {}
 
     def at(weight: Tensor) -> Stats:
-        last["stats"] = sums(decoder(weight))
+        last["stats"] = sums(decoder(weight)).cpu()
         return last["stats"]
 
     problem = Problem([], [], full, m, penalty, sums=at)

@@ -9,6 +9,7 @@ from grnrep.core import count_data
 from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_model import Counted, CountModel, cell_size_factors
 from grnrep.core.count_projection import project_counts
+from grnrep.core.count_steps import _conjugate_gradients
 from grnrep.core.counts import fit_counts
 from grnrep.core.dispersion import shrunk_dispersion
 from grnrep.core.network import Network
@@ -162,6 +163,13 @@ def test_fit_is_a_minimum_of_the_penalised_likelihood(likelihood):
     best = optimize.minimize(objective, here, method="L-BFGS-B", options={"maxfun": 40_000})
     assert fit.history[-1] == pytest.approx(objective(here), rel=1e-6)
     assert best.fun >= objective(here) * (1 - 1e-5)
+
+
+def test_no_step_is_made_where_nothing_resists_it():
+    """Counts of a gene that are all zero can bend its likelihood by less than rounding."""
+    slope, bend = torch.tensor([1.0, 1e12, 0.0, 1.0]), torch.tensor([2.0, 0.0, 0.0, 1e-44])
+    options = (lambda q: bend * q, lambda v: v, lambda a, b: a * b, 3)
+    np.testing.assert_allclose(_conjugate_gradients(slope, *options), [0.5, 0, 0, 0])
 
 
 def test_objective_never_rises():
