@@ -292,8 +292,8 @@ def test_passes_over_all_cells(fake, known):
             return Projection.of(decoder, network, dtype=torch.float64, device=device).sums(x, v)
 
         squares = float(np.square(x).sum())
-        options = {"sum_squares": squares, "energy": squares, "ridge": 1e-3, "max_iter": 8}
-        return refine(fit, network, sums, **options)
+        size = {"sum_squares": squares, "energy": squares, "n_cells": len(x)}
+        return refine(fit, network, sums, **size, ridge=1e-3, max_iter=8)
 
     assert_same_fit(refined("cuda"), refined(None), rel=1e-2)
 
