@@ -18,8 +18,8 @@ from grnrep.core.count_data import CountFit
 from grnrep.core.count_model import CountModel
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
+from grnrep.core.kernels import residuals
 from grnrep.core.network import Network
-from grnrep.core.residuals import residuals
 from grnrep.rows.matrix import row_slices
 from grnrep.rows.scan import Scan
 

@@ -75,6 +75,14 @@ def test_core_imports_numerics_only(path):
     assert outside <= {"numpy", "scipy", "torch", "numba", "llvmlite", "tqdm", "grnrep"}
 
 
+def test_compiled_code_is_in_one_file_which_imports_nothing_of_the_package():
+    # what was compiled is kept on disk under the stamp of its file alone
+    kernels = Path("core/kernels.py")
+    compile_ = {path for path in FILES for name in _imports(path) if name.startswith(("numba", "llvmlite"))}
+    assert compile_ == {kernels}
+    assert _rooms(kernels) == set()
+
+
 def test_the_check_sees_an_import_inside_a_function():
     assert "nn" in _rooms(Path("tl/_solve.py"))
 

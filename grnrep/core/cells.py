@@ -10,12 +10,19 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from grnrep.core.compiled import Rows
 from grnrep.core.decoder import Pattern
-from grnrep.core.descent import CENSORED, LEFT_OUT, LONGER, SHORTER, descend
+from grnrep.core.kernels import (
+    CENSORED,
+    LEFT_OUT,
+    LONGER,
+    SHORTER,
+    Rows,
+    descend,
+    gradients,
+    n_lanes,
+    residuals,
+)
 from grnrep.core.likelihood import Observed
-from grnrep.core.residuals import gradients, residuals
-from grnrep.core.simd import n_lanes
 from grnrep.core.singular import inverse_spd
 
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grnrep.core.compiled import Rows, add_gram
+from grnrep.core.kernels import Rows, add_gram
 from grnrep.core.network import Network
 
 with warnings.catch_warnings():

@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -129,6 +131,33 @@ def test_a_generator_that_another_thread_closes_leaves_that_thread_its_number():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 3
     finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_forked_child_has_one_thread_and_keeps_it(inside):
+    before = torch.get_num_threads()
+    context = threads_for(20_000_000)
+    try:
+        torch.set_num_threads(3)
+        if inside:
+            context.__enter__()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            found = _numbers([])
+            if inside:
+                context.__exit__(None, None, None)
+            with threads_for(10**12), side_by_side(2) as each:
+                found += each(lambda _: torch.get_num_threads(), range(2))
+            os._exit(0 if found + _numbers([]) == [1] * 6 else 3)
+        assert os.waitpid(child, 0)[1] == 0
+        assert _numbers([]) == [2 if inside else 3, 3]
+    finally:
+        if inside:
+            context.__exit__(None, None, None)
         torch.set_num_threads(before)
 
 

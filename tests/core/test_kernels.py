@@ -1,0 +1,156 @@
+"""Compiled residuals and gradients against dense products; what is kept on disk; other processors."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+from grnrep.core import kernels
+from grnrep.core.kernels import Rows, gradients, residuals
+
+
+def problem(n_cells, dtype, *, n_genes=23, m=7, q=2):
+    rng = np.random.default_rng(n_cells)
+    dense = rng.normal(size=(n_genes, m + q)) * (rng.random((n_genes, m + q)) < 0.4)
+    dense[3], dense[:, 1] = 0, 0  # a gene without edges, a regulator without targets
+    z, x = rng.normal(size=(m + q, n_cells)), np.maximum(rng.normal(size=(n_genes, n_cells)), 0)
+    most = np.where(x > 0, np.inf, 0.0)
+    least = np.where(rng.random(x.shape) < 0.2, 0.0, -np.inf)
+    most[least == 0] = 0
+    return tuple(a.astype(dtype) for a in (dense, z, x, most, least))
+
+
+def rows(dense):
+    row, column = np.nonzero(dense)
+    indptr = np.concatenate([[0], np.cumsum((dense != 0).sum(1))])
+    return Rows(indptr.astype(np.int32), column.astype(np.int32), dense[row, column])
+
+
+def expected(dense, z, x, most, least):
+    r = x - dense @ z
+    r = r if most is None else np.minimum(r, most)
+    return r if least is None else np.maximum(r, least)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 1e-5), (np.float64, 1e-13)])
+@pytest.mark.parametrize("n_bounds", [0, 1, 2])
+@pytest.mark.parametrize("n_cells", [0, 1, 7, 8, 16, 17, 50])
+def test_both_equal_dense_products(n_cells, n_bounds, dtype, atol):
+    dense, z, x, most, least = problem(n_cells, dtype)
+    most, least = most if n_bounds > 0 else None, least if n_bounds > 1 else None
+    wanted, out = expected(dense, z, x, most, least), np.full_like(x, np.nan)
+    residuals(rows(dense), x, most, least, z, out)
+    np.testing.assert_allclose(out, wanted, rtol=0, atol=atol)
+    ridge, downhill = np.linspace(0, 1, 7).astype(dtype), np.full((7, n_cells), np.nan, dtype)
+    gradients(rows(dense), rows(np.ascontiguousarray(dense.T)), ridge, x, most, least, z, downhill)
+    np.testing.assert_allclose(
+        downhill, dense.T[:7] @ wanted - ridge[:, None] * z[:7], rtol=0, atol=10 * atol
+    )
+    residuals(rows(dense), x, most, least, z, x)  # in its place
+    np.testing.assert_allclose(x, wanted, rtol=0, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_company_does_not_matter_to_the_last_bit(dtype):
+    dense, z, x, most, least = problem(50, dtype)
+    whole, order = np.empty_like(x), np.random.default_rng(0).permutation(50)[:33]
+    residuals(rows(dense), x, most, least, z, whole)
+    some = [np.ascontiguousarray(a[:, order]) for a in (x, most, least, z)]
+    part = np.empty_like(some[0])
+    residuals(rows(dense), *some, part)
+    np.testing.assert_array_equal(part, whole[:, order])
+
+
+def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch):
+    njit, asked = numba.njit, []
+    njit(lambda a: a)(1)  # numba imports parts of its own when it first compiles
+
+    def refusing(**options):
+        asked.append(options.get("cache", False))
+        if asked[-1]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(kernels.numba, "njit", refusing)
+    assert kernels.compiled(lambda a: a + 1)(2) == 3
+    assert asked == [True, False]
+
+
+# a small kernel on top of those in a copy of the file: quick to compile, and made of parts further up
+TINY = """
+
+@compiled
+def tiny(indptr, indices, values, vectors, out):
+    store(out, 0, row_times(Rows(indptr, indices, values), 0, vectors))
+"""
+
+
+def _tiny(path):
+    """Hits of the cache on disk, and 2·5 + 0, by a module at a path."""
+    spec = importlib.util.spec_from_file_location("copy_of_kernels", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    out = np.zeros(module.n_lanes(np.float64))
+    row = np.array([0, 1], np.int32), np.zeros(1, np.int32), np.full(1, 2.0)
+    module.tiny(*row, np.full_like(out, 5.0), out)
+    return sum(module.tiny.stats.cache_hits.values()), out[0]
+
+
+def test_a_change_of_one_part_is_seen_although_older_code_is_kept(tmp_path):
+    path, text = tmp_path / "copy_of_kernels.py", Path(kernels.__file__).read_text() + TINY
+    path.write_text(text)
+    assert _tiny(path) == (0, 10)
+    assert _tiny(path) == (1, 10)  # compiled once
+    changed = text.replace(
+        "return builder.call(function, args)", "return builder.call(function, args[:1] * 3)"
+    )
+    assert changed != text
+    path.write_text(changed)
+    assert _tiny(path) == (0, 2 * 2 + 2)
+
+
+OTHER_PROCESSOR = """
+import re, sys
+import numpy as np
+from grnrep.core.kernels import Rows, _compute, gradients
+
+dense, z, x, most, least, downhill = np.load(sys.argv[1]).values()
+ridge, order = np.linspace(0, 1, 7, dtype=x.dtype), np.random.default_rng(0).permutation(x.shape[1])[:20]
+
+
+def rows(a):
+    indptr = np.concatenate([[0], np.cumsum((a != 0).sum(1))])
+    return Rows(indptr.astype(np.int32), np.nonzero(a)[1].astype(np.int32), a[np.nonzero(a)])
+
+
+def found(*arrays):
+    out = np.empty((7, arrays[-1].shape[1]), x.dtype)
+    gradients(rows(dense), rows(np.ascontiguousarray(dense.T)), ridge, *arrays, out)
+    return out
+
+
+whole = found(x, most, least, z)
+np.testing.assert_allclose(whole, downhill, rtol=0, atol=1e-4)
+some = found(*(np.ascontiguousarray(a[:, order]) for a in (x, most, least, z)))
+np.testing.assert_array_equal(some, whole[:, order])
+code = "".join(_compute.inspect_asm().values())
+called = re.findall(r"\\bfmaf?\\b", code)
+assert "mul" in code and not called, called
+"""
+
+
+def test_a_processor_without_fused_instructions_gets_the_same_without_calls(tmp_path):
+    dense, z, x, most, least = problem(37, np.float32)
+    wanted = dense.T[:7] @ expected(dense, z, x, most, least) - np.linspace(0, 1, 7)[:, None] * z[:7]
+    np.savez(tmp_path / "problem.npz", dense, z, x, most, least, wanted)
+    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESSOR, tmp_path / "problem.npz"],
+        env=os.environ | other, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
