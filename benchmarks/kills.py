@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,10 +45,9 @@ print("ends", flush=True)
 """
 
 
-def content(store: Path, model: Path) -> dict[str, np.ndarray]:
+def content(store: Path, record: dict[str, Any]) -> dict[str, np.ndarray]:
     """Activities, and the numbers of the record."""
     found = {"activity": anndata.read_zarr(store).to_df().to_numpy()}
-    record = gr.io.load(model).uns["grnrep"]
     for name, table in record.items():
         if isinstance(table, pd.DataFrame):
             found |= {f"{name}, {column}": table[column].to_numpy() for column in table}
@@ -74,10 +74,12 @@ def in_child(function: Callable[[], Any]) -> Any:
     child = os.fork()
     if child == 0:
         try:
-            os.write(write, json.dumps(function()).encode())
-            os._exit(0)
-        finally:
+            with os.fdopen(write, "w") as pipe:
+                json.dump(function(), pipe)
+        except BaseException:
+            traceback.print_exc()
             os._exit(1)
+        os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
         found = pipe.read()
@@ -97,18 +99,19 @@ def end_before(at: int | None, folder: Path) -> list[str]:
                 return
         elif event not in CHANGES:
             return
-        if os.path.isabs(str(arguments[0])) and not str(arguments[0]).startswith(str(folder)):
+        path = str(arguments[0])
+        if Path(path).is_absolute() and not path.startswith(str(folder)):
             return
         if len(done) == at:
             os._exit(DIED)
-        done.append(f"{event} {arguments[0]}".replace(str(folder), ""))
+        done.append(f"{event} {path}".replace(str(folder), ""))
 
     sys.addaudithook(hear)
     return done
 
 
 def small_fit(folder: Path, at: int | None = None) -> dict[str, Any]:
-    """Fit with a checkpoint and a store, until operation ``at``; its operations, its content, and what is left."""
+    """Fit with a checkpoint and a store, until operation ``at``; operations, content, and what is left."""
     adata, net = gr.ds.simulate(30, 20, n_regulators=3, connectivity=0.4, rng=0, progress=False)
     options = {
         "intercept": True,
@@ -122,8 +125,7 @@ def small_fit(folder: Path, at: int | None = None) -> dict[str, Any]:
     where = {"checkpoint": folder / "run", "activity_store": folder / "activity.zarr"}
     gr.tl.fit(adata, net, **where, **options, progress=False)
     done = list(done)
-    gr.io.save(adata, folder.with_suffix(".model"), overwrite=True)
-    found = content(folder / "activity.zarr", folder.with_suffix(".model"))
+    found = content(folder / "activity.zarr", adata.uns["grnrep"])
     sha = hashlib.sha256(repr([(name, values.tolist()) for name, values in found.items()]).encode())
     return {"done": done, "content": sha.hexdigest(), "left": sorted(part.name for part in folder.iterdir())}
 
@@ -183,7 +185,8 @@ def main() -> None:
         return process
 
     def result(name: str) -> dict[str, np.ndarray]:
-        return content(folder / f"{name}.activity.zarr", folder / f"{name}.model.zarr")
+        record = gr.io.load(folder / f"{name}.model.zarr").uns["grnrep"]
+        return content(folder / f"{name}.activity.zarr", record)
 
     start("first").wait()  # compiles what there is to compile
     began, whole = time.perf_counter(), start("whole")
