@@ -16,6 +16,7 @@ from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import check_adata, check_block_size, check_key, check_writable, gene_names, record, some
 from grnrep._record import Decoder, read_decoder
+from grnrep._scale import another_scale
 from grnrep._values import check_counts, check_not_negative, open_values, where
 from grnrep.rows.sink import ACTIVITY, check_store, open_sink
 from grnrep.tl._solve import check_solver
@@ -45,7 +46,8 @@ def transform(
     The weights stay as they are; of every new cell the activities are found that
     explain its expression best. Genes are matched by name. Genes of the decoder that
     ``new`` lacks are left out, and a regulator all of whose targets are missing gets
-    NaN, since nothing is known about it.
+    NaN, since nothing is known about it. Expression has to be on the scale of that of the fit: where
+    sizes, signs, zeros or whole numbers show clearly that it is not, a warning says what was found.
 
     Parameters
     ----------
@@ -122,6 +124,10 @@ def transform(
         check_not_negative(scan, new, known.genes, what=what, remedy=remedy)
     elif is_count(decoder.params["likelihood"]):
         check_counts(scan, new, known.genes, what=what)
+    if not is_count(decoder.params["likelihood"]):  # size factors take up the scale of counts
+        odd = another_scale(record(adata, key)[_keys.GENES].loc[known.genes], blocks, scan)
+        if odd is not None:
+            logger.warning("transform: %s is not on the scale of the fit: %s", what, odd)
     facts = known.cells(new, scan, name="new")
 
     options = {"solver": solver, "device": device, "progress": False, **limit}
