@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from grnrep import _checks, _keys
 from grnrep._cells import Cells, is_count, read_cells
 from grnrep._covariates import Covariates
+from grnrep._record_check import check_record
 from grnrep.core.count_data import CountFit
 from grnrep.core.count_model import CountModel
 from grnrep.core.decoder import Pattern
@@ -107,8 +108,15 @@ class Decoder:
 
 
 def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
-    """Read the decoder that `grnrep.tl.fit` kept in ``adata.uns[key]``; uses names only."""
+    """Read the decoder that `grnrep.tl.fit` kept in ``adata.uns[key]``; uses names only.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If there is none, or it is not what a fit of this version, or an earlier one, can have kept.
+    """
     record = _checks.record(adata, key, name=name)
+    check_record(record, what=f"{name}.uns[{key!r}]")
     edges, params = record[_keys.NETWORK], record[_keys.PARAMS]
     gene_table, regulator_table = record[_keys.GENES], record[_keys.REGULATORS]
     genes, regulators = gene_table.index, regulator_table.index

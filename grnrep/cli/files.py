@@ -54,11 +54,13 @@ def read_data(path: Path) -> AnnData:
     """Read all of an h5ad file or zarr store."""
     import anndata as ad
 
+    from grnrep.io.codecs import check_codecs
     from grnrep.io.store import is_model
 
     _check_input(path, DATA)
     if is_model(path):
         raise ValueError(f"{str(path)!r} is a model, which has no cells; give data")
+    check_codecs(path)
     with _telling(path):
         return ad.read_h5ad(path) if path.suffix == ".h5ad" else ad.read_zarr(path)
 
@@ -71,11 +73,13 @@ def read_fits(path: Path) -> AnnData:
     from anndata.io import read_elem
 
     from grnrep import io
+    from grnrep.io.codecs import check_codecs
     from grnrep.io.store import is_model
 
     _check_input(path, DATA)
     if is_model(path):
         return io.load(path)
+    check_codecs(path)
     with _telling(path):
         if path.suffix == ".zarr":
             return AnnData(uns=read_elem(zarr.open_group(path, mode="r")["uns"]))

@@ -14,8 +14,21 @@ from anndata.io import read_elem
 from scipy.sparse import csr_matrix
 
 from grnrep import __version__
+from grnrep._checks import check_key, some
 from grnrep._record import read_decoder
-from grnrep.io.store import FORMAT, RECORD, SHA256, VERSION, as_path, checksum, is_store, read_attributes
+from grnrep.io.codecs import check_codecs
+from grnrep.io.store import (
+    DOCUMENT,
+    FORMAT,
+    RECORD,
+    SHA256,
+    VERSION,
+    WHOLE,
+    as_path,
+    checksum,
+    is_store,
+    read_document,
+)
 
 
 def load(path: str | Path) -> AnnData:
@@ -37,7 +50,8 @@ def load(path: str | Path) -> AnnData:
     FileNotFoundError
         If nothing is at ``path``.
     ValueError
-        If it is no model, one of a newer format, or damaged; the message says what would do.
+        If it is no model, one of a newer format or version, damaged, or needs a codec that could run code;
+        the message says what would do.
     TypeError
         If ``path`` is none.
 
@@ -60,15 +74,19 @@ def load(path: str | Path) -> AnnData:
     path = as_path(path)
     attributes = _check(path)
     try:
-        found = read_elem(zarr.open_group(path, mode="r", zarr_format=3)[RECORD])
+        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        found = read_elem(group[RECORD])
     except Exception as error:
         raise ValueError(
             f"path {str(path)!r} is whole, but could not be read: {error}. It was written by grnrep "
-            f"{attributes['grnrep_version']}; this is {__version__}. Update grnrep and anndata"
+            f"{attributes.get('grnrep_version')}; this is {__version__}. Update grnrep and anndata"
         ) from error
     key = attributes["key"]
     model = AnnData(uns={key: _plain(found)})
-    decoder = read_decoder(model, key)
+    try:
+        decoder = read_decoder(model, key, name="model")
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"path {str(path)!r} is whole, but cannot be used: {error.args[0]}") from error
     weights = csr_matrix(decoder.weights(), dtype=np.float32)
     return AnnData(var=pd.DataFrame(index=decoder.genes), uns=model.uns, varm={key: weights})
 
@@ -80,23 +98,37 @@ def _check(path: Path) -> Mapping[str, Any]:
         raise FileNotFoundError(f"{what} does not exist")
     if not is_store(path):
         raise ValueError(f"{what} is no zarr store. Pass what grnrep.io.save wrote")
-    attributes = read_attributes(path)
+    document = read_document(path)
+    attributes = document["attributes"]
     if attributes.get("format") != FORMAT:
         raise ValueError(
             f"{what} is a zarr store, but no model. Pass what grnrep.io.save wrote; data with a fit in uns, "
             "read with anndata.read_zarr, are of use as they are"
         )
     version = attributes.get("format_version")
-    if isinstance(version, int) and version > VERSION:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"{what} is damaged: its format_version is {version!r}. {WHOLE}")
+    if version > VERSION:
         raise ValueError(
             f"{what} has format {version}, written by grnrep {attributes.get('grnrep_version')}; "
             f"this is grnrep {__version__}, which reads formats up to {VERSION}. Update grnrep"
         )
+    more = {name for name, part in document.items() if part is not None} - DOCUMENT
+    more |= {name for name, part in attributes.items() if not isinstance(part, str | int)}
+    if more:  # consolidated metadata, say, which zarr would believe instead of those that the checksum is of
+        raise ValueError(f"{what} is damaged: it has {some(sorted(more))}, as no model does. {WHOLE}")
     if attributes.get(SHA256) != checksum(path, attributes):
+        hidden = [str(file.relative_to(path)) for file in sorted(path.rglob(".*"))]
+        extra = f" (remove what is hidden: {some(hidden)})" if hidden else ""
         raise ValueError(
-            f"{what} is damaged: files in it are missing, truncated or changed, as its checksum shows. Take "
-            "a copy that is whole, or save the model again"
+            f"{what} is damaged: files in it are missing, truncated, changed or added, as its checksum "
+            f"shows{extra}. {WHOLE}, or save the model again"
         )
+    try:
+        check_key("key", attributes.get("key"))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what} is damaged: {error}. {WHOLE}") from error
+    check_codecs(path)
     return attributes
 
 

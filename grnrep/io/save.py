@@ -12,7 +12,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 
 from grnrep import __version__, _keys
-from grnrep._checks import check_adata, check_key, record, some
+from grnrep._checks import check_adata, check_key, record
 from grnrep._record import read_decoder
 from grnrep.io.store import FORMAT, RECORD, SHA256, VERSION, as_path, checksum, is_model
 from grnrep.rows.atomic import replacing
@@ -88,16 +88,12 @@ def check_target(path: str | Path, *, overwrite: bool) -> Path:
 
 def _parts(adata: AnnData, key: str) -> dict[str, Any]:
     """What the record says of the decoder, after a check that a decoder can be read from it."""
-    found = record(adata, key)
-    missing = {_keys.PARAMS, _keys.GENES, _keys.REGULATORS} - set(found)
-    if missing:
-        raise KeyError(f"adata.uns[{key!r}] lacks {some(sorted(missing))}. Run grnrep.tl.fit again")
     read_decoder(adata, key)
-    return {name: part for name, part in found.items() if name != _keys.MISSING_GENES}  # is about other cells
+    parts = record(adata, key).items()
+    return {name: part for name, part in parts if name != _keys.MISSING_GENES}  # is about other cells
 
 
 def _write(parts: Mapping[str, Any], path: Path, key: str) -> None:
-    # version 3 has no codec that runs code, so that a model from a stranger is safe to open
     group = zarr.open_group(path, mode="w", zarr_format=3)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="zarr v3 autosharding")  # of no matter for small arrays

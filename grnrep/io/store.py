@@ -11,9 +11,12 @@ from typing import Any, Final
 FORMAT: Final = "grnrep-model"
 VERSION: Final = 1  # of the format; to be raised where an older grnrep would misread a store
 RECORD: Final = "record"  # the group in which the record is
+DOCUMENT: Final = {"attributes", "zarr_format", "node_type"}  # what a model says of itself as a whole
 SHA256: Final = "sha256"  # the attribute that has the checksum
 
-_METADATA: Final = "zarr.json"  # zarr version 3, which has no codec that runs code
+WHOLE: Final = "Take a copy that is whole"  # the remedy for a damaged one
+
+_METADATA: Final = "zarr.json"  # of zarr version 3
 
 
 def as_path(path: object) -> Path:
@@ -31,21 +34,26 @@ def is_store(path: Path) -> bool:
 def is_model(path: Path) -> bool:
     """Whether this is a model, be it of a newer format."""
     try:
-        return read_attributes(path).get("format") == FORMAT
+        return read_document(path)["attributes"].get("format") == FORMAT
     except ValueError:
         return False
 
 
-def read_attributes(path: Path) -> Mapping[str, Any]:
-    """Attributes of a store of zarr version 3; none where it is something else."""
+def read_document(path: Path) -> Mapping[str, Any]:
+    """What a store of zarr version 3 says of itself as a whole; no attributes where it is something else."""
     metadata = path / _METADATA
-    if not metadata.is_file():
-        return {}
+    found = parse_json(metadata) if metadata.is_file() else {}
+    if not isinstance(found, dict) or not isinstance(found.setdefault("attributes", {}), dict):
+        raise ValueError(f"path: {str(metadata)!r} is damaged: it has no attributes. {WHOLE}")
+    return found
+
+
+def parse_json(file: Path) -> Any:
+    """What a JSON file says; ``ValueError`` with its path where it is none, or nested without end."""
     try:
-        found = json.loads(metadata.read_bytes())
-        return dict(found.get("attributes", {}))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ValueError(f"path: {str(metadata)!r} is damaged: {error}. Take a copy that is whole") from error
+        return json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"path: {str(file)!r} is damaged: {error}. {WHOLE}") from error
 
 
 def checksum(path: Path, attributes: Mapping[str, Any]) -> str:
@@ -54,16 +62,23 @@ def checksum(path: Path, attributes: Mapping[str, Any]) -> str:
     Parameters
     ----------
     path
-        The store. Hidden files are left out: zarr has none, but desktops and network drives leave some.
+        The store. Hidden files count too: zarr reads arrays in hidden folders as it does others.
     attributes
         Of the store as a whole; its own metadata file is left out, which has the checksum in it.
+
+    Raises
+    ------
+    ValueError
+        If something in the store is neither a file nor a folder, but a link, say, to elsewhere.
     """
     sha = hashlib.sha256()
     rest = {name: value for name, value in attributes.items() if name != SHA256}
     sha.update(json.dumps(rest, sort_keys=True).encode())
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*")}
     for name in sorted(files):
-        if name == _METADATA or any(part.startswith(".") for part in name.split("/")):
+        if files[name].is_symlink() or not (files[name].is_file() or files[name].is_dir()):
+            raise ValueError(f"path {str(path)!r} has {name!r}, a link or device, as no model does. {WHOLE}")
+        if name == _METADATA or files[name].is_dir():
             continue
         with files[name].open("rb") as file:
             sha.update(f"\n{name}\n{hashlib.file_digest(file, 'sha256').hexdigest()}".encode())

@@ -10,6 +10,7 @@ import numpy as np
 from grnrep._cells import Cells, is_count
 from grnrep._checks import check_choice
 from grnrep._covariates import Covariates
+from grnrep._record_check import COUNT_LINK
 from grnrep.core.count_choice import choose_likelihood
 from grnrep.core.count_data import COUNT_LIKELIHOODS
 from grnrep.core.intercept import needs_intercept
@@ -24,7 +25,6 @@ logger = logging.getLogger("grnrep")
 
 LINKS = ("auto", "relu", "identity")
 LIKELIHOODS = ("auto", "gaussian", *COUNT_LIKELIHOODS)
-COUNT_LINK = "softplus"
 _COUNT_RIDGE = 1e-3  # held-out values ask for more, which costs activities up to 0.03 of correlation
 
 

@@ -64,7 +64,8 @@ def run(
         return Decoder(network=network, fit=fit, **names, params=params, covariates=design)
 
     def results(decoder: Decoder, signs: dict, activity: Any, sums: np.ndarray) -> dict:
-        parts = results_of(adata, matched, decoder, activity, sums, scan, constant=~scan.varies, **signs)
+        about = {"constant": ~scan.varies, **signs}
+        parts = results_of(adata, matched, decoder, activity, sums, scan, plan.x, **about)
         if design is not None:
             add_covariates(parts, plan.x, decoder, plan.some)
         if repaired is not None:

@@ -14,6 +14,7 @@ from scipy.sparse import csr_matrix
 from grnrep import _keys
 from grnrep._match import Match
 from grnrep._record import Decoder, errors, r2
+from grnrep._scale import scale_of
 from grnrep.core.collinearity import indistinguishable
 from grnrep.core.identifiability import without_genes
 from grnrep.rows.scan import Scan
@@ -66,9 +67,14 @@ def results_of(
     activity: pd.DataFrame,
     sums: np.ndarray,
     scan: Scan,
+    x: np.ndarray,
     **about: np.ndarray,
 ) -> dict:
-    """Shape what every fit stores; ``sums`` are those of :func:`grnrep._record.squared_errors`."""
+    """Shape what every fit stores.
+
+    ``sums`` are those of :func:`grnrep._record.squared_errors`, ``x`` (n_cells, n_genes) the cells learned
+    from.
+    """
     fit = decoder.fit
     return {
         "obsm": activity,
@@ -76,7 +82,7 @@ def results_of(
         "uns": {
             _keys.NETWORK: matched.edges.assign(learned=fit.weight),
             _keys.REGULATORS: regulator_table(decoder, **about),
-            _keys.GENES: gene_table(decoder, sums, scan),
+            _keys.GENES: gene_table(decoder, sums, scan, x),
             _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
             _keys.PARAMS: dict(decoder.params),
             _keys.HISTORY: {"objective": np.asarray(fit.history, dtype=np.float64)},
@@ -104,14 +110,15 @@ def regulator_table(
     return table if ridge is None else table.assign(ridge=ridge)
 
 
-def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan) -> pd.DataFrame:
-    """Tabulate what is known of every gene."""
+def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) -> pd.DataFrame:
+    """Tabulate what is known of every gene; ``x`` are the cells learned from."""
     bias = decoder.fit.bias
     table = pd.DataFrame(
         {
             "n_regulators": decoder.network.regulators_per_gene(),
             "intercept": np.zeros(len(decoder.genes)) if bias is None else bias,
             "r2": r2(*errors(sums, scan)),
+            **scale_of(x, scan),
         },
         index=decoder.genes,
     )

@@ -195,7 +195,10 @@ def fit(
         share, which nothing can tell apart; else -1), ``sign_confidence``, ``sign_source`` and, of the exact
         solver, the ``ridge`` penalty of its activities. ``"genes"``: per gene used
         ``n_regulators``, ``intercept`` and ``r2``, the share of its variance that is explained
-        (NaN: constant gene). ``"dropped_regulators"``: names of regulators without a target.
+        (NaN: constant gene); and the scale of its expression, by which
+        :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``,
+        and of the cells learned from ``expression_size``, the median absolute value of what is not zero,
+        ``share_zero`` and ``share_negative``. ``"dropped_regulators"``: names of regulators without a target.
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
         ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
         and ``fdr``, the share of false edges among the kept, or added, ones at least as convincing.

@@ -26,6 +26,7 @@ from grnrep._checks import (
     some,
 )
 from grnrep._record import Decoder, read_decoder
+from grnrep._scale import another_scale
 from grnrep._values import check_counts, check_not_negative, open_values, report_empty, where
 from grnrep.rows.sink import ACTIVITY, open_sink
 from grnrep.tl._checks import check_engine
@@ -58,7 +59,8 @@ def transform(
     The weights stay as they are; of every new cell the activities are found that
     explain its expression best. Genes are matched by name. Genes of the decoder that
     ``new`` lacks are left out, and a regulator all of whose targets are missing gets
-    NaN, since nothing is known about it.
+    NaN, since nothing is known about it. Expression has to be on the scale of that of the fit: where
+    sizes, signs, zeros or whole numbers show clearly that it is not, a warning says what was found.
 
     Parameters
     ----------
@@ -135,9 +137,13 @@ def transform(
     if decoder.params["link"] == "relu":
         remedy = "Normalise new as the data that was fitted, which had no negative values"
         check_not_negative(scan, new, known.genes, what=what, remedy=remedy)
-    elif is_count(decoder.params["likelihood"]):
+    if is_count(decoder.params["likelihood"]):
         check_counts(scan, new, known.genes, what=what)
         report_empty(scan, what=what)
+    else:  # size factors take up the scale of counts
+        odd = another_scale(record(adata, key)[_keys.GENES].loc[known.genes], blocks, scan)
+        if odd is not None:
+            logger.warning("transform: %s is not on the scale of the fit: %s", what, odd)
     facts = known.cells(new, scan, name="new")
 
     options = {"solver": solver, "device": device, "progress": False, **limit}

@@ -115,13 +115,6 @@ def test_saving_changes_nothing(fitted, digest, tmp_path):
     assert digest(fitted[0]) == before
 
 
-@pytest.mark.filterwarnings("ignore:Object at .nfs0001 is not recognized")
-def test_other_files_in_the_folder_do_no_harm(model):
-    (model / ".DS_Store").write_text("of a desktop")
-    (model / "record" / ".nfs0001").write_text("of a network drive")
-    assert gr.io.load(model).n_obs == 0
-
-
 # what save refuses
 
 

@@ -11,6 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import grnrep as gr
+from grnrep._scale import COLUMNS
 
 
 def _fit(adata, net, **options):
@@ -33,7 +34,7 @@ def test_writes_every_documented_field(small):
     assert set(record) == {"network", "regulators", "genes", "dropped_regulators", "params", "history"}
     assert {type(value) for value in record["params"].values()} <= {str, int, float, bool}
     assert list(record["genes"].index) == sorted(net["target"].unique())
-    assert list(record["genes"].columns) == ["n_regulators", "intercept", "r2"]
+    assert list(record["genes"].columns) == ["n_regulators", "intercept", "r2", *COLUMNS]
     assert record["history"]["objective"].dtype == np.float64
     assert record["history"]["objective"][-1] < record["history"]["objective"][0]
 
