@@ -84,9 +84,9 @@ def test_a_second_fit_into_the_same_place_is_refused_and_the_first_ends_right(
     def meanwhile(*args, **given):
         if not refused:
             refused.append(True)
-            with pytest.raises(ValueError, match=f"{name}=.* is being written by another run: process"):
+            with pytest.raises(ValueError, match=rf"{name}=.* is being written by another run: process"):
                 gr.tl.fit(adata[::-1].copy(), net, **{name: where[name]}, **options | {"ridge": 1e-2})
-            with pytest.raises(ValueError, match="activity_store=.* is being written by another run"):
+            with pytest.raises(ValueError, match=r"activity_store=.* is being written by another run"):
                 gr.tl.transform(adata.copy(), wanted, activity_store=where["activity_store"])
         return infer(*args, **given)
 
