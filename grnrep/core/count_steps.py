@@ -181,19 +181,22 @@ def _conjugate_gradients(
     """Solve many systems at once, from zero; ``dot`` gives each of them its own products."""
     y = precondition(residual)
     x, q, rho = torch.zeros_like(residual), y, dot(residual, y)
-    least = torch.finfo(residual.dtype).tiny
     for _ in range(n_iter):
         bent = apply(q)
-        length = rho / dot(q, bent)
-        # nothing but rounding resists in a direction of no curvature: no step there
-        length = torch.where(length.isfinite(), length, 0.0)
+        length = _ratio(rho, dot(q, bent))
         x = x + length * q
         residual = residual - length * bent
         y = precondition(residual)
         following = dot(residual, y)
-        q = y + following / rho.clamp(min=least) * q
+        q = y + _ratio(following, rho) * q
         rho = following
     return x
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, or 0 where rounding has left nothing to divide by: a system that is solved stays as it is."""
+    ratio = a / b
+    return torch.where((b > 0) & ratio.isfinite(), ratio, 0.0)
 
 
 def _backtrack(
