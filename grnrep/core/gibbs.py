@@ -13,7 +13,7 @@ from grnrep.core.genes import GeneSolver, Stats, _append, _take
 from grnrep.core.known import full_network, known_columns, known_rows, split_rows, without_known
 from grnrep.core.likelihood import Observed
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import log_below, mean_above
+from grnrep.core.normal_tail import log_below, mean_above, quantile_below
 from grnrep.core.penalty import Penalty
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
@@ -67,7 +67,7 @@ class Chain:
         self.weight = torch.as_tensor(weight, device=x.device)
         self.start = self.weight.clone()
         activity = torch.as_tensor(fit.activity, device=x.device).to(x).mT
-        scale = self.scale()
+        scale = self.start_scale = self.scale()
         self.weight = self.weight / _append_ones(scale, self.n_known)[column]
         self.z = []
         parts = activity.split([block.x.shape[1] for block in self.blocks], dim=1)
@@ -143,10 +143,7 @@ class Chain:
             return e
         below = -p.view(-1)[zeros]
         share = torch.rand(below.shape, generator=self.generator, device=p.device, dtype=p.dtype)
-        share.mul_(torch.special.ndtr(below)).clamp_(
-            min=torch.finfo(p.dtype).tiny, max=1 - torch.finfo(p.dtype).eps
-        )
-        e.view(-1)[zeros] = torch.minimum(torch.special.ndtri(share), below)
+        e.view(-1)[zeros] = quantile_below(below, share.neg_().add_(1))  # shares from 0 exclusive to 1
         return e
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 _FAR = 4.0  # from here on Φ(-u) comes from its continued fraction
 _LEVELS = 12
 _HALF_LOG = 0.5 * math.log(2 * math.pi)
+_NEWTON, _FEW_LEVELS = 2, 5  # of a quantile beyond _FAR: its probability is right to 1e-5
 
 
 def log_below(u: Tensor) -> Tensor:
@@ -30,6 +31,35 @@ def mean_above(u: Tensor) -> Tensor:
     return out
 
 
+def quantile_below(bound: Tensor, share: Tensor) -> Tensor:
+    """Quantile of a standard normal that is known to be below a bound: y with Φ(y) = share · Φ(bound).
+
+    Uniform shares make draws of it. Far below zero Φ underflows, and its inverse loses all digits before that:
+    y = -(a + d) with a = -bound is there found from the logarithm of the tail,
+
+        -log(Φ(-a - d) / Φ(-a)) = d (a + d/2) + log(h(a + d) / h(a)) = -log share,
+
+    with h = φ / Φ(-·) the mean above, which is also the derivative by d: Newton's method.
+
+    Parameters
+    ----------
+    bound, share
+        Of the same shape and precision; shares above 0 and up to 1.
+    """
+    precision = torch.finfo(share.dtype)
+    mass = share * torch.special.ndtr(bound.clamp(min=-_FAR))
+    out = torch.minimum(torch.special.ndtri(mass.clamp_(precision.tiny, 1 - precision.eps)), bound)
+    far, a = _far(-bound)
+    if len(far):
+        wanted, at_bound = -share.reshape(-1)[far].log(), _mean_far(a, _FEW_LEVELS)
+        d = 2 * wanted / ((a.square() + 2 * wanted).sqrt() + a)  # were h the same everywhere
+        for _ in range(_NEWTON):
+            h = _mean_far(a + d, _FEW_LEVELS)
+            d = d - (d * (a + d / 2) + (h / at_bound).log() - wanted) / h
+        out.view(-1)[far] = -(a + d.clamp(min=0))
+    return out
+
+
 def _far(u: Tensor) -> tuple[Tensor, Tensor]:
     """Positions of values beyond ``_FAR``, and the values."""
     flat = u.reshape(-1)
@@ -37,9 +67,9 @@ def _far(u: Tensor) -> tuple[Tensor, Tensor]:
     return far, flat[far]
 
 
-def _mean_far(v: Tensor) -> Tensor:
+def _mean_far(v: Tensor, levels: int = _LEVELS) -> Tensor:
     """φ(v) / Φ(-v) = v + 1 / (v + 2 / (v + 3 / ...)), Abramowitz & Stegun 26.2.14."""
     out = v
-    for level in range(_LEVELS, 0, -1):
+    for level in range(levels, 0, -1):
         out = v + level / out
     return out

@@ -32,7 +32,7 @@ class Posterior:
     Parameters
     ----------
     fit
-        Posterior means of weights, intercepts and activities.
+        Posterior means of weights, intercepts and activities, and the ridge of the fit in their scale.
     activity_sd, weight_sd, bias_sd
         Standard deviations, of the shapes of what they belong to; ``bias_sd`` may be None.
     noise_variance
@@ -155,8 +155,11 @@ def sample_posterior(
     ratio = torch.where(z_rhat[1] > 0, z_rhat[0] / z_rhat[1], 0.0)
     w, w_sd = w.cpu().numpy(), w_var.sqrt().cpu().numpy()
     sd = split_weights(w_sd, full, m, intercept=intercept)
+    parts = split_weights(w, full, m, intercept=intercept)
+    # λ_j z_j² stays what it was as activities grow by the scale of the chain, in which weights are unit-free
+    ridge = None if fit.ridge is None else fit.ridge / chain.start_scale.cpu().numpy() ** 2
     return Posterior(
-        fit=replace(fit, **split_weights(w, full, m, intercept=intercept), activity=z.mT.cpu().numpy()),
+        fit=replace(fit, **parts, activity=z.mT.cpu().numpy(), ridge=ridge),
         activity_sd=z_var.sqrt().mT.cpu().numpy(),
         weight_sd=sd["weight"],
         bias_sd=sd["bias"],

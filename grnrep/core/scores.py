@@ -19,9 +19,9 @@ from grnrep.core.threads import threads_for
 _ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
 _FEWEST = 5  # degrees of freedom by which a gene can be judged
 _MODERATION = 4.0  # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
-_JITTER = 1e-9  # of the mean diagonal, against collinear regulators
+_JITTER = 1e-9  # of the diagonal, against collinear regulators
 _STEPS, _GAIN = 6, 1e-4  # of refinement; what a step must promise, as a share of the loss
-_RIDGE = 1e-5  # of the mean Σ z², for genes that are hardly ever seen
+_RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen
 
 
 class EdgeScores(NamedTuple):
@@ -80,19 +80,20 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
     information = torch.zeros_like(score)
     squares, active = torch.zeros(2, network.n_genes, dtype=torch.float64)
     others, energy = z[:m].mT, z[:m].square().mT
-    ridge = _RIDGE * float(z.square().sum(1).mean())
+    ridge = _RIDGE * z.square().sum(1)
+    ridge[:m] = ridge[:m].mean().clamp(min=torch.finfo(ridge.dtype).tiny)
+    ridge = torch.cat([ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)])  # padded slots: 1
     with threads_for(n_cells * full.n_edges):
         for genes, edge, block in _blocks(x, z, full, link):
             real = edge < full.n_edges
-            found, r = _refine(block, weight[edge] * real, torch.where(real, ridge, 1.0), link)
+            found, r = _refine(block, weight[edge] * real, ridge[edge], link)
             weight[edge] = torch.where(real, found, 0.0)
             score[genes], squares[genes] = r @ others, r.square().sum(1)
             active[genes] = block.seen.sum(1).double()
             visible = block.own * block.seen[:, None, :]
             system = torch.bmm(visible, block.own.mT)
-            diagonal = system.diagonal(dim1=1, dim2=2)
-            jitter = _JITTER * diagonal.mean(1, keepdim=True).clamp(min=1e-12)
-            diagonal.add_(torch.where(real, jitter, 1.0))
+            diagonal = system.diagonal(dim1=1, dim2=2)  # columns of zeros, and padded slots, get a 1
+            diagonal.add_(torch.where(diagonal > 0, _JITTER * diagonal, 1.0))
             system = torch.linalg.inv(system)
             inverse[edge] = system.diagonal(dim1=1, dim2=2)
             cross = (visible.flatten(0, 1) @ others).view(*edge.shape, m)
