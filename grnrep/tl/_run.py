@@ -113,5 +113,9 @@ def run(
         add_uncertainty(parts, posterior, sink.result(SD))
     if repaired is not None:
         status = parts["uns"][_keys.REPAIR]["status"]
-        logger.info("fit %r: repair: %s", key, status.value_counts().to_dict())
+        logger.info(
+            "fit %r: repair: %s; the stated rate is that of noise that is independent between genes, and "
+            "more additions are false where programmes outside the network move many genes together",
+            key, status.value_counts().to_dict(),
+        )  # fmt: skip
     return parts

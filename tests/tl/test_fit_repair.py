@@ -42,6 +42,15 @@ def test_table_says_what_became_of_every_edge(repaired):
     assert (inside["std_err"] > 0).mean() > 0.6
 
 
+def test_what_the_stated_rate_rests_on_is_said_where_users_read(repaired, caplog):
+    adata, net, _ = repaired
+    with caplog.at_level("INFO", logger="grnrep"):
+        gr.tl.fit(adata[:100].copy(), net, repair=True, intercept=False, progress=False, max_iter=3)
+    assert "more additions are false where programmes outside the network" in caplog.text
+    said = " ".join(gr.tl.fit.__doc__.split())
+    assert "one factor outside the network half of the additions were false" in said
+
+
 def test_new_cells_use_the_repaired_network(repaired, tmp_path):
     adata, *_ = repaired
     new = adata[:20].copy()
