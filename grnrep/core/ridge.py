@@ -20,6 +20,8 @@ _MAX_CELLS = 200
 _HELD_OUT = 0.1  # share of the values
 _FIT = {"max_iter": 30, "tol": 1e-2}
 _SLACK = 0.05  # error above the smallest that is taken for the same
+_BUMP = 0.01  # rise of the error that may be but the worse optimum of a fit with a weak ridge
+_LEAST = 0.3  # share of the ridge of the cells tried that is left with any number of cells: a step of RIDGES
 _ENOUGH = 2.0  # effective load from which the noise of a fit can be told by its degrees of freedom
 _CLEARLY = 0.15  # fall of the error that speaks for weights of another size
 _CLEAR = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
@@ -38,11 +40,13 @@ def choose_ridge(
     """Choose ``ridge`` of :func:`grnrep.core.exact.fit_exact`.
 
     A tenth of the values is held out and predicted from the rest. From a middle ridge the
-    search goes to weaker and to stronger ones as long as predictions get better; each fit
-    starts from the one before. The weakest ridge within 5 % of the smallest squared error
+    search goes to weaker ones as long as predictions get better, and to stronger ones as long
+    as they do not get worse by more than 1 %, because a fit with a weak ridge may end in a worse optimum;
+    each fit starts from the one before. The weakest ridge within 5 % of the smallest squared error
     wins: the best predictions ask for a little more shrinkage than the best activities do.
     With more cells than were tried the ridge falls with the square root of their number, as
-    the ratio of noise to signal in the sums over cells does.
+    the ratio of noise to signal in the sums over cells does, but to 0.3 of it at most: what noise
+    inside a ReLU adds to the values above zero is the same however many cells there are.
 
     Where many values per parameter leave little noise the weakest ridge is taken at once.
 
@@ -72,10 +76,11 @@ def choose_ridge(
 
     held = draw.random(x.shape) < _HELD_OUT
     errors, start = {}, None
-    for ridges in (RIDGES[_FIRST:], RIDGES[:_FIRST][::-1]):  # towards weaker, then towards stronger
+    weaker, stronger = RIDGES[_FIRST:], RIDGES[:_FIRST][::-1]
+    for ridges, rise in ((weaker, 0.0), (stronger, _BUMP)):
         for ridge in ridges:
             errors[ridge], start = _error(x, network, held, ridge=ridge, start=start, **options)
-            if errors[ridge] > min(errors.values()):
+            if errors[ridge] > (1 + rise) * min(errors.values()):
                 break
     weakest = min(ridge for ridge, e in errors.items() if e <= (1 + _SLACK) * min(errors.values()))
     return of_many_cells(weakest, n_cells)
@@ -83,7 +88,8 @@ def choose_ridge(
 
 def of_many_cells(ridge: float, n_cells: int) -> float:
     """What a ridge, chosen on the cells that are tried, becomes for ``n_cells``."""
-    return float(max(RIDGES[-1], ridge * np.sqrt(min(1.0, _MAX_CELLS / n_cells))))
+    share = np.clip(np.sqrt(_MAX_CELLS / n_cells), _LEAST, 1.0)
+    return float(max(RIDGES[-1], ridge * share))
 
 
 def choose_prior(

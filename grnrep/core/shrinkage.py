@@ -26,14 +26,30 @@ _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
 _HELD_OUT = 400  # genes to predict, if there are as many: with fewer the choice varies with the draw
 _ITERATIONS = 25
 _SLACK = 0.005  # of the highest correlation: what is lost within it is lost to chance
+_CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing
 
 
 class Shrinkage(NamedTuple):
-    """Options of :func:`grnrep.core.exact.fit_exact`."""
+    """Options of :func:`grnrep.core.exact.fit_exact`.
+
+    ``signs_predict`` is False where prior signs were found to predict no better than chance.
+    """
 
     ridge: float
     prior: float
     shared: bool = False
+    signs_predict: bool = True
+
+
+class Score(NamedTuple):
+    """Correlation of held-out genes with their prediction; scores are compared by it.
+
+    ``error`` is its standard deviation where signs say nothing: the contribution of every gene then is as
+    likely positive as negative.
+    """
+
+    correlation: float
+    error: float
 
 
 def choose_shrinkage(
@@ -58,6 +74,9 @@ def choose_shrinkage(
     prior the search goes from a middle ridge to weaker and to stronger ones as long as
     predictions get better, and so it goes on to the strongest prior. Free weights are tried where the
     weakest prior comes that close, and a cell has more constraining values than regulators.
+    Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are
+    then free where a cell has more constraining values than regulators, else drawn to the signs as weakly
+    as any prior does, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
     Where less than half of the edges have a sign there is nothing to predict with:
     weights then stay free, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
     Fewer than 100 genes are too few to choose by: the prior, and the size of the weights that it
@@ -93,13 +112,18 @@ def choose_shrinkage(
     part = model | {"covariates": None if covariates is None else covariates[cells]}
     score = partial(held_out_score, x[cells], network, fold, **part)
     search = partial(_best_ridges, score, RIDGES if ridge is None else (ridge,))
-    scores: dict[tuple[float, float], float] = {}
+    scores: dict[tuple[float, float], Score] = {}
     with side_by_side(2) as each:
         for found in each(search, PRIORS[:2] if prior is None else (prior,)):
             scores |= found
         for stronger in PRIORS[2:] if prior is None else ():
             if max(scores, key=scores.get)[1] == max(p for _, p in scores):
                 scores |= search(stronger)
+        if not _predict(scores):
+            if prior is None:
+                prior = 0.0 if _determined(x, network, link=link) else min(PRIORS)
+            ridge = choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge
+            return Shrinkage(ridge, prior, signs_predict=False)
         if prior is None and _weakest(scores) == min(PRIORS) and _determined(x, network, link=link):
             free = (choose_ridge(x, network, **model) if ridge is None else ridge, 0.0)
             scores[free] = score(*free)
@@ -131,8 +155,8 @@ def _determined(x: np.ndarray, network: Network, *, link: str) -> bool:
 
 
 def _best_ridges(
-    score: Callable[[float, float], float], ridges: tuple[float, ...], prior: float
-) -> dict[tuple[float, float], float]:
+    score: Callable[[float, float], Score], ridges: tuple[float, ...], prior: float
+) -> dict[tuple[float, float], Score]:
     """Scores of the ridges that were tried, at one prior."""
     middle, scores = len(ridges) // 2, {}
     for path in (ridges[middle:], ridges[:middle][::-1]):  # towards stronger, then towards weaker
@@ -143,15 +167,22 @@ def _best_ridges(
     return scores
 
 
-def _weakest(scores: dict[tuple[float, float], float]) -> float:
+def _predict(scores: dict[tuple[float, float], Score]) -> bool:
+    """Whether signs predict held-out genes at all, at the best of the pairs."""
+    best = max(scores.values())
+    return best.correlation > _CHANCE * best.error
+
+
+def _weakest(scores: dict[tuple[float, float], Score]) -> float:
     """The weakest prior that comes close to the highest correlation."""
     return min(prior for _, prior in _close(scores))
 
 
-def _close(scores: dict[tuple[float, float], float]) -> list[tuple[float, float]]:
-    """The pairs that come close to the highest correlation."""
-    enough = max(scores.values()) * (1 - _SLACK)
-    return [pair for pair, score in scores.items() if score >= enough]
+def _close(scores: dict[tuple[float, float], Score]) -> list[tuple[float, float]]:
+    """The pairs that come close to the highest correlation, whatever its sign; never none."""
+    highest = max(scores.values()).correlation
+    enough = highest - _SLACK * abs(highest)
+    return [pair for pair, score in scores.items() if score.correlation >= enough]
 
 
 def held_out_score(
@@ -165,10 +196,10 @@ def held_out_score(
     intercept: bool,
     covariates: np.ndarray | None,
     rng: int,
-) -> float:
+) -> Score:
     """Pooled correlation of held-out genes with their prediction, beyond means and covariates."""
     known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=covariates))
-    sums = np.zeros(3)
+    products, squares = [], np.zeros(2)
     for f in range(min(_FOLDS, -(-_FOLDS * _HELD_OUT // network.n_genes))):
         held = fold == f
         fit = fit_exact(
@@ -189,8 +220,11 @@ def held_out_score(
         signs[test.gene, test.regulator] = test.sign
         a, b = predict_by_signs(fit.activity, signs, x[:, held], link=link), x[:, held].astype(np.float64)
         a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (a, b))
-        sums += [(a * b).sum(), (a * a).sum(), (b * b).sum()]
-    return float(sums[0] / np.sqrt(sums[1] * sums[2])) if sums[1] > 0 and sums[2] > 0 else 0.0
+        products.append((a * b).sum(0))
+        squares += [(a * a).sum(), (b * b).sum()]
+    size = float(np.sqrt(squares[0]) * np.sqrt(squares[1]))
+    of_gene = np.concatenate(products) / (size if size > 0 else 1.0)
+    return Score(float(of_gene.sum()), float(np.sqrt(np.square(of_gene).sum())))
 
 
 def predict_by_signs(activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, link: str) -> np.ndarray:

@@ -160,6 +160,12 @@ def settle_penalty(
     model = {"link": link, "intercept": intercept, "covariates": cells.covariates, "rng": rng}
     chosen = choose_shrinkage(x, network, **model, **settled)
     _report_end(chosen, settled, len(x))
+    if not chosen.signs_predict:
+        logger.warning(
+            "the signs of net predict genes that were held out no better than chance; weights are %s. "
+            "Check the names and the signs of net: those of a shuffled network do as well",
+            "free" if chosen.prior == 0 else f"drawn to them as prior={chosen.prior} does",
+        )
     return {"ridge": chosen.ridge, "prior": chosen.prior, "shared_prior": chosen.shared}
 
 

@@ -1,10 +1,15 @@
 """The choice of the ridge, against activities that are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import grnrep as gr
+from grnrep._match import match
 from grnrep.core.exact import fit_exact
 from grnrep.core.network import Network
+from grnrep.core.projection import project
 from grnrep.core.ridge import RIDGES, choose_ridge
 
 
@@ -18,10 +23,13 @@ def problem(seed, *, noise, n_cells, n_genes=200, m=20):
     return x, Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m), z
 
 
-def recovery(x, network, z, ridge):
-    a = fit_exact(x, network, ridge=ridge).activity
-    a, b = a - a.mean(0), z - z.mean(0)
+def correlation(a, b):
+    a, b = a - a.mean(0), b - b.mean(0)
     return np.abs((a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))).mean()
+
+
+def recovery(x, network, z, ridge):
+    return correlation(fit_exact(x, network, ridge=ridge).activity, z)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -34,11 +42,31 @@ def test_noise_asks_for_shrinkage_and_clear_data_do_not(seed):
     assert recovery(noisy, network, z, chosen) > recovery(noisy, network, z, RIDGES[-1]) + 0.05
 
 
-def test_falls_with_the_root_of_the_cells_beyond_those_tried():
+@pytest.mark.parametrize(("times", "share"), [(4, 0.5), (30, 0.3)])
+def test_falls_with_the_root_of_the_cells_beyond_those_tried_by_one_step_at_most(times, share):
     x, network, _ = problem(0, noise=3.0, n_cells=200)
-    repeated = np.tile(x, (4, 1))  # any 200 of these are as noisy as those
+    repeated = np.tile(x, (times, 1))  # any 200 of these are as noisy as those
     chosen = choose_ridge(repeated, network)
-    assert chosen in [max(RIDGES[-1], ridge / 2) for ridge in RIDGES]
+    assert chosen in [max(RIDGES[-1], ridge * share) for ridge in RIDGES]
+
+
+def test_recovery_does_not_fall_with_the_number_of_cells():
+    """Under much noise inside the ReLU, whose bias more cells do not lower."""
+    found = {1000: [], 6000: []}
+    for seed in (0, 2):  # at 2, the search from weak ridges meets a bump
+        adata, net = gr.ds.simulate(6000, 200, n_regulators=20, noise_sd=2, rng=seed, progress=False)
+        matched = match(net, adata)
+        network, true = matched.network, matched.edges["weight"].to_numpy()
+        unsigned = replace(network, sign=np.zeros(network.n_edges))
+        x, z = np.asarray(adata.X[:, matched.columns]), adata.obsm["true_activity"][matched.regulators]
+        for n_cells, figures in found.items():
+            fit = fit_exact(x[:n_cells], unsigned, ridge=choose_ridge(x[:n_cells], unsigned))
+            of = [unsigned.regulator == j for j in range(unsigned.n_regulators)]
+            weights = np.mean([abs(np.corrcoef(fit.weight[j], true[j])[0, 1]) for j in of])
+            activity = project(x[-500:], fit, unsigned)
+            figures.append((weights, correlation(activity, z.to_numpy()[-500:])))
+    few, many = (np.mean(figures, axis=0) for figures in found.values())
+    assert np.all(many > few - 1e-3)
 
 
 def test_same_seed_same_choice():

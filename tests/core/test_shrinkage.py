@@ -1,9 +1,14 @@
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from grnrep.core import shrinkage
 from grnrep.core.network import Network
 from grnrep.core.ridge import choose_prior, choose_ridge
 from grnrep.core.shrinkage import PRIORS, RIDGES, choose_shrinkage, predict_by_signs
+from grnrep.validation import shuffled_network
 
 
 def problem(seed, *, spread, noise, n_cells=80, signed=True):
@@ -37,15 +42,15 @@ def test_choice_is_on_the_grid_and_repeatable():
 def test_without_signs_weights_stay_free():
     x, network = problem(0, spread=0.5, noise=1.0, signed=False)
     expected = choose_ridge(x, network, link="identity")
-    assert choose_shrinkage(x, network, link="identity") == (expected, 0.0, False)
-    assert choose_shrinkage(x, network, link="identity", ridge=0.7) == (0.7, 0.0, False)
+    assert choose_shrinkage(x, network, link="identity")[:3] == (expected, 0.0, False)
+    assert choose_shrinkage(x, network, link="identity", ridge=0.7)[:3] == (0.7, 0.0, False)
 
 
 def test_with_few_genes_values_are_held_out_instead_of_genes():
     x, network = problem(0, spread=0.0, noise=3.0)
     first = network.gene < 60
     few = Network.from_edges(network.gene[first], network.regulator[first], network.sign[first], 60, 15)
-    ridge, prior, shared = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
+    ridge, prior, shared, _ = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
     assert (prior, shared) == choose_prior(x[:, :60], few, ridge=ridge, link="identity", intercept=True)
     assert prior >= 0.3  # weights are ±1, and noise is strong
     clear, *_ = problem(0, spread=0.9, noise=0.01)
@@ -73,7 +78,7 @@ def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared):
 
 def test_settled_values_stay():
     x, network = problem(0, spread=0.5, noise=1.0)
-    assert choose_shrinkage(x, network, ridge=0.5, prior=0.2) == (0.5, 0.2, False)
+    assert choose_shrinkage(x, network, ridge=0.5, prior=0.2)[:3] == (0.5, 0.2, False)
     assert choose_shrinkage(x, network, link="identity", prior=0.2)[1] == 0.2
     assert choose_shrinkage(x, network, link="identity", ridge=0.5)[0] == 0.5
 
@@ -85,3 +90,81 @@ def test_prediction_leaves_as_many_zeros_as_the_gene_has():
     predicted = predict_by_signs(activity, signs, x, link="relu")
     np.testing.assert_allclose((predicted == 0).mean(0), np.maximum((x == 0).mean(0), 0.01), atol=0.011)
     np.testing.assert_array_equal(predict_by_signs(activity, signs, x, link="identity"), activity)
+
+
+def as_table(network):
+    """Edges of a network with names, and back."""
+    names = {"source": [f"r{j:03}" for j in network.regulator], "target": [f"g{i:03}" for i in network.gene]}
+    return pd.DataFrame(names | {"weight": network.sign})
+
+
+def as_network(net, network):
+    gene, regulator = (net[end].str[1:].astype(int).to_numpy() for end in ("target", "source"))
+    return Network.from_edges(gene, regulator, net["weight"], network.n_genes, network.n_regulators)
+
+
+def without_information(network, seed):
+    """A sign-permuted network and a shuffled one: two negative controls."""
+    net = as_table(network)
+    permuted = net.assign(weight=np.random.default_rng(seed).permutation(net["weight"]))
+    return as_network(permuted, network), as_network(shuffled_network(net, rng=seed), network)
+
+
+def test_sign_permuted_and_shuffled_networks_are_told_from_real_ones(monkeypatch):
+    monkeypatch.setattr(shrinkage, "_ITERATIONS", 4)  # the whole search takes minutes
+    monkeypatch.setattr(shrinkage, "_HELD_OUT", 60)
+    monkeypatch.setattr(shrinkage, "RIDGES", (0.3,))
+    monkeypatch.setattr(shrinkage, "PRIORS", (0.03, 0.3))
+    monkeypatch.setattr(shrinkage, "choose_ridge", lambda *a, **k: 0.01)
+    found = {"real": [], "permuted": [], "shuffled": []}
+    for seed in range(25):
+        x, network = problem(seed, spread=0.5, noise=1.0, n_cells=25)
+        kinds = dict(zip(found, (network, *without_information(network, seed)), strict=True))
+        for kind in ("real", "permuted", "shuffled") if seed < 5 else ("permuted", "shuffled"):
+            choice = choose_shrinkage(np.maximum(x, 0), kinds[kind], rng=seed)
+            assert 0 < choice.ridge < np.inf
+            assert choice.prior in (0.0, 0.03, 0.3)
+            found[kind].append(choice)
+    assert all(choice.signs_predict for choice in found["real"])
+    blind = [choice for choice in found["shuffled"] if not choice.signs_predict]
+    assert len(blind) >= 22  # by chance a few predict something
+    assert all(choice.prior == 0 for choice in blind)  # these data settle activities without signs
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(
+    best=st.sampled_from([-0.9, -0.1, -1e-9, 0.0, 1e-9, 0.1, 0.9]),
+    below=st.lists(st.floats(0, 0.5), min_size=len(RIDGES) * len(PRIORS), max_size=len(RIDGES) * len(PRIORS)),
+    free=st.floats(-1, 1),
+    error=st.floats(0, 0.5),
+)
+def test_any_scores_give_a_choice(best, below, free, error):
+    pairs = [(ridge, prior) for prior in PRIORS for ridge in RIDGES]
+    score = {pair: best - fall for pair, fall in zip(pairs, below, strict=True)}
+    x, network = problem(0, spread=0.5, noise=1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            shrinkage,
+            "held_out_score",
+            lambda *a, **_: shrinkage.Score(score.get(a[3:5], free), error),
+        )
+        patch.setattr(shrinkage, "choose_ridge", lambda *a, **_: 0.02)
+        found = choose_shrinkage(x, network, link="identity")
+        given_prior = choose_shrinkage(x, network, link="identity", prior=0.3)
+    if not found.signs_predict:
+        assert found == (0.02, 0.0, False, False)
+    else:
+        assert found[:2] in [*pairs, (0.02, 0.0)]
+        assert score.get(found[:2], free) >= 0.99 * max(best - max(below), 0)
+    assert given_prior.prior == 0.3
+    assert given_prior.ridge in (*RIDGES, 0.02)
+
+
+def test_signs_that_say_nothing_draw_weakly_where_data_leave_activities_open(monkeypatch):
+    monkeypatch.setattr(shrinkage, "RIDGES", (0.3,))
+    x, real = problem(0, spread=0.5, noise=1.0, n_cells=25)
+    x = np.maximum(x - np.quantile(x, 0.95), 0)  # fewer values above zero than regulators
+    other = without_information(real, 0)[1]
+    found = choose_shrinkage(x, other)
+    assert found == (choose_ridge(x, other, prior=PRIORS[0]), PRIORS[0], False, False)
+    assert choose_shrinkage(x, other, ridge=0.3) == (0.3, PRIORS[0], False, False)

@@ -135,3 +135,13 @@ def test_cells_learned_from_do_not_depend_on_their_order(small):
     a = gr.tl.fit(adata, net, max_cells=50, progress=False, copy=True)
     b = gr.tl.fit(adata[order].copy(), net, max_cells=50, progress=False, copy=True)
     pd.testing.assert_frame_equal(b.obsm["grnrep"].loc[a.obs_names], a.obsm["grnrep"], check_exact=True)
+
+
+@pytest.mark.parametrize(("prior", "drawn"), [(0.0, "free"), (0.03, "drawn to them as prior=0.03 does")])
+def test_signs_that_say_nothing_are_reported(small, caplog, monkeypatch, prior, drawn):
+    choice = Shrinkage(0.01, prior, signs_predict=False)
+    monkeypatch.setattr(gr.tl._auto, "choose_shrinkage", lambda *a, **k: choice)
+    adata, net = small()
+    params = _fit(adata, net)["params"]
+    assert (params["ridge"], params["prior"]) == choice[:2]
+    assert f"no better than chance; weights are {drawn}" in caplog.text
