@@ -194,7 +194,7 @@ def _conjugate_gradients(
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """Ratio, or 0 where rounding left nothing to divide by: a system that is solved stays as it is."""
+    """Quotient, or 0 where rounding has left nothing to divide by: a system that is solved stays as it is."""
     ratio = a / b
     return torch.where((b > 0) & ratio.isfinite(), ratio, 0.0)
 

@@ -34,7 +34,7 @@ def mean_above(u: Tensor) -> Tensor:
 def quantile_below(bound: Tensor, share: Tensor) -> Tensor:
     """Quantile of a standard normal that is known to be below a bound: y with Φ(y) = share · Φ(bound).
 
-    Uniform shares make draws of it. Far below zero Φ underflows, and its inverse loses digits before:
+    Uniform shares make draws of it. Far below zero Φ underflows, and its inverse loses all digits before:
     y = -(a + d) with a = -bound is there found from the logarithm of the tail,
 
         -log(Φ(-a - d) / Φ(-a)) = d (a + d/2) + log(h(a + d) / h(a)) = -log share,

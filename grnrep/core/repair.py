@@ -80,6 +80,10 @@ def repair_network(
     the most doubtful go until the expected share of false ones is at most ``fdr``. An edge that cannot be
     judged is as doubtful as the prior network as a whole; of these, the largest weights stay.
 
+    Both rates are those of noise that is independent between genes, and of one variance per gene. A factor
+    outside the network looks like missing edges (with one, 156 of 309 additions were false); where noise
+    grows with the mean, standard errors are wrong, and 30 to 118 of 540 true edges were dropped.
+
     Parameters
     ----------
     x

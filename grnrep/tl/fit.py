@@ -136,10 +136,11 @@ def fit(
         activity is correlated with a covariate.
     repair
         Exact solver: whether to drop edges that the data reject and to add edges that they
-        demand, before the fit; both at a false discovery rate of 5 % where noise is independent between
-        genes and of one size. It is not elsewhere: in simulations with one factor outside the network half of
-        the additions were false (156 of 309), and with noise that grows with the mean 30 to 118 of 540 true
-        edges were dropped. It refuses below an effective load of 2.
+        demand, both at a false discovery rate of 5 %, before the fit. It refuses below an
+        effective load of 2. The 5 % hold where noise is independent between genes and alike at all levels
+        of expression. With one factor outside the network that moves many genes, such as a batch that is
+        no covariate, half of the additions were false (156 of 309); with noise that grows with the
+        mean, 30 to 118 of 540 true edges were dropped.
     uncertainty
         Exact solver: whether to draw from the posterior after the fit, with the values below
         zero that a ReLU hides, and to store its means with their standard deviations. Takes

@@ -23,8 +23,8 @@ POWER = {"activity": 1, "bias": 1, "effects": 1, "activity_sd": 1, "bias_sd": 1}
 POWER |= {"squared_error": 2, "noise_variance": 2}
 EXACT = (2.0**-20, 0.25, 4.0)  # their square roots are powers of two as well: no rounding differs
 UNITS = st.sampled_from([*EXACT, 0.01, 100.0])
-# While fitted, activities of free regulators have the root of the unit of x, those of regulators with
-# prior signs that unit; where there are both, the rule that ends the search of a cell looks at them together
+# While they are fitted, activities of free regulators have the root of the unit of x, those of regulators
+# with prior signs that unit; where there are both, the rule that ends a cell's search looks at them together
 
 
 @st.composite

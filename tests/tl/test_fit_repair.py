@@ -48,7 +48,7 @@ def test_what_the_stated_rate_rests_on_is_said_where_users_read(repaired, caplog
         gr.tl.fit(adata[:100].copy(), net, repair=True, intercept=False, progress=False, max_iter=3)
     assert "more additions are false where programmes outside the network" in caplog.text
     said = " ".join(gr.tl.fit.__doc__.split())
-    assert "one factor outside the network half of the additions were false" in said
+    assert "half of the additions were false (156 of 309)" in said
 
 
 def test_new_cells_use_the_repaired_network(repaired, tmp_path):
