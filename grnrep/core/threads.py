@@ -108,13 +108,22 @@ def _set_own(n_threads: int) -> None:
     """Set torch's number of threads for this thread of Python, and for no other."""
     if n_threads == torch.get_num_threads():
         return
-    # a new thread is told the number that others get, and sets it again after ours has replaced it
-    with _setting, ThreadPoolExecutor(1) as new:
-        others = new.submit(torch.get_num_threads).result()
+    # torch tells and sets the number for threads to come only through one that has not asked yet
+    with _setting:
+        others = _in_new_thread(torch.get_num_threads)
         try:
             torch.set_num_threads(n_threads)
         finally:
-            new.submit(torch.set_num_threads, others)
+            _in_new_thread(torch.set_num_threads, others)
+
+
+def _in_new_thread(function: Callable, *arguments: int) -> int | None:
+    """What a function returns in a thread that does nothing else."""
+    results = []
+    new = threading.Thread(target=lambda: results.append(function(*arguments)))
+    new.start()
+    new.join()
+    return results[0]
 
 
 def _alone() -> None:
