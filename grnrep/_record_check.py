@@ -23,7 +23,7 @@ _CHOICES: Final = {
     "likelihood": ("gaussian", *COUNT_LIKELIHOODS),
     "link": (*LINKS, COUNT_LINK),
 }
-_MOST: Final = 1e18  # sums of squares of larger numbers leave float32
+_MOST: Final = float(np.finfo(np.float32).max)  # in which activities are found and stored
 _REMEDY: Final = "Run grnrep.tl.fit again, or take a copy that was not changed"
 
 
@@ -120,7 +120,7 @@ def _check_tables(record: Mapping[str, Any], *, intercept: bool, counts: bool) -
             most = 1.0 if column.startswith("share") else _MOST
             _numbers(genes, column, _keys.GENES, least=least, most=most, nan=True)
     if "ridge" in regulators:
-        _numbers(regulators, "ridge", _keys.REGULATORS, most=_MOST**2)
+        _numbers(regulators, "ridge", _keys.REGULATORS)
     return len(genes)
 
 
