@@ -5,11 +5,11 @@ A process fits cells that are on disk, with a checkpoint and activities in a sto
 activities, weights and the record are compared with those of a fit that nobody killed, and the next one
 begins, until there were --kills kills.
 
-Before that, a small fit ends at once before every single operation that it does to files (and before every
-seventh of them once more, at a random one of its second run), and is called again: the content must be
-that of a fit that nobody killed, and nothing else may be left in the folder.
+Before that, a small fit ends at once before every seventh (--every) of all operations that it does to files,
+some twice, at a random one of the second run too, and is called again: the content must be that of a fit
+that nobody killed, and nothing else may be left in the folder.
 
-OMP_NUM_THREADS=1 python benchmarks/kills.py [--kills 20] [--cells 20000] [--every 1]
+OMP_NUM_THREADS=1 python benchmarks/kills.py [--kills 20] [--cells 20000] [--every 7]
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -19,14 +18,14 @@ logger = logging.getLogger("grnrep")
 
 _ABOUT: Final = "run.json"
 _STEP: Final = ".step"
-_MARK: Final = hashlib.sha256().digest_size  # bytes before the arrays of a step
+_MARK: Final = 64  # bytes at the end of a step
 
 
 class Checkpoint:
     """A folder with the steps of one run, held alone; a file is there whole or not at all.
 
-    A step is a file of arrays (npz) behind a hash of them, of its name and of the run. One that was damaged,
-    renamed, or brought from another run is refused; one that is not there is done again.
+    A step is a file of arrays (npz) that ends with a hash of them, of its name and of the run. One that was
+    damaged, renamed, or brought from another run is refused; one that is not there is done again.
 
     Parameters
     ----------
@@ -99,21 +98,24 @@ class Checkpoint:
         path = self._path(name)
         if not path.exists():
             return None
-        content = path.read_bytes() if path.is_file() else b""
-        if content[:_MARK] != self._mark(name, content[_MARK:]):
+        whole = path.is_file() and path.stat().st_size > _MARK
+        content = np.memmap(path, mode="r") if whole else np.zeros(0, dtype=np.uint8)
+        if content[-_MARK:].tobytes() != self._mark(name, content[:-_MARK]):
             raise ValueError(
                 f"checkpoint={self.asked!r} is damaged: {path.name} is not as it was written. Remove this "
                 "file, so that its step is done again, or the folder, to begin anew"
             )
-        with np.load(io.BytesIO(content[_MARK:]), allow_pickle=False) as file:
+        with np.load(path, allow_pickle=False) as file:  # what follows an npz does not matter
             return dict(file)
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Save arrays under a name."""
-        content = io.BytesIO()
-        np.savez(content, **arrays)
         with replacing(self._path(name), alone=True, log=logging.DEBUG) as temporary:
-            temporary.write_bytes(self._mark(name, content.getvalue()) + content.getvalue())
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)
+            mark = self._mark(name, np.memmap(temporary, mode="r"))
+            with temporary.open("ab") as file:
+                file.write(mark)
 
     def finish(self) -> None:
         """Remove all of it, since the run is over; what says which run it was goes last."""
@@ -129,11 +131,11 @@ class Checkpoint:
     def _path(self, name: str) -> Path:
         return self.path / f"{name}{_STEP}"
 
-    def _mark(self, name: str, content: bytes) -> bytes:
+    def _mark(self, name: str, content: np.ndarray) -> bytes:
         """Hash of a step, which is of this name in this run only."""
         sha = hashlib.sha256(f"{self.run} {name}\n".encode())
         sha.update(content)
-        return sha.digest()
+        return sha.hexdigest().encode()
 
 
 def open_checkpoint(
