@@ -95,7 +95,7 @@ def without_effect(adata, net):
         (renamed_gene, "genes"),
         (lambda adata, net: (adata, net[1:]), "net"),
         (lambda adata, net: (adata, net.replace({"source": {"P": "Z"}})), "net"),
-        (weighted(3, 1.0), "net"),
+        (weighted(3, -1.0), "net"),
         (without_effect, "net"),
         (of_obs("batch", lambda values: values[::-1]), "covariates"),
         (of_obs("age", lambda values: values + (np.arange(30) == 7) * 1e-9), "covariates"),
