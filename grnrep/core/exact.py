@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from grnrep.core.alternation import Problem, State, alternate, check_finite
 from grnrep.core.cells import project_cells
 from grnrep.core.fitted import Fit
+from grnrep.core.freedom import noise_variance
 from grnrep.core.interrupted import Interrupted
 from grnrep.core.known import (
     known_columns,
@@ -173,13 +174,14 @@ def fit_exact(
         solver = projector(problem.pattern, state.weight.to(x), m, problem.penalty.z[:m], link)
         z = list(each(partial(project_cells, solver, max_iter=max_iter), problem.blocks, state.z))
         error = sum(squared_sum(solver.residual(*pair)) for pair in zip(problem.blocks, z, strict=True))
+        noise = noise_variance(problem, solver, z, float(error)) if without is None else None
     return Fit(
         **split_weights(state.weight.cpu().numpy(), full, m, intercept=intercept),
         covariates=covariates,
         activity=torch.cat(z, dim=1)[:m].mT.double().cpu().numpy(),
         ridge=problem.penalty.z[:m].cpu().numpy(),
         squared_error=float(error),
-        noise_variance=float(error) / max(1, _n_constraints(x, link) - full.n_edges - len(x) * m),
+        noise_variance=noise,
         censored=link == "relu",
         history=history,
         converged=converged,

@@ -25,7 +25,8 @@ class Fit:
     squared_error
         Σ residual² over all entries, at the decoder returned; NaN where not computed.
     noise_variance
-        squared_error by the degrees of freedom that it has left; None where not computed.
+        squared_error by the degrees of freedom that it has left (:mod:`grnrep.core.freedom`);
+        None where not computed, and where it has none.
     censored
         Whether zeros were censored.
     effects

@@ -49,7 +49,9 @@ def test_an_unsigned_edge_beside_signed_ones_has_the_variance_of_either_sign(rid
     network = Network.from_edges([0, 0, 1, 1], [0, 1, 0, 1], [1, 1, 0, 1], 2, 2)
     penalty = Penalty.build(network, 2, **SUMS, ridge=ridge, prior=prior, shared=shared)
     squares = 2.0 if shared else 4.0
-    activity = SUMS["energy"] / (squares * SUMS["n_cells"])  # its variance, if weights are as the prior has them
+    activity = SUMS["energy"] / (
+        squares * SUMS["n_cells"]
+    )  # its variance, if weights are as the prior has them
     noise = float(penalty.z[0]) * activity
     variance = noise / penalty.w.numpy()
     draws = np.sqrt(squares / 4) + np.array([-1, 1]) * np.sqrt(variance[0])  # N(size, v) by two points

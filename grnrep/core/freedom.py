@@ -1,0 +1,105 @@
+"""Degrees of freedom that a fit leaves to its residuals, where counting parameters does not tell them.
+
+Around the optimum p changes by J (δw, δz), where J has z at the edges and w at the activities of a cell. With
+penalties Λ the residual of noise e is (I - H) e, H = J (J'J + Λ)⁻¹ J', so that its expected square is
+σ² tr (I - H)². What the data do not determine, and scales that cancel in w · z, take nothing from it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from grnrep.core.alternation import Problem
+from grnrep.core.cells import CellSolver
+from grnrep.core.likelihood import Observed
+
+_COUNTED = 1.0  # degrees of freedom left, by parameters, from which counting is good enough
+_MAX_ITER, _TOL = 30, 0.02  # conjugate gradients end where one changes the result by less than this share
+
+
+def noise_variance(
+    problem: Problem, solver: CellSolver, z: list[Tensor], squared_error: float
+) -> float | None:
+    """Σ residual² by the degrees of freedom that it has left; None where that is less than one.
+
+    Within a third of the truth from an effective load of 0.5 on, unless the ridge is so strong (0.3) that
+    residuals hold as much of the signal again. Other parameters as in :func:`residual_freedom`.
+    """
+    n_seen = sum(b.x.numel() if b.most is None else int((b.most > 0).sum()) for b in problem.blocks)
+    n_parameters = problem.network.n_edges + problem.n_free * sum(part.shape[1] for part in z)
+    freedom = float(n_seen - n_parameters)
+    if freedom < _COUNTED * n_parameters:
+        freedom = residual_freedom(problem, solver, z)
+    return squared_error / freedom if freedom >= 1 else None
+
+
+def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed: int = 0) -> float:
+    """Trace of (I - H)² over entries that are not censored, by ‖(I - H) v‖² for a v of random signs.
+
+    By conjugate gradients from zero, each of which costs what an iteration of the fit does. The standard
+    error is at most sqrt(2 / result), as a share of the result.
+
+    Parameters
+    ----------
+    problem
+        Data, edges and penalties.
+    solver
+        Of the cells, with the decoder of the fit.
+    z
+        Representations of every block, (m + q, cells).
+    seed
+        Of v.
+    """
+    pattern, m = problem.pattern, problem.n_free
+    generator = torch.Generator().manual_seed(seed)
+    r = [_signs(block, generator) for block in problem.blocks]  # v - J x, x the solution so far
+    seen = sum(part.abs().sum(1, dtype=torch.float64) for part in r)
+    freedom, n_cells = float(seen.sum()), sum(part.shape[1] for part in r)
+    if freedom == 0:
+        return 0.0
+    ridge = [problem.penalty.w, *[solver.ridge[:, None] for _ in z]]
+    squares = sum(part.double().square().sum(1) for part in z)
+    diagonal = squares[pattern.regulator] * (seen / n_cells)[pattern.gene] + ridge[0]
+    of_weight = torch.where(diagonal > 0, 1 / diagonal, 0.0)
+    of_cells = len(seen) * n_cells / freedom  # the inverse is of W'W over all genes
+
+    def pull(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:  # J'r of a block
+        return pattern.edge_products(r, z).double(), (solver.matrix_t @ r)[:m]
+
+    def push(block: Observed, z: Tensor, change: Tensor) -> Tensor:  # J d of a block
+        change = torch.cat([change, torch.zeros_like(z[m:])])
+        q = torch.addmm(solver.matrix @ change, narrow, z)
+        return q if block.most is None else q.mul_(block.most > 0)
+
+    x = [torch.zeros_like(ridge[0]), *[torch.zeros_like(part[:m]) for part in z]]
+    direction, slope = [torch.zeros_like(part) for part in x], torch.inf
+    for _ in range(_MAX_ITER):
+        pulls = list(problem.map(pull, r, z))
+        fall = [sum(part for part, _ in pulls), *[part for _, part in pulls]]
+        fall = [a - lam * b for a, lam, b in zip(fall, ridge, x, strict=True)]
+        y = [of_weight * fall[0], *[of_cells * solver.precondition(part) for part in fall[1:]]]
+        following = _dot(fall, y)
+        direction = [a.add_(d, alpha=following / slope) for a, d in zip(y, direction, strict=True)]
+        slope, narrow = following, pattern.matrix(direction[0].to(z[0]))
+        q = list(problem.map(push, problem.blocks, z, direction[1:]))
+        bend = _dot(q, q) + _dot(direction, [lam * d for lam, d in zip(ridge, direction, strict=True)])
+        if not bend > 0:
+            break
+        for a, d in zip([*x, *r], [*direction, *(-part for part in q)], strict=True):
+            a.add_(d, alpha=slope / bend)
+        last, freedom = freedom, _dot(r, r)
+        if last - freedom <= _TOL * freedom:
+            break
+    return freedom
+
+
+def _signs(block: Observed, generator: torch.Generator) -> Tensor:
+    """1 or -1, at random, at every entry that is not censored, and 0 elsewhere."""
+    signs = torch.randint(0, 2, block.x.shape, generator=generator).mul_(2).sub_(1).to(block.x)
+    return signs if block.most is None else signs.mul_(block.most > 0)
+
+
+def _dot(a: list[Tensor], b: list[Tensor]) -> float:
+    """Product of two vectors in parts, summed in float64 over rows."""
+    return sum(float((p * q).sum(-1, dtype=torch.float64).sum()) for p, q in zip(a, b, strict=True))
