@@ -110,11 +110,13 @@ def test_graduated_shrinkage_loses_no_regulator_near_load_one(monkeypatch, low, 
     if not graduated:
         monkeypatch.setattr(exact, "_LOW_LOAD", 0.0)
     lost = 0
-    for seed in range(8):
+    for seed in range(8 if graduated else 40):  # without, one fit in ten or so loses some
         x, network, z, _ = problem(seed, low=low, n_cells=n_cells, n_genes=n_genes)
         assert 1.0 < (x > 0).sum() / (network.n_edges + z.size) < 1.3
         fit = fit_exact(x, network, rng=seed)
         lost += np.abs(correlation(fit.activity, z)).min() < 0.95
+        if lost:
+            break
     assert lost == 0 if graduated else lost > 0
 
 

@@ -207,6 +207,19 @@ def test_a_cluster_sums_what_a_decoder_step_needs(many, client):
     np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
 
 
+def test_rows_in_another_order_move_what_passes_find_no_further_than_is_said(many, tmp_path):
+    path, _, net = many
+    data = ad.read_h5ad(path)
+    data[np.random.default_rng(0).permutation(data.n_obs)].copy().write_h5ad(tmp_path / "other.h5ad")
+    found = []
+    for file in (path, tmp_path / "other.h5ad"):
+        backed = ad.read_h5ad(file, backed="r")
+        gr.tl.fit(backed, net, block_size=300, max_cells=None, client=None, progress=False)
+        found.append(backed.obsm["grnrep"].loc[data.obs_names])
+    apart = (found[1] - found[0]).abs() / found[0].std()
+    assert 0 < apart.to_numpy().max() < 0.05
+
+
 @pytest.mark.parametrize("form", ["backed", "zarr"])
 def test_a_cluster_gives_the_same(files, client, form):
     folder, _, net = files
