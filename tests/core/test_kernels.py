@@ -151,6 +151,6 @@ def test_a_processor_without_fused_instructions_gets_the_same_without_calls(tmp_
     other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
     run = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESSOR, tmp_path / "problem.npz"],
-        env=os.environ | other, capture_output=True, text=True, timeout=200, check=False,
+        env=os.environ | other, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
