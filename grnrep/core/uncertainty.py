@@ -101,6 +101,7 @@ def activity_sd(
     link: str = "relu",
     noise_variance: np.ndarray,
     weight_sd: np.ndarray | None = None,
+    mean_square: np.ndarray | None = None,
 ) -> np.ndarray:
     r"""Standard deviation of activities that were inferred with a frozen decoder, (n_cells, m).
 
@@ -127,6 +128,8 @@ def activity_sd(
         σ_i² of every gene, ``(n_genes,)``.
     weight_sd
         Standard deviation of every weight, ``(n_edges,)``; by default weights are taken as known.
+    mean_square
+        τ² of every regulator, ``(m,)``; by default that of these cells.
     """
     check_link(link)
     m = network.n_regulators
@@ -134,7 +137,9 @@ def activity_sd(
     sigma2 = torch.as_tensor(noise_variance, dtype=torch.float64)
     ridge = torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)
     ridge = torch.diag(ridge.double())
-    wrong = ridge.square() * torch.as_tensor(fit.activity).square().mean(0)
+    if mean_square is None:
+        mean_square = np.square(fit.activity).mean(0)
+    wrong = ridge.square() * torch.as_tensor(mean_square, dtype=torch.float64)
     pattern, pairs, product = Pattern(network), *_pairs(network, w)
     out = np.empty((len(x), m))
     size = max(1, _ENTRIES // max(1, m * m))

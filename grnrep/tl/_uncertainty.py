@@ -83,7 +83,11 @@ def spread_of(posterior: Posterior | CountPosterior) -> dict[str, np.ndarray] | 
     """What the deviations of activities in other cells follow from."""
     if isinstance(posterior, CountPosterior):
         return posterior.spread
-    return {"noise_variance": posterior.noise_variance, "weight_sd": posterior.weight_sd}
+    return {
+        "noise_variance": posterior.noise_variance,
+        "weight_sd": posterior.weight_sd,
+        "mean_square": np.square(posterior.fit.activity).mean(0),  # of all, so that blocks do not matter
+    }
 
 
 def deviations(
