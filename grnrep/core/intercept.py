@@ -65,7 +65,7 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
 
 def _predicts_better(x: np.ndarray, network: Network, *, rng: int) -> bool:
     """Whether held-out genes are predicted better with intercepts than without."""
-    cells, fold = draw_held_out(x, rng=rng)
+    cells, fold = draw_held_out(len(x), network, rng=rng)
     score = partial(
         held_out_score, x[cells], network, fold, **_PENALTY, link="relu", covariates=None, rng=rng
     )

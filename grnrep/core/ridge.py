@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from grnrep.core.draws import draw_for_genes
 from grnrep.core.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.load import count_constraints
@@ -75,7 +74,7 @@ def choose_ridge(
     if prior == 0 and _is_clear(x, network, **options):
         return RIDGES[-1]
 
-    held = draw_for_genes(draw.random(x.shape), x) < _HELD_OUT
+    held = draw.random(x.shape) < _HELD_OUT
     errors, start = {}, None
     weaker, stronger = RIDGES[_FIRST:], RIDGES[:_FIRST][::-1]
     for ridges, rise in ((weaker, 0.0), (stronger, _BUMP)):
@@ -122,7 +121,7 @@ def choose_prior(
     """
     draw = np.random.default_rng(rng)
     x, covariates = _some(x, covariates, draw)
-    held = draw_for_genes(draw.random(x.shape), x) < _HELD_OUT
+    held = draw.random(x.shape) < _HELD_OUT
     model = {"link": link, "intercept": intercept, "covariates": covariates}
     options = model | {"ridge": ridge, "rng": rng} | _FIT
     best = {}

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from grnrep.core.draws import draw_for_genes
 from grnrep.core.exact import fit_exact
 from grnrep.core.known import known_columns, without_known
 from grnrep.core.load import count_constraints
@@ -109,7 +108,7 @@ def choose_shrinkage(
         prior = 0.0 if prior is None else prior
         ridge = choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge
         return Shrinkage(ridge, prior)
-    cells, fold = draw_held_out(x, rng=rng)
+    cells, fold = draw_held_out(len(x), network, rng=rng)
     part = model | {"covariates": None if covariates is None else covariates[cells]}
     score = partial(held_out_score, x[cells], network, fold, **part)
     search = partial(_best_ridges, score, RIDGES if ridge is None else (ridge,))
@@ -133,11 +132,11 @@ def choose_shrinkage(
     return Shrinkage(*min(_close(own)))
 
 
-def draw_held_out(x: np.ndarray, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cells of ``x`` (n_cells, n_genes) to compare models on, at most 400, and the fold of every gene."""
+def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells to compare models on, at most 400 of them, and the fold of every gene."""
     draw = np.random.default_rng(rng)
-    cells = np.sort(draw.permutation(len(x))[:_MAX_CELLS])
-    return cells, draw_for_genes(draw.permutation(x.shape[1]) % _FOLDS, x[cells])
+    cells = np.sort(draw.permutation(n_cells)[:_MAX_CELLS])
+    return cells, draw.permutation(network.n_genes) % _FOLDS
 
 
 def is_signed(network: Network) -> bool:

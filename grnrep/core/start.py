@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from grnrep.core.decoder import Pattern
-from grnrep.core.draws import draw_for_edges
 from grnrep.core.network import Network
 
 _POWER_ITERATIONS = 5
@@ -31,7 +30,7 @@ def start_weights(blocks: list[Tensor], network: Network, rng: int | np.random.G
     rng
         Source of the draws.
     """
-    draw = draw_for_edges(np.random.default_rng(rng).standard_normal(network.n_edges), blocks, network)
+    draw = np.random.default_rng(rng).standard_normal(network.n_edges)
     weight = torch.as_tensor(np.where(network.sign != 0, network.sign, draw)).to(blocks[0])
     pattern = Pattern(network).to(weight.device)
     mean, sd = _mean_and_sd(blocks)
