@@ -91,7 +91,9 @@ class BlockScan:
 
     def _scan(self, k: int) -> Scan:
         every = self.blocks.every_gene(k)
-        depth = np.asarray(every.sum(axis=1, dtype=np.float64)).ravel()
+        # a product, since sparse sums are made in the precision of the data and cast afterwards
+        ones = np.ones(every.shape[1])
+        depth = every @ ones if sp.issparse(every) else every.sum(axis=1, dtype=np.float64)
         rows, block = self.blocks.rows(k), every[:, self.blocks.genes]
         n_genes = len(self.blocks.genes)
         if not sp.issparse(block):
