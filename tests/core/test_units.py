@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grnrep.core.count_uncertainty import count_activity_sd, count_spread
+from grnrep.core.counts import fit_counts
 from grnrep.core.exact import fit_exact
 from grnrep.core.network import Network
 from grnrep.core.passes import refine
@@ -48,9 +50,9 @@ def problems(draw, *, n_cells=40, n_genes=30, m=4):
     return np.maximum(p, 0) if link == "relu" else p, network, {"link": link}, model, penalty, mixed
 
 
-def assert_units(found: dict, expected: dict, c: float, *, mixed: bool = False, share: float = 2e-3) -> None:
-    """``found``, of c x, is ``expected``, of x, in other units."""
-    rel = share if mixed else 1e-11 if c in EXACT else 1e-5
+def assert_units(found: dict, expected: dict, c: float, *, share: float | None = None) -> None:
+    """``found``, of c x, is ``expected``, of x, in other units; to a ``share``, or but for rounding."""
+    rel = share or (1e-11 if c in EXACT else 1e-5)
     for name, value in expected.items():
         if value is None:
             assert found[name] is None
@@ -84,7 +86,7 @@ def test_of_a_fit_its_projection_and_its_errors(problem, c):
         return found, {"activity": new}
 
     for pair in zip(results(c * x), results(x), strict=True):
-        assert_units(*pair, c, mixed=mixed)
+        assert_units(*pair, c, share=2e-3 if mixed else None)
 
 
 @settings(deadline=None, max_examples=6, derandomize=True)
@@ -108,7 +110,7 @@ def test_of_a_posterior_and_of_cells_outside_the_chain(problem, c):
         return drawn | {"confidence": confidence}, {"activity": new, "activity_sd": sd}
 
     for pair in zip(results(c * x), results(x), strict=True):
-        assert_units(*pair, c, mixed=mixed)
+        assert_units(*pair, c, share=2e-3 if mixed else None)
 
 
 @settings(deadline=None, max_examples=6, derandomize=True)
@@ -126,11 +128,11 @@ def test_of_passes_over_all_cells(problem, c):
             bare = replace(decoder, covariates=None)
             return Projection.of(bare, network, **link, dtype=torch.float64).sums(x, v)
 
-        size = {"sum_squares": squares, "energy": squares, "max_iter": 10}
+        size = {"sum_squares": squares, "energy": squares, "n_cells": len(x), "max_iter": 10}
         fit, *_ = orient(refine(fit, network, sums, **size, **penalty), network)
         return of_fit(fit)
 
-    assert_units(results(c * x), results(x), c, mixed=mixed, share=2e-2)
+    assert_units(results(c * x), results(x), c, share=2e-2 if mixed else None)
 
 
 @settings(deadline=None, max_examples=3, derandomize=True)
@@ -141,3 +143,31 @@ def test_of_a_repaired_network(problem, c):
     np.testing.assert_array_equal(found.kept, expected.kept)
     t = [r.weight / r.std_err for r in (found, expected)]
     assert_units({"t": t[0], "fdr": found.fdr}, {"t": t[1], "fdr": expected.fdr}, c)
+
+
+@settings(deadline=None, max_examples=3, derandomize=True)
+@given(
+    st.integers(0, 20),
+    st.sampled_from(["poisson", "nb"]),
+    st.booleans(),
+    st.sampled_from([0.125, 2.0, 64.0]),
+)
+def test_of_counts_is_that_of_their_size_factors(seed, likelihood, intercept, c):
+    """Counts themselves have no other unit: twice as many counts are twice as much evidence."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random((30, 3)) < 0.5
+    mask[np.arange(30), rng.integers(3, size=30)] = True
+    w, s = mask * rng.uniform(1, 4, mask.shape), rng.uniform(0.5, 2.0, 40)
+    counts = rng.poisson(s[:, None] * (rng.gamma(1.0, size=(40, 3)) @ w.T + 0.5)).astype(np.float64)
+    network = Network.from_edges(*np.nonzero(mask), np.zeros(mask.sum()), 30, 3)
+
+    def results(s):
+        options = {"likelihood": likelihood, "intercept": intercept, "max_iter": 20}
+        fit, confidence, _ = orient(fit_counts(counts, network, size_factors=s, **options), network)
+        spread = count_spread(counts, fit, network, size_factors=s)
+        sd = count_activity_sd(counts, fit, network, spread, size_factors=s)
+        found = of_fit(fit) | {"activity_sd": sd, "weight_sd": spread.weight_sd, "scatter": spread.scatter}
+        # the loss of counts has no unit, so that the penalty of squared activities has one over theirs
+        return found | {"ridge": fit.ridge / s.mean() ** 2, "confidence": confidence}
+
+    assert_units(results(s / c), results(s), c, share=1e-6)
