@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
-_ROUGH = 1e-3  # tolerance of activities that are but a step on the way
+_ROUGH = 1e-4  # tolerance of activities that are but a step on the way; 1e-3 stops a search by where a cell lies
 _WHOLE = 16  # cells that fill vectors of either precision
 
 
@@ -83,7 +83,7 @@ class Projection:
         return out
 
     def sums(self, x: np.ndarray, covariates: np.ndarray | None = None) -> Stats:
-        """What a decoder step needs of these cells, at their activities, to about half a percent."""
+        """What a decoder step needs of these cells, at activities that are but a step on the way."""
         total = Stats.zero(*self.pattern.shape[1:], len(self.pattern.gene), self.solver.ridge.device)
 
         def add(cut: slice, here: Observed, z: Tensor) -> Stats:
