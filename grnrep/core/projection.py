@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
-_ROUGH = 1e-4  # tolerance of activities that are but a step on the way; 1e-3 stops a search by where a cell lies
+_ROUGH = 1e-4  # tolerance of activities on the way; at 1e-3 the end of a search hangs on the order of rows
 _WHOLE = 16  # cells that fill vectors of either precision
 
 
