@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 
 import grnrep as gr
+from grnrep.core import posterior
 
 
 def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int = 0):
@@ -39,6 +41,20 @@ def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int
         }
     )
     return adata, net.sample(frac=1, random_state=rng).reset_index(drop=True)
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    """Whatever a test does: torch has as many threads afterwards as before."""
+    before = torch.get_num_threads()
+    yield
+    assert torch.get_num_threads() == before
+
+
+@pytest.fixture
+def short_chain(monkeypatch):
+    """As few draws as there can be, where only their way through a fit is looked at, and not their values."""
+    monkeypatch.setattr(posterior, "_MOST", 30)
 
 
 @pytest.fixture(scope="session")

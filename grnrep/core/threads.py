@@ -62,7 +62,7 @@ def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
     other, and a result does not depend on their number. Tasks of tasks run one by one. Few results
     wait to be fetched, however many tasks there are.
     """
-    n_threads = min(torch.get_num_threads(), n_tasks, _MOST)
+    n_threads = min(_number(), n_tasks, _MOST)
     with _limit(1):
         if n_threads <= 1:
             yield map
@@ -90,7 +90,7 @@ def _limit(most: int) -> Iterator[None]:
     """Let this thread of Python use at most so many threads of torch."""
     limits = _own.limits
     if _own.usual is None:
-        _own.usual = torch.get_num_threads()
+        _own.usual = _number()
     limits.append(most)
     try:
         _set_own(min(_own.usual, *limits))
@@ -104,9 +104,18 @@ def _limit(most: int) -> Iterator[None]:
                 _own.usual = None
 
 
+def _number() -> int:
+    """Torch's number of threads for this thread of Python.
+
+    A thread that asks for the first time gets the number for threads to come, and keeps it.
+    """
+    with _setting:
+        return torch.get_num_threads()
+
+
 def _set_own(n_threads: int) -> None:
     """Set torch's number of threads for this thread of Python, and for no other."""
-    if n_threads == torch.get_num_threads():
+    if n_threads == _number():
         return
     # torch tells and sets the number for threads to come only through one that has not asked yet
     with _setting:

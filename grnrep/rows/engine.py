@@ -6,7 +6,7 @@ import os
 import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import torch
@@ -29,7 +29,7 @@ def map_blocks(
     skip: frozenset[int] = frozenset(),
     desc: str,
     progress: bool,
-) -> Iterator[tuple[int, T]]:
+) -> Generator[tuple[int, T], None, None]:
     """Results of ``function`` on every block number, in order, whoever computes them.
 
     Parameters

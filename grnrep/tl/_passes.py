@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count
@@ -94,8 +95,10 @@ def learn_from_all(
         total = Stats.zero(
             network.n_regulators + plan.n_known, network.n_edges + plan.n_known * network.n_genes
         )
-        for _, part in map_blocks(each, len(blocks), client=client, desc=name, progress=progress):
-            total.merge(part)
+        parts = map_blocks(each, len(blocks), client=client, desc=name, progress=progress)
+        with closing(parts):  # threads are put back where it ends
+            for _, part in parts:
+                total.merge(part)
         if checkpoint is not None:
             checkpoint.save(name, {"gram": total.gram, "edge": total.edge, "loss": total.loss})
         return total

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -100,11 +101,12 @@ def every_activity(
     blocks = replace(blocks, in_file_order=sink.in_file_order)
     inference = Inference(blocks, bare(decoder), plan.cells, True, options | {"progress": False}, spread)
     sums = 0.0
-    for rows, found in stream(inference, client=client, checkpoint=checkpoint, progress=progress):
-        sink.write(rows, found.activity)
-        if found.sd is not None:
-            sink.write(rows, found.sd, SD)
-        sums = sums + found.sums
+    with closing(stream(inference, client=client, checkpoint=checkpoint, progress=progress)) as parts:
+        for rows, found in parts:
+            sink.write(rows, found.activity)
+            if found.sd is not None:
+                sink.write(rows, found.sd, SD)
+            sums = sums + found.sums
     if posterior is not None:
         drawn = plan.rows if posterior.cells is None else plan.rows[posterior.cells]
         sink.write(drawn, fit.activity)
@@ -120,8 +122,11 @@ def bare(decoder: Decoder) -> Decoder:
 
 def stream(
     inference: Inference, *, client: Any, checkpoint: Checkpoint | None = None, progress: bool
-) -> Iterator[tuple[np.ndarray, Inferred]]:
-    """Positions of the cells of every block, and what was inferred of them, now or as a checkpoint has it."""
+) -> Generator[tuple[np.ndarray, Inferred], None, None]:
+    """Positions of the cells of every block, and what was inferred of them, now or as a checkpoint has it.
+
+    To be closed by who does not come to its end: threads are put back there.
+    """
     there, client = inference, active_client(client, inference.blocks)
     if client is not None:
         there = replace(inference, blocks=inference.blocks.portable())
@@ -129,14 +134,14 @@ def stream(
     if checkpoint is not None:
         kept = frozenset(k for k in range(n_blocks) if checkpoint.has(f"block-{k}"))
     options = {"client": client, "skip": kept, "desc": "activities", "progress": progress}
-    others = map_blocks(there, n_blocks, **options)
-    for k in range(n_blocks):  # in order, so that sums over blocks are the same to the last bit
-        if k in kept:
-            saved = checkpoint.load(f"block-{k}")
-            found = Inferred(saved["activity"], saved.get("sd"), saved.get("sums"))
-        else:
-            _, found = next(others)
-            if checkpoint is not None:
-                checkpoint.save(f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None})
-        yield inference.blocks.rows(k), found
-    next(others, None)  # to its end, where it puts threads back
+    with closing(map_blocks(there, n_blocks, **options)) as others:
+        for k in range(n_blocks):  # in order, so that sums over blocks are the same to the last bit
+            if k in kept:
+                saved = checkpoint.load(f"block-{k}")
+                found = Inferred(saved["activity"], saved.get("sd"), saved.get("sums"))
+            else:
+                _, found = next(others)
+                if checkpoint is not None:
+                    checkpoint.save(f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None})
+            yield inference.blocks.rows(k), found
+        next(others, None)  # to its end: the last of its blocks is done

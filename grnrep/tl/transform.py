@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -152,10 +153,11 @@ def transform(
     with open_sink(activity_store, new.obs_names, regulators, [ACTIVITY], n_rows=blocks.n_rows) as sink:
         blocks = replace(blocks, in_file_order=sink.in_file_order)
         inference = Inference(blocks, known, facts, False, options)
-        for rows, found in stream(inference, client=client, progress=progress):
-            values = np.full((len(rows), len(regulators)), np.nan, dtype=np.float32)
-            values[:, here] = found.activity
-            sink.write(rows, values)
+        with closing(stream(inference, client=client, progress=progress)) as parts:
+            for rows, found in parts:
+                values = np.full((len(rows), len(regulators)), np.nan, dtype=np.float32)
+                values[:, here] = found.activity
+                sink.write(rows, values)
     kept = {name: part for name, part in record(adata, key).items() if name != _keys.HISTORY}
     out = copy_of(new) if copy else new
     store(

@@ -137,6 +137,7 @@ def test_fit_with_the_other_solver(grnrep, work):
     assert (params["solver"], params["epochs"], params["link"]) == ("gradient", 3, "identity")
 
 
+@pytest.mark.usefixtures("short_chain")
 def test_fit_with_everything_that_is_off_by_default(grnrep, work):
     data = ad.read_h5ad("data.h5ad")
     data.obs["batch"] = np.where(np.arange(data.n_obs) % 2, "one", "two")

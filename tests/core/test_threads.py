@@ -134,6 +134,22 @@ def test_a_generator_that_another_thread_closes_leaves_that_thread_its_number():
         torch.set_num_threads(before)
 
 
+def test_threads_that_begin_while_others_are_limited_have_the_usual_number():
+    def number() -> int:
+        with threads_for(1):
+            pass
+        return torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        for _ in range(40):
+            with ThreadPoolExecutor(16) as pool:
+                assert set(pool.map(lambda _: number(), range(16))) == {3}
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("inside", [False, True])

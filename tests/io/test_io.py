@@ -59,6 +59,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 # round trips
 
 
+@pytest.mark.usefixtures("short_chain")
 @pytest.mark.parametrize("name", FITS)
 def test_round_trip(fit_small, tmp_path, name):
     adata, new = fit_small(**FITS[name])

@@ -77,6 +77,7 @@ def same(a, b):
     ],
     ids=str,
 )
+@pytest.mark.usefixtures("short_chain")
 def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, options):
     adata, net = data
     adata, wanted = adata.copy(), adata.copy()

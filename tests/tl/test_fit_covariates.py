@@ -123,6 +123,7 @@ def test_many_cells_learn_from_a_part():
     assert gr.metrics.recovery(adata)["pearson"].mean() > 0.95
 
 
+@pytest.mark.usefixtures("short_chain")
 def test_repair_and_uncertainty_go_with_covariates():
     adata, _, net = batches()
     record = fit(adata, net, covariates=["batch"], repair=True, uncertainty=True)

@@ -106,6 +106,7 @@ def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypa
     assert not np.allclose(a["network"]["learned"], c["network"]["learned"], atol=1e-4)
 
 
+@pytest.mark.usefixtures("short_chain")
 @pytest.mark.parametrize("form", ["memory", "backed"])
 def test_activities_go_to_a_store(files, form, tmp_path):
     folder, adata, net = files
