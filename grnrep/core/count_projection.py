@@ -14,6 +14,8 @@ from grnrep.core.known import full_network, known_columns, split_rows
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 
+_ROUNDING = 8  # share by which rounding changes a representation in every step, in units of its precision
+
 
 def project_counts(
     counts: np.ndarray,
@@ -44,7 +46,7 @@ def project_counts(
     max_iter
         Limit of reweighted steps.
     tol
-        A cell is done when a step changes its representation by less than this share.
+        A cell is done when a step changes its representation by less than this share, or than rounding does.
     device
         Where to compute; the CPU by default.
     """
@@ -53,6 +55,7 @@ def project_counts(
         raise ValueError("size_factors must be given: the fit was made with size factors of its own")
     s, _ = size_factors_of(counts, size_factors, fit.depth)
     x = to_rates(counts, s, device)
+    tol = max(tol, _ROUNDING * torch.finfo(x.dtype).eps)
     known = known_columns(len(s), intercept=fit.bias is not None, covariates=covariates)
     full, weight = full_network(network, fit)
     phi = None if fit.dispersion is None else torch.as_tensor(fit.dispersion).to(x)

@@ -18,13 +18,15 @@ import zarr
 import grnrep as gr
 from grnrep.core.alternation import Problem
 
-OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False}
+CHOSEN = {"ridge": 1e-3, "prior": 0.3}
+OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False, **CHOSEN}
 
 SCRIPT = """
 import sys, anndata as ad, pandas as pd, grnrep as gr
 adata, net = ad.read_h5ad(sys.argv[1]), pd.read_csv(sys.argv[2], float_precision="round_trip")
 print("begins", flush=True)
-gr.tl.fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, progress=False)
+gr.tl.fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, progress=False,
+          ridge=1e-3, prior=0.3)
 adata.write_h5ad(sys.argv[4])
 """
 
@@ -51,7 +53,7 @@ def interrupted(adata, net, path, monkeypatch, *, after, what="infer", module=No
     with monkeypatch.context() as patch:
         patch.setattr(module, what, stopping)
         with pytest.raises(KeyboardInterrupt):
-            gr.tl.fit(adata, net, checkpoint=path, **OPTIONS, **options)
+            gr.tl.fit(adata, net, checkpoint=path, **OPTIONS | options)
     return calls
 
 
@@ -69,7 +71,7 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("after", "options"),
     [
-        (0, {}),
+        (0, {"ridge": "auto", "prior": "auto"}),
         (1, {"covariates": ["batch"]}),
         (7, {"intercept": True}),
         (3, {"repair": True}),
@@ -82,12 +84,12 @@ def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, option
     adata, net = data
     adata, wanted = adata.copy(), adata.copy()
     before = digest(adata)
-    gr.tl.fit(wanted, net, **OPTIONS, **options)
+    gr.tl.fit(wanted, net, **OPTIONS | options)
     interrupted(adata, net, tmp_path / "run", monkeypatch, after=after, **options)
     assert digest(adata) == before
     calls, infer = [], gr.tl._stream.infer
     monkeypatch.setattr(gr.tl._stream, "infer", lambda *a, **k: calls.append(1) or infer(*a, **k))
-    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS, **options)
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS | options)
     assert len(calls) == 20 - after  # blocks of 20 of 400 cells
     same(adata, wanted)
     assert not (tmp_path / "run").exists()
@@ -164,10 +166,10 @@ def test_a_store_of_the_same_run_is_written_anew_and_others_are_not(tiny, tmp_pa
 def test_counts_go_on_too(data, tmp_path, monkeypatch):
     adata, net = gr.ds.simulate(300, 100, n_regulators=5, counts="nb", dispersion=0.5, rng=0, progress=False)
     adata.X = adata.layers["counts"]
-    wanted = adata.copy()
-    gr.tl.fit(wanted, net, likelihood="nb", **OPTIONS)
-    interrupted(adata, net, tmp_path / "run", monkeypatch, after=4, likelihood="nb")
-    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", likelihood="nb", **OPTIONS)
+    options, wanted = {"likelihood": "nb", "prior": 0.0}, adata.copy()
+    gr.tl.fit(wanted, net, **OPTIONS | options)
+    interrupted(adata, net, tmp_path / "run", monkeypatch, after=4, **options)
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS | options)
     same(adata, wanted)
 
 
@@ -223,7 +225,7 @@ def test_ctrl_c_while_learning_leaves_the_decoder_so_far(data, monkeypatch, dige
     with monkeypatch.context() as patch:
         patch.setattr(Problem, "half_step", stopping)
         with pytest.raises(gr.tl.FitInterrupted) as caught:
-            gr.tl.fit(adata, net, **OPTIONS, **options)
+            gr.tl.fit(adata, net, **OPTIONS | options)
     assert digest(adata) == before
     model = caught.value.model
     assert model.uns["grnrep"]["params"]["converged"] is False

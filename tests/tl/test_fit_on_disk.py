@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 import grnrep as gr
 
-OPTIONS = {"max_cells": 150, "progress": False}
+OPTIONS = {"max_cells": 150, "ridge": 1e-3, "prior": 0.3, "progress": False}
 
 
 @pytest.fixture(scope="module")
