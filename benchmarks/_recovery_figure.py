@@ -41,7 +41,9 @@ def tables(frame: pd.DataFrame) -> str:
         "seconds": ("seconds", "mean"),
     }
     places = {"load": 2, "effective": 2, "iterations": 0, "seconds": 2, "objective": 3}
-    frame = frame.reindex(columns=[*frame.columns.union(["test_mse", "objective", "iterations"], sort=False)])
+    frame = frame.reindex(
+        columns=[*frame.columns.union(["test_mse", "objective", "iterations"], sort=False)]
+    )
     parts = []
     for (low, noise), group in frame.groupby(["low", "noise"]):
         summary = group.groupby(["method", "n"], sort=False).agg(**means).reset_index()
@@ -50,7 +52,11 @@ def tables(frame: pd.DataFrame) -> str:
         lines.append("|---" * summary.shape[1] + "|")
         for row in summary.to_dict("records"):
             cells = [
-                "" if pd.isna(v) else f"{v:.{places.get(k, 4)}f}" if isinstance(v, float) else str(v)
+                ""
+                if pd.isna(v)
+                else f"{v:.{places.get(k, 4)}f}"
+                if isinstance(v, float)
+                else str(v)
                 for k, v in row.items()
             ]
             lines.append("| " + " | ".join(cells) + " |")
@@ -63,14 +69,20 @@ def worse(frame: pd.DataFrame, older: pd.DataFrame) -> str:
     parts = [part[part["method"] == "exact"] for part in (frame, older)]
     both = parts[0].merge(parts[1], on=[*REGIME, "seed"], suffixes=("", "_old"))
     if both.empty:
-        raise SystemExit("the two files have no run of the exact solver in common: nothing to compare")
+        raise SystemExit(
+            "the two files have no run of the exact solver in common: nothing to compare"
+        )
     mean = both.groupby(REGIME)[["train_pcc", "train_pcc_old", "test_pcc", "test_pcc_old"]].mean()
-    lost = pd.concat([mean[f"{part}_pcc_old"] - mean[f"{part}_pcc"] for part in ("train", "test")], axis=1)
+    lost = pd.concat(
+        [mean[f"{part}_pcc_old"] - mean[f"{part}_pcc"] for part in ("train", "test")], axis=1
+    )
     bad = mean[(lost > TOLERANCE).any(axis=1)]
     head = f"{len(mean)} regimes, {len(both)} of {len(parts[1])} older runs"
     if bad.empty:
         return f"no regime of exact lost more than {TOLERANCE} of PCC; {head}"
-    return f"worse: exact lost more than {TOLERANCE} of PCC in {len(bad)} of {head}\n{bad.to_string()}"
+    return (
+        f"worse: exact lost more than {TOLERANCE} of PCC in {len(bad)} of {head}\n{bad.to_string()}"
+    )
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
@@ -94,7 +106,14 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         for colour, low in zip(("tab:blue", "tab:cyan"), lows, strict=False):
             for style, noise in zip(("-", "--"), noises, strict=False):
                 part = exact[(exact["low"] == low) & (exact["noise"] == noise)]
-                curve(axis, part, x, color=colour, linestyle=style, label=f"{weights(low)}, noise {noise:g}")
+                curve(
+                    axis,
+                    part,
+                    x,
+                    color=colour,
+                    linestyle=style,
+                    label=f"{weights(low)}, noise {noise:g}",
+                )
         name = {"load": "decoder load", "effective": "effective load"}[x]
         decorate(axis, name)
         mark(axis, 1, f"{name} 1")
@@ -109,7 +128,9 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     # without signs last: with all methods there, these are the third of three columns
     labels = sorted(handles, key=lambda label: label.endswith("no signs"))
-    figure.legend([handles[k] for k in labels], labels, loc="outside upper center", ncols=3, fontsize=9)
+    figure.legend(
+        [handles[k] for k in labels], labels, loc="outside upper center", ncols=3, fontsize=9
+    )
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -144,7 +165,9 @@ def decorate(axis: Axes, xlabel: str) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_ylim(1.3, 0.7 * CLOSEST)
-    axis.set_yticks([*(1 - t for t in TICKS), CLOSEST], [*(f"{t:g}" for t in TICKS), f"≥ {1 - CLOSEST:g}"])
+    axis.set_yticks(
+        [*(1 - t for t in TICKS), CLOSEST], [*(f"{t:g}" for t in TICKS), f"≥ {1 - CLOSEST:g}"]
+    )
     axis.set_xticks(LOADS, [f"{t:g}" for t in LOADS])
     axis.set_xlim(0.45 if xlabel.startswith("effective") else 0.9, 11)
     axis.minorticks_off()
@@ -155,4 +178,13 @@ def decorate(axis: Axes, xlabel: str) -> None:
 def mark(axis: Axes, load: float, text: str) -> None:
     """Vertical line at a load, with its name."""
     axis.axvline(load, color="grey", linestyle=":", linewidth=1)
-    axis.text(load * 0.98, 1.5 * CLOSEST, text, rotation=90, ha="right", va="top", fontsize=7, color="grey")
+    axis.text(
+        load * 0.98,
+        1.5 * CLOSEST,
+        text,
+        rotation=90,
+        ha="right",
+        va="top",
+        fontsize=7,
+        color="grey",
+    )

@@ -58,7 +58,11 @@ def simulate(job: dict, clock: Clock) -> dict:
     with h5py.File(rough) as source, h5py.File(part, "w") as target:
         target.attrs.update(source.attrs)
         for name in source:
-            if name not in ("obsm", "uns", "raw"):  # true activities of all cells, which opening would read
+            if name not in (
+                "obsm",
+                "uns",
+                "raw",
+            ):  # true activities of all cells, which opening would read
                 source.copy(name, target)
     rough.unlink()
     part.rename(path)
@@ -178,7 +182,10 @@ def warm_up(method: str) -> None:
     """Import, compile and load what there is, so that it is not part of the time."""
     import scipy.sparse as sp
 
-    genes, x = [f"g{i}" for i in range(60)], np.random.default_rng(0).random((50, 60), dtype=np.float32)
+    genes, x = (
+        [f"g{i}" for i in range(60)],
+        np.random.default_rng(0).random((50, 60), dtype=np.float32),
+    )
     cells = pd.DataFrame(index=[f"c{i}" for i in range(50)])
     adata = anndata.AnnData(sp.csr_matrix(x), obs=cells, var=pd.DataFrame(index=genes))
     net = pd.DataFrame({"source": np.repeat(list("PQRS"), 14), "target": genes[:56], "weight": 1.0})

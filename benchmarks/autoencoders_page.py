@@ -24,7 +24,9 @@ def table_of(part: pd.DataFrame, columns: dict[str, str], head: str) -> str:
     sizes = sorted(part["n"].unique())
     rows = []
     for member, own in part.groupby("member", sort=False):
-        row = [f"{member}: {FAMILY[member].about}" if member in FAMILY and len(columns) > 1 else member]
+        row = [
+            f"{member}: {FAMILY[member].about}" if member in FAMILY and len(columns) > 1 else member
+        ]
         for column in columns:
             for n in sizes:
                 values = own.loc[own["n"] == n, column].dropna()

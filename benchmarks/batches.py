@@ -42,7 +42,9 @@ def simulate(n_obs: int, seed: int, *, nested: bool) -> tuple[ad.AnnData, ad.Ann
     def data(p: np.ndarray) -> ad.AnnData:
         return ad.AnnData(
             np.maximum(p, 0).astype(np.float32),
-            obs=pd.DataFrame({"batch": pd.Categorical(np.array(["one", "two"])[batch])}, index=cells),
+            obs=pd.DataFrame(
+                {"batch": pd.Categorical(np.array(["one", "two"])[batch])}, index=cells
+            ),
             var=pd.DataFrame(index=[f"g{i}" for i in range(N_VARS)]),
             obsm={"true_activity": pd.DataFrame(z, index=cells, columns=columns)},
         )
@@ -63,21 +65,36 @@ def run(n_obs: int, seed: int, *, nested: bool) -> list[dict]:
         gr.tl.fit(adata, net, progress=False, **options)
         seconds = time.perf_counter() - start
         within = [adata[adata.obs["batch"] == level].copy() for level in ("one", "two")]
-        row = {"data": name, "n_obs": n_obs, "seed": seed, "nested": nested, "seconds": round(seconds, 2)}
+        row = {
+            "data": name,
+            "n_obs": n_obs,
+            "seed": seed,
+            "nested": nested,
+            "seconds": round(seconds, 2),
+        }
         row["pearson"] = round(gr.metrics.recovery(adata)["pearson"].mean(), 5)
-        row["within"] = round(np.mean([gr.metrics.recovery(a)["pearson"].mean() for a in within]), 5)
+        row["within"] = round(
+            np.mean([gr.metrics.recovery(a)["pearson"].mean() for a in within]), 5
+        )
         rows.append(row)
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "batches.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "batches.json"
+    )
     args = parser.parse_args()
     settings = [(n, nested) for nested in (False, True) for n in (200, 1000)]
     rows = [
-        row for n, nested in settings for seed in range(args.seeds) for row in run(n, seed, nested=nested)
+        row
+        for n, nested in settings
+        for seed in range(args.seeds)
+        for row in run(n, seed, nested=nested)
     ]
     table = pd.DataFrame(rows).groupby(["nested", "n_obs", "data"], sort=False)
     print(table[["pearson", "within", "seconds"]].agg(["mean", "std"]).round(4).to_string())

@@ -67,7 +67,10 @@ class Data(NamedTuple):
 def simulate(setting: dict, n_cells: int, seed: int, kind: str) -> Data:
     adata, net = gr.ds.simulate(N_HELD_OUT + n_cells, **SIZES, **setting, rng=seed, progress=False)
     truth = adata.obsm["true_activity"]
-    gene, regulator = adata.var_names.get_indexer(net["target"]), truth.columns.get_indexer(net["source"])
+    gene, regulator = (
+        adata.var_names.get_indexer(net["target"]),
+        truth.columns.get_indexer(net["source"]),
+    )
     network = Network.from_edges(gene, regulator, np.zeros(len(net)), adata.n_vars, truth.shape[1])
     weight = net["weight"].to_numpy()[np.lexsort((regulator, gene))]
     counts = adata.layers["counts"].toarray().astype(np.float32)
@@ -157,7 +160,9 @@ def run(name: str, n_cells: int, seed: int, kind: str) -> list[dict]:
     sd = count_activity_sd(x, fit, network, spread, size_factors=s)
     seconds = time.process_time() - start
     held_sd = count_activity_sd(new, of_new, network, spread, size_factors=new_s)
-    rows = [about | {"method": "deviations"} | judge(data, fit, held, sd, held_sd, spread.weight_sd)]
+    rows = [
+        about | {"method": "deviations"} | judge(data, fit, held, sd, held_sd, spread.weight_sd)
+    ]
     rows[0] |= {"seconds": seconds}
     sd, se = curvature(x, s, fit, network)
     held_sd, _ = curvature(new, new_s, of_new, network)
@@ -165,7 +170,9 @@ def run(name: str, n_cells: int, seed: int, kind: str) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cells", type=int, nargs="+", default=[2000, 500, 200])
     parser.add_argument("--size-factors", nargs="+", choices=ROWS, default=list(ROWS))
@@ -173,11 +180,20 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=results)
     args = parser.parse_args()
     args.output.parent.mkdir(exist_ok=True)
-    settings = SIZES | {"held_out": N_HELD_OUT, "seeds": args.seeds, "cells": args.cells, "seen": SEEN}
+    settings = SIZES | {
+        "held_out": N_HELD_OUT,
+        "seeds": args.seeds,
+        "cells": args.cells,
+        "seen": SEEN,
+    }
     rows = []
-    for seed, kind, n_cells, name in product(range(args.seeds), args.size_factors, args.cells, DATA):
+    for seed, kind, n_cells, name in product(
+        range(args.seeds), args.size_factors, args.cells, DATA
+    ):
         rows += run(name, n_cells, seed, kind)
-        rounded = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+        rounded = [
+            {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows
+        ]
         text = json.dumps({"settings": settings | {"data": DATA}, "rows": rounded}, indent=1)
         args.output.write_text(text + "\n")
     table = pd.DataFrame(rows).drop(columns="seed")

@@ -61,7 +61,12 @@ def run(setting: dict, seed: int, n_obs: int) -> list[dict]:
     s, depth = cell_size_factors(counts)
     rates = (counts / s[:, None]).astype(np.float32)
     log = np.log1p(1e4 * counts / counts.sum(1, keepdims=True)).astype(np.float32)
-    known = {"weight": weight, "bias": None, "activity": truth, "ridge": np.full(truth.shape[1], _TINY_RIDGE)}
+    known = {
+        "weight": weight,
+        "bias": None,
+        "activity": truth,
+        "ridge": np.full(truth.shape[1], _TINY_RIDGE),
+    }
     # the true noise has one size for all genes, and so has the softness that goes with true weights
     mean = np.full(adata.n_vars, counts.sum(dtype=np.float64) / s.sum() / adata.n_vars)
     phi = np.full(adata.n_vars, setting.get("dispersion", 0.0))
@@ -72,8 +77,12 @@ def run(setting: dict, seed: int, n_obs: int) -> list[dict]:
         "logarithms, true weights": lambda: project(log, Fit(**known), signed),
         "rates, true weights": lambda: project(rates, Fit(**known), signed),
         "counts, true weights": lambda: project_counts(counts, oracle, signed),
-        "logarithms, learned": lambda: orient(fit_exact(log, unsigned, ridge=1e-3), unsigned)[0].activity,
-        "rates, learned": lambda: orient(fit_exact(rates, unsigned, ridge=1e-3), unsigned)[0].activity,
+        "logarithms, learned": lambda: (
+            orient(fit_exact(log, unsigned, ridge=1e-3), unsigned)[0].activity
+        ),
+        "rates, learned": lambda: (
+            orient(fit_exact(rates, unsigned, ridge=1e-3), unsigned)[0].activity
+        ),
     }
     for likelihood in ("poisson", "nb"):
         for name, network in {"no signs": unsigned, "true signs": signed}.items():
@@ -91,10 +100,14 @@ def run(setting: dict, seed: int, n_obs: int) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cells", type=int, default=2000)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "counts.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "counts.json"
+    )
     args = parser.parse_args()
     rows = []
     for name, setting in DATA.items():
@@ -105,7 +118,9 @@ def main() -> None:
         columns = ["pearson", "seconds", "cpu_seconds"]
         print(part.groupby("method", sort=False)[columns].mean().round(4).to_string(), flush=True)
     args.output.parent.mkdir(exist_ok=True)
-    rounded = [{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    rounded = [
+        {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()} for row in rows
+    ]
     args.output.write_text(json.dumps(rounded, indent=1) + "\n")
 
 

@@ -57,14 +57,18 @@ def grids(name: str) -> list[str]:
         with np.load(path) as saved:
             images = {key.replace("epoch", "epoch "): saved[key] for key in saved.files}
         n = len(images["originals"])
-        ax = pl.image_grid(np.concatenate(list(images.values())), n_columns=n, row_labels=list(images))
+        ax = pl.image_grid(
+            np.concatenate(list(images.values())), n_columns=n, row_labels=list(images)
+        )
         ax.figure.savefig(path.with_suffix(".png"), dpi=90, bbox_inches="tight")
         drawn.append(path.stem)
     return drawn
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("name", choices=list(SIZE))
     name = parser.parse_args().name
     path = DOCS / f"{name}.json"

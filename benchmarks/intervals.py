@@ -44,7 +44,10 @@ def simulate(n_cells: int, noise: float, seed: int):
     options = {"noise_sd": noise, "rng": seed, "progress": False}
     both, net = gr.ds.simulate(N_HELD_OUT + n_cells, **SIZES, **options)
     truth = both.obsm["true_activity"]
-    gene, regulator = both.var_names.get_indexer(net["target"]), truth.columns.get_indexer(net["source"])
+    gene, regulator = (
+        both.var_names.get_indexer(net["target"]),
+        truth.columns.get_indexer(net["source"]),
+    )
     network = Network.from_edges(gene, regulator, np.zeros(len(net)), both.n_vars, truth.shape[1])
     weight = net["weight"].to_numpy()[np.lexsort((regulator, gene))]
     held, cells = both[:N_HELD_OUT].X, both[N_HELD_OUT:].X
@@ -119,7 +122,10 @@ def run(n_cells: int, noise: float, seed: int) -> list[dict]:
     about = {"n": n_cells, "load": round(load, 2), "noise_sd": noise, "seed": seed}
     rows = [about | {"method": "fit", "pcc": pcc(orient(fit, network)[0].activity, data[1])}]
     rows[0]["seconds"] = time.perf_counter() - start
-    for name, method in {"laplace": laplace, "posterior": lambda f, d: posterior(f, d, seed)}.items():
+    for name, method in {
+        "laplace": laplace,
+        "posterior": lambda f, d: posterior(f, d, seed),
+    }.items():
         start = time.perf_counter()
         try:
             found = method(fit, data)
@@ -130,11 +136,15 @@ def run(n_cells: int, noise: float, seed: int) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cells", type=int, nargs="+", default=[25, 50, 100, 250, 1000])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.2, 1.0])
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "intervals.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "intervals.json"
+    )
     args = parser.parse_args()
     args.output.parent.mkdir(exist_ok=True)
     rows = []
@@ -142,7 +152,14 @@ def main() -> None:
         rows += run(n_cells, noise, seed)
         args.output.write_text(json.dumps(rows, indent=1) + "\n")
     keys = ["noise_sd", "n", "method"]
-    print(pd.DataFrame(rows).groupby(keys).mean(numeric_only=True).drop(columns="seed").round(4).to_string())
+    print(
+        pd.DataFrame(rows)
+        .groupby(keys)
+        .mean(numeric_only=True)
+        .drop(columns="seed")
+        .round(4)
+        .to_string()
+    )
 
 
 if __name__ == "__main__":

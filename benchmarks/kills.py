@@ -127,7 +127,11 @@ def small_fit(folder: Path, at: int | None = None) -> dict[str, Any]:
     done = list(done)
     found = content(folder / "activity.zarr", adata.uns["grnrep"])
     sha = hashlib.sha256(repr([(name, values.tolist()) for name, values in found.items()]).encode())
-    return {"done": done, "content": sha.hexdigest(), "left": sorted(part.name for part in folder.iterdir())}
+    return {
+        "done": done,
+        "content": sha.hexdigest(),
+        "left": sorted(part.name for part in folder.iterdir()),
+    }
 
 
 def systematic(every: int, rng: int) -> dict[str, Any]:
@@ -145,7 +149,9 @@ def systematic(every: int, rng: int) -> dict[str, Any]:
         folder = at_place(f"at{at}")
         moments = [at] if at % 7 else [at, int(draw.integers(len(whole["done"])))]
         for moment in moments:
-            deaths += in_child(lambda folder=folder, moment=moment: small_fit(folder, moment)) is None
+            deaths += (
+                in_child(lambda folder=folder, moment=moment: small_fit(folder, moment)) is None
+            )
         try:
             found = in_child(lambda folder=folder: small_fit(folder))
             fine = found["content"] == whole["content"] and found["left"] == ["activity.zarr"]
@@ -153,32 +159,49 @@ def systematic(every: int, rng: int) -> dict[str, Any]:
         except RuntimeError as error:
             problem = str(error)
         if problem is not None:
-            wrong.append({"before": [whole["done"][moment] for moment in moments], "problem": problem})
+            wrong.append(
+                {"before": [whole["done"][moment] for moment in moments], "problem": problem}
+            )
             print(wrong[-1], flush=True)
     shutil.rmtree(root)
     return {"operations": len(whole["done"]), "deaths": deaths, "wrong": wrong}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--cells", type=int, default=20_000)
     parser.add_argument(
         "--every", type=int, default=1, help="of how many operations of the small fit one is cut"
     )
     parser.add_argument("--rng", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "kills.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "kills.json"
+    )
     args = parser.parse_args()
     each = systematic(args.every, args.rng)  # first: a process that has fitted does not fork well
-    print(f"{each['operations']} operations, {each['deaths']} deaths, {len(each['wrong'])} wrong", flush=True)
+    print(
+        f"{each['operations']} operations, {each['deaths']} deaths, {len(each['wrong'])} wrong",
+        flush=True,
+    )
     folder, draw = Path(tempfile.mkdtemp()), np.random.default_rng(args.rng)
     sizes = {"n_vars": 500, "n_regulators": 100, "connectivity": 0.05, "zero_fraction": 0.8}
-    _, net = gr.ds.simulate(args.cells, **sizes, path=folder / "data.h5ad", rng=args.rng, progress=False)
+    _, net = gr.ds.simulate(
+        args.cells, **sizes, path=folder / "data.h5ad", rng=args.rng, progress=False
+    )
     net.to_csv(folder / "net.csv", index=False)
     (folder / "run.py").write_text(SCRIPT)
 
     def start(name: str) -> subprocess.Popen:
-        places = ("data.h5ad", "net.csv", f"{name}.activity.zarr", f"{name}.checkpoint", f"{name}.model.zarr")
+        places = (
+            "data.h5ad",
+            "net.csv",
+            f"{name}.activity.zarr",
+            f"{name}.checkpoint",
+            f"{name}.model.zarr",
+        )
         command = [sys.executable, folder / "run.py", *(folder / place for place in places)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         process.stdout.readline()
@@ -204,26 +227,41 @@ def main() -> None:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-                checkpoint, store = (folder / f"{name}.{part}" for part in ("checkpoint", "activity.zarr"))
+                checkpoint, store = (
+                    folder / f"{name}.{part}" for part in ("checkpoint", "activity.zarr")
+                )
                 begun, ended = checkpoint.exists(), store.exists()
                 if ended and not begun:  # the fit had ended, and the kill came too late
                     shutil.rmtree(store)
                 else:
                     kills += 1
                     stages = len(list(checkpoint.iterdir())) if begun else 0
-                    kill = {"after": round(moment, 2), "files_in_checkpoint": stages, "store": ended}
+                    kill = {
+                        "after": round(moment, 2),
+                        "files_in_checkpoint": stages,
+                        "store": ended,
+                    }
                     moments.append(kill)
         wrong = differing(result(name), wanted) if process.returncode == 0 else ["it failed"]
-        left = [part for part in folder.iterdir() if part.name.startswith((".", f"{name}.checkpoint"))]
-        fits.append({"kills": moments, "differing": wrong, "left_behind": [part.name for part in left]})
-        print(f"fit {len(fits)}: killed {len(moments)} times; differing: {wrong or 'nothing'}", flush=True)
+        left = [
+            part for part in folder.iterdir() if part.name.startswith((".", f"{name}.checkpoint"))
+        ]
+        fits.append(
+            {"kills": moments, "differing": wrong, "left_behind": [part.name for part in left]}
+        )
+        print(
+            f"fit {len(fits)}: killed {len(moments)} times; differing: {wrong or 'nothing'}",
+            flush=True,
+        )
         for part in folder.glob(f"{name}.*"):
             shutil.rmtree(part)
     shutil.rmtree(folder)
     settings = {"cells": args.cells, "rng": args.rng, **sizes, "seconds": round(seconds, 1)}
     found = {"settings": settings, "every_operation": each, "kills": kills, "fits": fits}
     args.out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"{kills} kills in {len(fits)} fits; {sum(bool(fit['differing']) for fit in fits)} fits differ")
+    print(
+        f"{kills} kills in {len(fits)} fits; {sum(bool(fit['differing']) for fit in fits)} fits differ"
+    )
 
 
 if __name__ == "__main__":

@@ -21,9 +21,13 @@ SETTINGS = ((100, 4_000), (100, 100_000), (500, 16_000), (500, 200_000))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--replicates", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "load_steps.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "load_steps.json"
+    )
     args = parser.parse_args()
     settings = WORLD | RECIPE | {"weight_low": 0.0, "rng": 0}
     del settings["autoencoder_epochs"]
@@ -34,7 +38,9 @@ def main() -> None:
             if runs.find(key) is None:
                 epochs = steps // math.ceil(n / RECIPE["batch_size"])
                 problem = draw(n, replicate, weight_low=0.0, rng=0)
-                learned = learn("autoencoder", [problem], RECIPE | {"autoencoder_epochs": epochs}, [])[0]
+                learned = learn(
+                    "autoencoder", [problem], RECIPE | {"autoencoder_epochs": epochs}, []
+                )[0]
                 runs.add(key, measure(problem, learned))
     columns = ["load", "load_unmasked", "train_mse", "test_mse", "pcc", "abs_pcc", "seconds"]
     print(runs.table().groupby(["n", "steps"])[columns].agg(["mean", "std"]).round(4).T.to_string())

@@ -42,7 +42,11 @@ def cell(values: pd.Series, form: str) -> str:
     """Mean and standard deviation."""
     if values.empty:
         return ""
-    return f"{values.mean():{form}} ± {values.std():.1g}" if len(values) > 1 else f"{values.mean():{form}}"
+    return (
+        f"{values.mean():{form}} ± {values.std():.1g}"
+        if len(values) > 1
+        else f"{values.mean():{form}}"
+    )
 
 
 def results(table: pd.DataFrame) -> str:
@@ -67,7 +71,9 @@ def claims(table: pd.DataFrame) -> str:
     rows = []
     for row in load_claims(table).itertuples():
         found = (
-            "at none tested" if pd.isna(row.n_from) else f"{row.load_from:.2f} ({int(row.n_from):,} cells)"
+            "at none tested"
+            if pd.isna(row.n_from)
+            else f"{row.load_from:.2f} ({int(row.n_from):,} cells)"
         )
         rows.append([said[row.model], row.counted, row.needs, found, row.verdict])
     return lines(rows, ["paper", "weights counted", "criterion", "holds here from", "verdict"])
@@ -78,7 +84,11 @@ def steps(path: Path) -> str:
     content = json.loads(path.read_text())
     table = Runs(path, study="load-steps", settings=content["settings"]).table()
     rows = [
-        [f"{n:,}", f"{count:,}", *(cell(part[name], ".3g") for name in ("train_mse", "test_mse", "pcc"))]
+        [
+            f"{n:,}",
+            f"{count:,}",
+            *(cell(part[name], ".3g") for name in ("train_mse", "test_mse", "pcc")),
+        ]
         for (n, count), part in table.groupby(["n", "steps"])
     ]
     return lines(rows, ["cells", "steps", "training MSE", "test MSE", "PCC"])
@@ -92,7 +102,9 @@ def rates(path: Path) -> tuple[str, int]:
     for (model, lr, other), part in table.groupby(
         ["model", "lr", "lr_representation"], dropna=False, sort=False
     ):
-        paper = lr == settings[f"lr_{model}"] and (pd.isna(other) or other == settings["lr_representation"])
+        paper = lr == settings[f"lr_{model}"] and (
+            pd.isna(other) or other == settings["lr_representation"]
+        )
         row = [NAMES[model], f"{lr:g}", "" if pd.isna(other) else f"{other:g}"]
         row += [cell(part["test_mse"].dropna(), ".2g"), cell(part["pcc"].dropna(), ".4f")]
         rows.append([f"**{text}**" if paper and text else text for text in row])
@@ -119,7 +131,9 @@ def signs(table: pd.DataFrame) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("rows", type=Path)
     parser.add_argument("--signed", type=Path)
     args = parser.parse_args()

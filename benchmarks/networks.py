@@ -67,9 +67,9 @@ def oracle(adata: AnnData, true: pd.DataFrame) -> pd.DataFrame:
         len(regulators),
     )
     weight = np.zeros((adata.n_vars, len(regulators)))
-    weight[adata.var_names.get_indexer(true["target"]), regulators.get_indexer(true["source"])] = true[
-        "weight"
-    ]
+    weight[adata.var_names.get_indexer(true["target"]), regulators.get_indexer(true["source"])] = (
+        true["weight"]
+    )
     fit = Fit(
         weight=weight[network.gene, network.regulator],
         bias=None,
@@ -88,7 +88,10 @@ def edges_found(table: pd.DataFrame, true: pd.DataFrame) -> dict[str, float]:
     inside, added = table["status"] != "dropped", table["status"] == "added"
     groups = {"precision": inside, "precision_kept": inside & ~added, "precision_added": added}
     return {
-        **{name: float(right[group].mean()) if group.any() else None for name, group in groups.items()},
+        **{
+            name: float(right[group].mean()) if group.any() else None
+            for name, group in groups.items()
+        },
         "recall": float(right[inside].sum() / len(true)),
         "largest_fdr": float(table["fdr"].max()),
         "changed": float((inside != table["prior"]).sum() / table["prior"].sum()),
@@ -112,17 +115,24 @@ def run(fraction: float, signs: str, seed: int, methods: list[str]) -> list[dict
         rows.append({**row, **found_pcc, "seconds": seconds})
         if edges is not None:
             rows[-1] |= edges_found(edges, true)
-        print({key: round(v, 4) if isinstance(v, float) else v for key, v in rows[-1].items()}, flush=True)
+        print(
+            {key: round(v, 4) if isinstance(v, float) else v for key, v in rows[-1].items()},
+            flush=True,
+        )
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--signs", nargs="+", default=["none", "all"], choices=["none", "all"])
     parser.add_argument("--fractions", nargs="+", type=float, default=list(FRACTIONS))
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "networks.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "networks.json"
+    )
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # of other packages
     logging.getLogger("grnrep").setLevel(logging.ERROR)
@@ -142,7 +152,11 @@ def main() -> None:
         print(name, table.round(4).to_string(), sep="\n")
     if "repair" in args.methods:
         found = frame[frame["method"] == "repair"].groupby(["signs", "corrupted"], sort=False)
-        print(found[["precision", "precision_kept", "precision_added", "recall", "changed"]].mean().round(4))
+        print(
+            found[["precision", "precision_kept", "precision_added", "recall", "changed"]]
+            .mean()
+            .round(4)
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,11 @@ import grnrep as gr
 LABELS = "bulk_labels"
 MIN_TARGETS = 5
 B, MONO, DC, NK, CD34 = "CD19+ B", "CD14+ Monocyte", "Dendritic", "CD56+ NK", "CD34+"
-CD8, CD8_NAIVE, CD4_NAIVE = "CD8+ Cytotoxic T", "CD8+/CD45RA+ Naive Cytotoxic", "CD4+/CD45RA+/CD25- Naive T"
+CD8, CD8_NAIVE, CD4_NAIVE = (
+    "CD8+ Cytotoxic T",
+    "CD8+/CD45RA+ Naive Cytotoxic",
+    "CD4+/CD45RA+/CD25- Naive T",
+)
 CD4_MEMORY, TREG = "CD4+/CD45RO+ Memory", "CD4+/CD25 T Reg"
 T = [CD8, CD8_NAIVE, CD4_NAIVE, CD4_MEMORY, TREG]
 
@@ -61,7 +65,9 @@ EXPECTED = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--network", type=Path, help="by default networks/ in GRNREP_DATA_DIR")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "pbmc.json")
     parser.add_argument("--rng", type=int, default=0)
@@ -90,9 +96,15 @@ def main() -> None:
         seconds[name] = round(time.perf_counter() - start, 2)
         profiles[name] = by_label(activity, adata.obs[LABELS])
         tables[name] = judge(activity, profiles[name], adata.obs[LABELS])
-    table = pd.concat(tables, axis=1).swaplevel(axis=1).sort_index(axis=1, level=0, sort_remaining=False)
+    table = (
+        pd.concat(tables, axis=1)
+        .swaplevel(axis=1)
+        .sort_index(axis=1, level=0, sort_remaining=False)
+    )
     print(table[["peak", "as_expected", "auroc"]].to_string(float_format="{:.2f}".format))
-    summary = pd.DataFrame({name: summarise(t) for name, t in tables.items()}).T.assign(seconds=seconds)
+    summary = pd.DataFrame({name: summarise(t) for name, t in tables.items()}).T.assign(
+        seconds=seconds
+    )
     print(summary.to_string())
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +113,8 @@ def main() -> None:
         "settings": {"rng": args.rng, "min_targets": MIN_TARGETS, "labels": LABELS},
         "versions": {name: version(name) for name in ("grnrep", "decoupler", "scanpy", "torch")},
         "expected": {
-            name: {"labels": labels, "source": source} for name, (labels, source) in EXPECTED.items()
+            name: {"labels": labels, "source": source}
+            for name, (labels, source) in EXPECTED.items()
         },
         "summary": summary.to_dict(orient="index"),
         "regulators": {name: t.to_dict(orient="index") for name, t in tables.items()},

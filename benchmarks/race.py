@@ -45,13 +45,24 @@ def race(args: argparse.Namespace) -> None:
         epoch = (last["seconds"] - first["seconds"]) / (epochs_run[-1] - epochs_run[0])
         whole = last["seconds"] + (RECIPE_EPOCHS - epochs_run[-1]) * epoch
         reached = [e for e, found in recipe.items() if found["pcc"] >= TARGET_PCC]
-        row = {"low": low, "noise": noise, "n": n_obs, "seed": seed, "exact": exact, "recipe": recipe}
+        row = {
+            "low": low,
+            "noise": noise,
+            "n": n_obs,
+            "seed": seed,
+            "exact": exact,
+            "recipe": recipe,
+        }
         best = exact["to_target"] or exact["whole"]
         ratios = [round(whole / part["seconds"], 1) for part in (best, exact["whole"])]
         row |= {"recipe_500_seconds": round(whole, 2), "extrapolated": not args.full}
         row |= {"ratio_to_target": ratios[0], "ratio_whole": ratios[1]}
         rows.append(row | {"recipe_epochs_to_target": reached[0] if reached else None})
-        how = "measured" if args.full else f"extrapolated from {epochs_run[0]} and {epochs_run[-1]} epochs"
+        how = (
+            "measured"
+            if args.full
+            else f"extrapolated from {epochs_run[0]} and {epochs_run[-1]} epochs"
+        )
         print(
             f"low={low}, noise={noise}, n={n_obs}, seed={seed}: "
             f"exact, to {TARGET_PCC}: {exact['to_target']}; "
@@ -64,13 +75,19 @@ def race(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--n-obs", type=int, default=10_000)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--low", nargs="+", type=float, default=[-1.0], help="lower end of the weights")
+    parser.add_argument(
+        "--low", nargs="+", type=float, default=[-1.0], help="lower end of the weights"
+    )
     parser.add_argument("--noise", nargs="+", type=float, default=[0.0, 0.2])
     parser.add_argument("--full", action="store_true", help="run all epochs of the recipe")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "race.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "race.json"
+    )
     args = parser.parse_args()
     logging.getLogger("grnrep").setLevel(logging.ERROR)
     race(args)

@@ -74,7 +74,9 @@ def trial(n_cells, regime, seed, *, reduction, lr, lr_activity, epochs) -> dict:
         return {"pearson": np.nan, "abs_pearson": np.nan, "mse": np.nan, "seconds": np.nan}
     seconds = time.perf_counter() - start
     z = project_gradient(held_out, fit, network, epochs=200, progress=False)
-    z = (z - z.mean(0)) / np.where(z.std(0) > 0, z.std(0), np.inf)  # a constant correlates with nothing
+    z = (z - z.mean(0)) / np.where(
+        z.std(0) > 0, z.std(0), np.inf
+    )  # a constant correlates with nothing
     pearson = (z * (truth - truth.mean(0)) / truth.std(0)).mean(0)
     pearson *= np.where(fit.activity.mean(0) < 0, -1, 1)
     return {
@@ -108,8 +110,14 @@ def main() -> None:
     table = grid.fillna({"pearson": 0}).pivot_table(
         index=["regime", "reduction"], columns=["lr", "lr_activity"], values="pearson", sort=False
     )
-    diverged = grid.assign(diverged=grid["pearson"].isna()).groupby(["regime", "reduction"])["diverged"].sum()
-    print(f"Held-out signed Pearson, {args.n_cells} cells, {args.epochs} epochs, {args.seeds} seeds")
+    diverged = (
+        grid.assign(diverged=grid["pearson"].isna())
+        .groupby(["regime", "reduction"])["diverged"]
+        .sum()
+    )
+    print(
+        f"Held-out signed Pearson, {args.n_cells} cells, {args.epochs} epochs, {args.seeds} seeds"
+    )
     print(table.round(3).to_string())
     print(f"\nRuns that diverged\n{diverged.to_string()}")
 

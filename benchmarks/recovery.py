@@ -63,7 +63,13 @@ def split(n: int, low: float, noise: float, seed: int):
 
 
 def learned(train, held_out, net, *, key: str, solver: str, seed: int, **limit: int) -> dict:
-    options = {"solver": solver, "intercept": False, "key_added": key, "rng": seed, "progress": False}
+    options = {
+        "solver": solver,
+        "intercept": False,
+        "key_added": key,
+        "rng": seed,
+        "progress": False,
+    }
     start = time.perf_counter()
     gr.tl.fit(train, net[["source", "target"]], **options, **limit)
     seconds = time.perf_counter() - start
@@ -196,7 +202,10 @@ def run_all(args: argparse.Namespace) -> list[dict]:
             rows = sorted([*rows, row], key=identify)
             save(args.output, settings, rows)
             regime = ", ".join(f"{name}={row[name]:g}" for name in DATA)
-            print(f"{regime}, {row['method']}: {row['test_pcc']:.4f}, {row['seconds']:.2f} s", flush=True)
+            print(
+                f"{regime}, {row['method']}: {row['test_pcc']:.4f}, {row['seconds']:.2f} s",
+                flush=True,
+            )
     return rows
 
 
@@ -214,7 +223,8 @@ def current_settings() -> dict:
         "n_held_out": N_HELD_OUT,
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in packages},
     }
 
 
@@ -228,18 +238,32 @@ def save(path: Path, settings: dict, rows: list[dict]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument(
         "--methods", nargs="+", default=list(METHODS), choices=list(METHODS), metavar="METHOD"
     )
-    parser.add_argument("--n-obs", nargs="+", type=int, help="training cells; by default each method's own")
+    parser.add_argument(
+        "--n-obs", nargs="+", type=int, help="training cells; by default each method's own"
+    )
     parser.add_argument("--seeds", type=int, help="number of seeds; by default each method's own")
-    parser.add_argument("--low", nargs="+", type=float, default=[-1.0, 0.0], help="lower end of the weights")
-    parser.add_argument("--noise", nargs="+", type=float, default=[0.0, 0.2], help="standard deviations")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "recovery.json")
+    parser.add_argument(
+        "--low", nargs="+", type=float, default=[-1.0, 0.0], help="lower end of the weights"
+    )
+    parser.add_argument(
+        "--noise", nargs="+", type=float, default=[0.0, 0.2], help="standard deviations"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "recovery.json"
+    )
     parser.add_argument("--again", action="store_true", help="run also what is saved already")
-    parser.add_argument("--figure-only", action="store_true", help="run nothing, draw what is saved")
-    parser.add_argument("--against", type=Path, help="older output; exit 1 where exact became worse")
+    parser.add_argument(
+        "--figure-only", action="store_true", help="run nothing, draw what is saved"
+    )
+    parser.add_argument(
+        "--against", type=Path, help="older output; exit 1 where exact became worse"
+    )
     return parser.parse_args()
 
 

@@ -53,7 +53,9 @@ def jobs(args: argparse.Namespace) -> list[dict]:
             if method in args.methods and (method != "rates" or n == args.cells[0])
         ]
     part = "subsample" if args.subsample else "scale"
-    return [{"part": part, "method": m, "cells": n, "max_cells": k, **setting} for m, n, k in wanted]
+    return [
+        {"part": part, "method": m, "cells": n, "max_cells": k, **setting} for m, n, k in wanted
+    ]
 
 
 def same(row: dict, job: dict, *, but: str = "") -> bool:
@@ -78,7 +80,10 @@ def measure(job: dict, limit: float | None) -> dict:
     """Run a job in a process of its own; say what became of it."""
     variables = {f"{name}_NUM_THREADS": str(job["threads"]) for name in _THREADS}
     command = [sys.executable, str(Path(__file__).with_name("_scale_measure.py")), json.dumps(job)]
-    load, options = os.getloadavg()[0], {"env": os.environ | variables, "capture_output": True, "text": True}
+    load, options = (
+        os.getloadavg()[0],
+        {"env": os.environ | variables, "capture_output": True, "text": True},
+    )
     try:
         done = subprocess.run(command, timeout=limit, check=False, **options)
     except subprocess.TimeoutExpired:
@@ -93,7 +98,9 @@ def measure(job: dict, limit: float | None) -> dict:
 def extrapolated(job: dict, rows: list[dict], limit: float, memory: float) -> dict | None:
     """What a peer would take, on the line through its two largest sizes, where that is too much to run."""
     smaller = [row for row in rows if same(row, job, but="cells") and row["how"] == _MEASURED]
-    smaller = sorted((row for row in smaller if row["cells"] < job["cells"]), key=lambda row: row["cells"])
+    smaller = sorted(
+        (row for row in smaller if row["cells"] < job["cells"]), key=lambda row: row["cells"]
+    )
     if job["method"] not in PEERS or len(smaller) < 2:
         return None
     first, last = smaller[-2:]
@@ -107,7 +114,9 @@ def extrapolated(job: dict, rows: list[dict], limit: float, memory: float) -> di
 
 def save(path: Path, rows: list[dict]) -> None:
     """Replace the results as a whole: an interruption leaves the last ones."""
-    rounded = [{k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    rounded = [
+        {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()} for row in rows
+    ]
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(rounded, indent=1) + "\n")
@@ -117,7 +126,9 @@ def save(path: Path, rows: list[dict]) -> None:
 def predicted(row: dict, speed: dict) -> float:
     """CPU milliseconds of the iterations of a cell, by the model of the cost."""
     return (
-        1e-6 * row["iterations"] * (speed["n_edges"] * speed["ns_edge"] + speed["n_genes"] * speed["ns_gene"])
+        1e-6
+        * row["iterations"]
+        * (speed["n_edges"] * speed["ns_edge"] + speed["n_genes"] * speed["ns_gene"])
     )
 
 
@@ -130,11 +141,16 @@ def show(rows: list[dict]) -> None:
         if "seconds" not in row:
             print(f"{row['cells']:,} | {name} | | | | | | {row['how']}")
             continue
-        per_cell, pcc = 1e3 * row["seconds"] / row["cells"], f"{row['pcc']:.4f}" if "pcc" in row else ""
+        per_cell, pcc = (
+            1e3 * row["seconds"] / row["cells"],
+            f"{row['pcc']:.4f}" if "pcc" in row else "",
+        )
         numbers = f"{row['seconds']:.1f} | {row['cpu_seconds']:.1f} | {row['peak_mb']:,.0f} | {per_cell:.3f}"
         print(f"{row['cells']:,} | {name} | {numbers} | {pcc} | {row['how']}")
     known = {
-        (row["method"], row["cells"]): row for row in rows if row["part"] == "scale" and "seconds" in row
+        (row["method"], row["cells"]): row
+        for row in rows
+        if row["part"] == "scale" and "seconds" in row
     }
     speed = next((row for (method, _), row in known.items() if method == "rates"), None)
     for (method, n), ours in sorted(known.items(), key=lambda item: item[0][1]):
@@ -161,22 +177,32 @@ def show(rows: list[dict]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     number = {"type": int, "metavar": "N"}
     parser.add_argument("--cells", **number, nargs="+", default=list(CELLS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--genes", **number, default=2000)
     parser.add_argument("--regulators", **number, default=700)
     parser.add_argument("--edges", **number, default=40_000, help="expected number")
-    parser.add_argument("--max-cells", default="auto", help="cells to learn from: a number, auto, or all")
+    parser.add_argument(
+        "--max-cells", default="auto", help="cells to learn from: a number, auto, or all"
+    )
     parser.add_argument("--threads", **number, default=2)
-    parser.add_argument("--limit", type=float, default=1800, help="seconds that a measurement may take")
+    parser.add_argument(
+        "--limit", type=float, default=1800, help="seconds that a measurement may take"
+    )
     parser.add_argument("--memory", type=float, default=16, help="GB that a peer may take")
-    parser.add_argument("--subsample", action="store_true", help="correlation by cells learned from, instead")
+    parser.add_argument(
+        "--subsample", action="store_true", help="correlation by cells learned from, instead"
+    )
     parser.add_argument("--again", action="store_true", help="measure anew what is in the results")
     parser.add_argument("--write-only", action="store_true", help="write the data, measure nothing")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "grnrep_scale")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scale.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "scale.json"
+    )
     args = parser.parse_args()
     if args.max_cells not in ("auto", "all"):
         args.max_cells = int(args.max_cells)

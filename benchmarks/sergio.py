@@ -60,17 +60,23 @@ def nested(net: pd.DataFrame) -> list[str]:
     """Regulators all of whose targets, among the genes that are shown, are targets of one other regulator."""
     net = net[~net["target"].isin(net["source"])]
     targets = net.groupby("source")["target"].agg(set)
-    return [s for s in targets.index if any(targets[s] <= targets[o] for o in targets.index if o != s)]
+    return [
+        s for s in targets.index if any(targets[s] <= targets[o] for o in targets.index if o != s)
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data-dir", help="folder with sergio/; by default GRNREP_DATA_DIR")
     parser.add_argument("--replicates", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--scales", nargs="+", default=list(SCALES))
     parser.add_argument("--rng", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "sergio.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "sergio.json"
+    )
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # of other packages
     logging.getLogger("grnrep").setLevel(logging.ERROR)
@@ -97,7 +103,9 @@ def main() -> None:
         print(f"\n{scale}")
         part = summary[summary["scale"] == scale]
         print(
-            part.pivot_table("shown", "method", ["dropout", "set"], aggfunc="first", sort=False).to_string()
+            part.pivot_table(
+                "shown", "method", ["dropout", "set"], aggfunc="first", sort=False
+            ).to_string()
         )
     detail = pd.concat(details)
     print(f"\n{args.scales[0]}, per regulator, mean of replicates")
@@ -107,14 +115,23 @@ def main() -> None:
         .round(2)
         .to_string()
     )
-    per_regulator = first.groupby(["scale", "dropout", "set", "method", "regulator"], sort=False)["pearson"]
+    per_regulator = first.groupby(["scale", "dropout", "set", "method", "regulator"], sort=False)[
+        "pearson"
+    ]
     record = {
         "study": "sergio_recovery",
-        "settings": {"replicates": args.replicates, "dropout": DROPOUT, "rng": args.rng, "n_boot": N_BOOT},
+        "settings": {
+            "replicates": args.replicates,
+            "dropout": DROPOUT,
+            "rng": args.rng,
+            "n_boot": N_BOOT,
+        },
         "versions": {name: version(name) for name in ("grnrep", "decoupler", "numpy", "torch")},
         "machine": platform.machine(),
         "nested": nested(net),
-        "rows": json.loads(summary.drop(columns="shown").to_json(orient="records", double_precision=4)),
+        "rows": json.loads(
+            summary.drop(columns="shown").to_json(orient="records", double_precision=4)
+        ),
         "regulators": json.loads(
             per_regulator.mean().reset_index().to_json(orient="records", double_precision=3)
         ),

@@ -46,14 +46,20 @@ def run(name: str, seed: int) -> list[dict]:
         params = adata.uns["grnrep"]["params"]
         pcc = gr.metrics.recovery(adata)["pearson"].mean()
         chosen = {"ridge": params["ridge"], "prior": params["prior"]}
-        rows.append({"setting": name, "fit": fit, "seed": seed, "pcc": pcc, "seconds": seconds, **chosen})
+        rows.append(
+            {"setting": name, "fit": fit, "seed": seed, "pcc": pcc, "seconds": seconds, **chosen}
+        )
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "shrinkage.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "shrinkage.json"
+    )
     args = parser.parse_args()
     logging.getLogger("grnrep").setLevel(logging.ERROR)
     rows = [row for name in SETTINGS for seed in range(args.seeds) for row in run(name, seed)]

@@ -80,7 +80,9 @@ def simulate(setting: dict, seed: int) -> tuple[AnnData, pd.DataFrame]:
     edges = net.pivot(index="source", columns="target", values="weight").fillna(0.0)
     weight = edges.reindex(index=z.columns, columns=adata.var_names, fill_value=0.0)
     p = z.to_numpy() @ weight.to_numpy() + rng.normal(scale=0.2, size=adata.shape)
-    threshold = np.quantile(p, setting["zero_fraction"], axis=0) if "zero_fraction" in setting else 0.0
+    threshold = (
+        np.quantile(p, setting["zero_fraction"], axis=0) if "zero_fraction" in setting else 0.0
+    )
     adata.X = np.maximum(p - threshold, 0).astype(np.float32)
     return adata, net
 
@@ -151,7 +153,9 @@ def reliability(frame: pd.DataFrame) -> pd.DataFrame:
     bounds = groups.apply(
         lambda b: pd.Series(interval(b["right"], b["fit"]), ["low", "up"]), include_groups=False
     )
-    means = groups.agg(n=("right", "size"), confidence=("confidence", "mean"), right=("right", "mean"))
+    means = groups.agg(
+        n=("right", "size"), confidence=("confidence", "mean"), right=("right", "mean")
+    )
     return means.join(bounds)
 
 
@@ -172,19 +176,27 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         if source in table.index.get_level_values(0):
             part = table.loc[source]
             error = np.maximum(0, [part["right"] - part["low"], part["up"] - part["right"]])
-            axis.errorbar(part["confidence"], part["right"], error, fmt="o-", markersize=4, capsize=2)
+            axis.errorbar(
+                part["confidence"], part["right"], error, fmt="o-", markersize=4, capsize=2
+            )
             for x, n in zip(part["confidence"], part["n"], strict=True):
-                axis.annotate(f"{n:.0f}", (x, 0.21), ha="center", fontsize=7, color="0.3", rotation=90)
+                axis.annotate(
+                    f"{n:.0f}", (x, 0.21), ha="center", fontsize=7, color="0.3", rotation=90
+                )
     axes[0].set_ylabel("share of signs right")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "signs.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "signs.json"
+    )
     args = parser.parse_args()
     logging.getLogger("grnrep").setLevel(logging.ERROR)
     seeds = range(100_000, 100_000 + args.seeds)
@@ -199,7 +211,9 @@ def main() -> None:
         "by source": main_part.groupby("source").apply(summarise, include_groups=False),
         "by signs": main_part.groupby("signs", sort=False).apply(summarise, include_groups=False),
         "by intercept": main_part.groupby("intercept").apply(summarise, include_groups=False),
-        "by setting": main_part.groupby(["data", "signs"], sort=False).apply(summarise, include_groups=False),
+        "by setting": main_part.groupby(["data", "signs"], sort=False).apply(
+            summarise, include_groups=False
+        ),
         "broken assumption": broken.groupby(["data", "signs"], sort=False).apply(
             summarise, include_groups=False
         ),

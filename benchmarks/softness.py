@@ -23,13 +23,18 @@ from grnrep.core import count_model
 from grnrep.core.counts import fit_counts
 
 POWERS = (1.0, 0.75, 0.5)  # below, cells take many more steps
-SEEN, TARGETS = 0.02, 20  # share of cells that a gene is seen in, and targets of a regulator, at least
+SEEN, TARGETS = (
+    0.02,
+    20,
+)  # share of cells that a gene is seen in, and targets of a regulator, at least
 
 
 def load(folder: Path) -> tuple[anndata.AnnData, pd.DataFrame, np.ndarray]:
     """Counts, network, and size factors over all genes."""
     adata = anndata.read_h5ad(folder / "pbmc" / "pbmc3k_subset160.h5ad")
-    rates = np.expm1(np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, dtype=float))
+    rates = np.expm1(
+        np.asarray(adata.X.toarray() if hasattr(adata.X, "toarray") else adata.X, dtype=float)
+    )
     counts = rates / np.where(rates > 0, rates, np.inf).min(1, keepdims=True)
     if np.abs(counts - np.round(counts)).max() > 1e-6:
         raise SystemExit("values are no logarithms of normalised counts")
@@ -44,12 +49,18 @@ def load(folder: Path) -> tuple[anndata.AnnData, pd.DataFrame, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--data-dir", default=os.environ.get("GRNREP_DATA_DIR"))
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "softness.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "softness.json"
+    )
     args = parser.parse_args()
     if not args.data_dir:
-        raise SystemExit("pass --data-dir, or set GRNREP_DATA_DIR to a folder with pbmc/ and networks/")
+        raise SystemExit(
+            "pass --data-dir, or set GRNREP_DATA_DIR to a folder with pbmc/ and networks/"
+        )
     adata, net, size_factors = load(Path(args.data_dir))
     matched = match(net, adata)
     x = np.asarray(adata[:, matched.genes].X)
@@ -58,11 +69,17 @@ def main() -> None:
         for intercept in (False, True):
             for power in POWERS:
                 count_model._OWN = power
-                model = {"likelihood": likelihood, "intercept": intercept, "size_factors": size_factors}
+                model = {
+                    "likelihood": likelihood,
+                    "intercept": intercept,
+                    "size_factors": size_factors,
+                }
                 fit = fit_counts(x, matched.network, **model)
                 about = {"likelihood": likelihood, "intercept": intercept, "power": power}
                 rows.append(about | {"objective": fit.history[-1], "iterations": len(fit.history)})
-    table = pd.DataFrame(rows).pivot_table("objective", ["likelihood", "intercept"], "power", sort=False)
+    table = pd.DataFrame(rows).pivot_table(
+        "objective", ["likelihood", "intercept"], "power", sort=False
+    )
     print((table.div(table[0.5], axis=0)).round(4).to_string())
     about = {"n_cells": len(x), "n_genes": x.shape[1], "n_regulators": matched.network.n_regulators}
     args.output.write_text(json.dumps({"settings": about, "rows": rows}, indent=1) + "\n")

@@ -44,24 +44,39 @@ def starts(
 
 def run(setting: dict, seed: int) -> list[dict]:
     adata, net = gr.ds.simulate(
-        n_vars=400, n_regulators=50, connectivity=0.1, noise_sd=0.2, rng=seed, progress=False, **setting
+        n_vars=400,
+        n_regulators=50,
+        connectivity=0.1,
+        noise_sd=0.2,
+        rng=seed,
+        progress=False,
+        **setting,
     )
     truth = adata.obsm["true_activity"]
-    gene, regulator = adata.var_names.get_indexer(net["target"]), truth.columns.get_indexer(net["source"])
+    gene, regulator = (
+        adata.var_names.get_indexer(net["target"]),
+        truth.columns.get_indexer(net["source"]),
+    )
     network = Network.from_edges(gene, regulator, np.zeros(len(net)), adata.n_vars, truth.shape[1])
     order = np.lexsort((regulator, gene))
     rows = []
     for name, (given, start) in starts(network, net["weight"].to_numpy()[order], seed).items():
         fit = fit_exact(adata.X, given, start=start, rng=seed)
         worst = pd.DataFrame(fit.activity, truth.index, truth.columns).corrwith(truth).abs().min()
-        rows.append({**setting, "start": name, "seed": seed, "worst": worst, "iterations": len(fit.history)})
+        rows.append(
+            {**setting, "start": name, "seed": seed, "worst": worst, "iterations": len(fit.history)}
+        )
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "starts.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "starts.json"
+    )
     args = parser.parse_args()
     rows = [row for setting in SETTINGS for seed in range(args.seeds) for row in run(setting, seed)]
     frame = pd.DataFrame(rows).assign(trapped=lambda f: f["worst"] < 0.9)

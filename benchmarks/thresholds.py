@@ -21,7 +21,13 @@ import pandas as pd
 import grnrep as gr
 
 N_OBS, N_HELD_OUT = 3000, 100
-SIZES = {"n_vars": 1000, "n_regulators": 100, "connectivity": 0.05, "noise_sd": 0.2, "zero_fraction": 0.9}
+SIZES = {
+    "n_vars": 1000,
+    "n_regulators": 100,
+    "connectivity": 0.05,
+    "noise_sd": 0.2,
+    "zero_fraction": 0.9,
+}
 
 
 def pcc(adata, key: str) -> float:
@@ -45,15 +51,23 @@ def run(seed: int) -> list[dict]:
         for method in ("mlm", "ulm"):
             start = time.perf_counter()
             held_out.obsm["peer"] = gr.validation.peer_activity(held_out, prior, method=method)
-            row = {"method": f"{method}, {name}", "seed": seed, "seconds": time.perf_counter() - start}
+            row = {
+                "method": f"{method}, {name}",
+                "seed": seed,
+                "seconds": time.perf_counter() - start,
+            }
             rows.append(row | {"held_out": pcc(held_out, "peer")})
     return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "thresholds.json")
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results" / "thresholds.json"
+    )
     args = parser.parse_args()
     logging.getLogger("grnrep").setLevel(logging.ERROR)
     rows = [row for seed in range(args.seeds) for row in run(seed)]
@@ -61,7 +75,9 @@ def main() -> None:
     table = groups[["train", "held_out", "seconds"]].mean()
     print(table.assign(held_out_sd=groups["held_out"].std()).to_string(float_format="%.4f"))
     args.output.parent.mkdir(exist_ok=True)
-    args.output.write_text(json.dumps({"settings": SIZES | {"n_obs": N_OBS}, "rows": rows}, indent=1) + "\n")
+    args.output.write_text(
+        json.dumps({"settings": SIZES | {"n_obs": N_OBS}, "rows": rows}, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ DIGITS = {"direction": 2, "median_percentile": 0, "auroc": 3, "auprc": 3}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data-dir", help="folder with yeast/; by default GRNREP_DATA_DIR")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "yeast.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "yeast.json"
+    )
     parser.add_argument("--n-boot", type=int, default=1000)
     parser.add_argument("--rng", type=int, default=0)
     args = parser.parse_args()
@@ -76,7 +78,9 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
     def cell(row: pd.Series) -> str:
         digits = DIGITS[row.name[1]]
-        return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(row["estimate"], row["low"], row["high"], d=digits)
+        return "{:.{d}f} [{:.{d}f}, {:.{d}f}]".format(
+            row["estimate"], row["low"], row["high"], d=digits
+        )
 
     wide = table.apply(cell, axis=1).unstack(sort=False)[list(DIGITS)]
     first = table.groupby("method", sort=False)[["n_samples", "seconds"]].first()

@@ -87,7 +87,11 @@ def check_key(name: str, key: object) -> None:
 def storable(text: str, *, as_name: bool = True) -> bool:
     """Whether h5ad and zarr can hold this text: as the name of a part, or else as a value."""
     reserved = as_name and (text in _RESERVED_NAMES or "/" in text)
-    return not reserved and "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return (
+        not reserved
+        and "\0" not in text
+        and not any("\ud800" <= letter <= "\udfff" for letter in text)
+    )
 
 
 def check_whole(name: str, value: object, *, least: int = 1) -> None:
@@ -122,7 +126,9 @@ def gene_mask(adata: AnnData, mask_var: str | np.ndarray | None) -> np.ndarray:
         return np.ones(adata.n_vars, dtype=bool)
     if isinstance(mask_var, str):
         if mask_var not in adata.var:
-            found = [column for column in adata.var if pd.api.types.is_bool_dtype(adata.var[column])]
+            found = [
+                column for column in adata.var if pd.api.types.is_bool_dtype(adata.var[column])
+            ]
             raise KeyError(
                 f"mask_var={mask_var!r} is not in adata.var; boolean columns there: {some(found, 10)}"
             )
@@ -135,7 +141,9 @@ def gene_mask(adata: AnnData, mask_var: str | np.ndarray | None) -> np.ndarray:
         )
     mask = np.asarray(values)
     if mask.shape != (adata.n_vars,):
-        raise ValueError(f"mask_var must have shape ({adata.n_vars},), one per gene; found {mask.shape}")
+        raise ValueError(
+            f"mask_var must have shape ({adata.n_vars},), one per gene; found {mask.shape}"
+        )
     if not mask.any():
         raise ValueError(f"{what} is False for every gene; at least one must be True")
     return mask

@@ -72,7 +72,9 @@ def read_covariates(adata: AnnData, covariates: str | Sequence[str] | None) -> C
     for covariate in names:
         values = _read(adata, covariate, name="adata")
         if _is_number(values):
-            sorted_values = np.sort(values.to_numpy(dtype=np.float64))  # sums hang on the order, in rounding
+            sorted_values = np.sort(
+                values.to_numpy(dtype=np.float64)
+            )  # sums hang on the order, in rounding
             rows.append(_continuous(covariate, sorted_values))
         else:
             rows += _categorical(covariate, values.astype(str))
@@ -82,9 +84,13 @@ def read_covariates(adata: AnnData, covariates: str | Sequence[str] | None) -> C
 
 
 def _names(covariates: str | Sequence[str] | None) -> list[str]:
-    given = [] if covariates is None else [covariates] if isinstance(covariates, str) else covariates
+    given = (
+        [] if covariates is None else [covariates] if isinstance(covariates, str) else covariates
+    )
     if not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
-        raise TypeError(f"covariates must be names of columns of adata.obs, or None; found {covariates!r}")
+        raise TypeError(
+            f"covariates must be names of columns of adata.obs, or None; found {covariates!r}"
+        )
     if len(set(given)) < len(given):
         raise ValueError(f"covariates must name every column once; found {list(given)}")
     return sorted(given)  # so that their order does not matter
@@ -139,7 +145,9 @@ def _categorical(covariate: str, values: pd.Series) -> list[dict]:
         )
     reference = share.index[0]
     what = {"covariate": covariate, "kind": CATEGORICAL, "reference": reference, "scale": 1.0}
-    return [what | {"level": level, "centre": float(part)} for level, part in share.iloc[1:].items()]
+    return [
+        what | {"level": level, "centre": float(part)} for level, part in share.iloc[1:].items()
+    ]
 
 
 def _check_rank(found: Covariates, adata: AnnData) -> None:

@@ -43,7 +43,11 @@ def loads(n_obs: int, n_constraints: int, network: Network, *, n_known: int) -> 
     decoder = decoder_load(n_obs, n_vars, **sizes)
     effective = effective_load(n_constraints, n_obs, **sizes)
     per_cell = n_constraints / n_obs
-    needed = n_obs_for_load(ENOUGH, per_cell, **sizes) if per_cell > ENOUGH * network.n_regulators else None
+    needed = (
+        n_obs_for_load(ENOUGH, per_cell, **sizes)
+        if per_cell > ENOUGH * network.n_regulators
+        else None
+    )
     return Loads(decoder, effective, needed)
 
 

@@ -78,7 +78,10 @@ def match(
     edges = net[net[_keys.TARGET].isin(names[mask])]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
-    gene, regulator = genes.get_indexer(edges[_keys.TARGET]), regulators.get_indexer(edges[_keys.SOURCE])
+    gene, regulator = (
+        genes.get_indexer(edges[_keys.TARGET]),
+        regulators.get_indexer(edges[_keys.SOURCE]),
+    )
     order = np.lexsort((regulator, gene))  # the order that Network keeps
     sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
     return Match(
@@ -175,7 +178,8 @@ def _weights(net: pd.DataFrame) -> np.ndarray:
         return np.full(len(net), np.nan)
     given = net[_keys.WEIGHT]
     if pd.api.types.is_bool_dtype(given) or (
-        given.dtype == object and given.map(lambda weight: isinstance(weight, bool | np.bool_)).any()
+        given.dtype == object
+        and given.map(lambda weight: isinstance(weight, bool | np.bool_)).any()
     ):
         raise TypeError(
             "net.weight must be numbers, whose sign is used; found True or False, which is none. Use "

@@ -18,7 +18,9 @@ logger = logging.getLogger("grnrep")
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
 _VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+$")
 _FEW = 0.5  # share of the targets below which it is said that most are no genes
-_MATERIAL = 0.1  # share of the names that could match at best; a remedy for fewer is not worth a word
+_MATERIAL = (
+    0.1  # share of the names that could match at best; a remedy for fewer is not worth a word
+)
 
 
 class Remedy(NamedTuple):
@@ -43,9 +45,13 @@ def check_targets(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.n
     if not targets.isin(names[mask]).any():
         text = f"net has no target among adata.var_names; targets: {some(targets)}, genes: {some(names)}. "
         if found.any():
-            raise ValueError(text + f"{int(found.sum())} targets are genes that mask_var leaves out")
+            raise ValueError(
+                text + f"{int(found.sum())} targets are genes that mask_var leaves out"
+            )
         remedy = _best_remedy(net, targets, adata, names)
-        raise ValueError(text + (remedy.words if remedy.n_targets else _other_identifiers(targets, names)))
+        raise ValueError(
+            text + (remedy.words if remedy.n_targets else _other_identifiers(targets, names))
+        )
     n_found = int(found.sum())
     remedy = _best_remedy(net, targets, adata, names)
     n_edges = int(net[_keys.TARGET].isin(names).sum())
@@ -56,7 +62,9 @@ def check_targets(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.n
     if remedy.n_targets >= n_found + _MATERIAL * min(len(targets), len(names)):
         logger.warning("%s%s", text, remedy.words)
     elif n_found < _FEW * len(targets):
-        panel = names.isin(targets).mean() >= _FEW  # most genes are targets: the data are what is small
+        panel = (
+            names.isin(targets).mean() >= _FEW
+        )  # most genes are targets: the data are what is small
         logger.log(
             logging.INFO if panel else logging.WARNING,
             "%sTheir edges are left out. If adata was cut to few genes, fit all of them. Otherwise: %s",
@@ -110,5 +118,7 @@ def _other_identifiers(targets: pd.Index, names: pd.Index) -> str:
     ensembl = {side: ids.str.match(_ENSEMBL).mean() > 0.5 for side, ids in sides.items()}
     if any(ensembl.values()) and not all(ensembl.values()):
         side, other = sorted(sides, key=ensembl.get, reverse=True)
-        return f"{side} holds Ensembl IDs, {other} does not: convert one of them, e.g. to gene symbols"
+        return (
+            f"{side} holds Ensembl IDs, {other} does not: convert one of them, e.g. to gene symbols"
+        )
     return "Are both from the same species, and with the same kind of identifier?"

@@ -120,7 +120,10 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     edges, params = record[_keys.NETWORK], record[_keys.PARAMS]
     gene_table, regulator_table = record[_keys.GENES], record[_keys.REGULATORS]
     genes, regulators = gene_table.index, regulator_table.index
-    gene, regulator = genes.get_indexer(edges[_keys.TARGET]), regulators.get_indexer(edges[_keys.SOURCE])
+    gene, regulator = (
+        genes.get_indexer(edges[_keys.TARGET]),
+        regulators.get_indexer(edges[_keys.SOURCE]),
+    )
     order = np.lexsort((regulator, gene))  # the order that Network keeps
     sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
     found = {
@@ -196,4 +199,6 @@ def errors(sums: np.ndarray, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
 
 def r2(residual: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Share of variance explained, 1 - residual / deviation; NaN where nothing varies."""
-    return 1.0 - np.divide(residual, deviation, out=np.full(len(deviation), np.nan), where=deviation > 0)
+    return 1.0 - np.divide(
+        residual, deviation, out=np.full(len(deviation), np.nan), where=deviation > 0
+    )

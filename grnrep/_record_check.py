@@ -51,7 +51,9 @@ def check_record(record: Mapping[str, Any], *, what: str) -> None:
     try:
         _check_params(record[_keys.PARAMS])
         counts = record[_keys.PARAMS]["likelihood"] in COUNT_LIKELIHOODS
-        n_genes = _check_tables(record, intercept=bool(record[_keys.PARAMS]["intercept"]), counts=counts)
+        n_genes = _check_tables(
+            record, intercept=bool(record[_keys.PARAMS]["intercept"]), counts=counts
+        )
         if _keys.COVARIATES in record:
             _check_covariates(record, n_genes)
     except _Wrong as error:
@@ -72,7 +74,9 @@ def _check_params(params: object) -> None:
     version = params.get("version", "0.0")  # the first records had none
     found = re.match(r"(\d{1,9})\.(\d{1,9})", version) if isinstance(version, str) else None
     if found is None:
-        raise _Wrong(f"params['version'] must be a version, such as {__version__!r}; found {version!r}")
+        raise _Wrong(
+            f"params['version'] must be a version, such as {__version__!r}; found {version!r}"
+        )
     if tuple(map(int, found.groups())) > tuple(map(int, __version__.split(".")[:2])):
         what = f"it was written by grnrep {version}; this is {__version__}, which cannot know what is in it"
         raise _Wrong(what, "Update grnrep")
@@ -81,14 +85,18 @@ def _check_params(params: object) -> None:
         raise _Wrong(f"'params' lacks {some(sorted(missing))}")
     for name, choices in _CHOICES.items():
         if not isinstance(params[name], str) or params[name] not in choices:
-            raise _Wrong(f"params[{name!r}] must be one of {some(choices, 9)}; found {params[name]!r}")
+            raise _Wrong(
+                f"params[{name!r}] must be one of {some(choices, 9)}; found {params[name]!r}"
+            )
     if not isinstance(params["intercept"], bool | np.bool_):
         raise _Wrong(f"params['intercept'] must be True or False; found {params['intercept']!r}")
     if not isinstance(params["layer"], str):
         raise _Wrong(f"params['layer'] must be the name of a layer; found {params['layer']!r}")
     counts = params["likelihood"] in COUNT_LIKELIHOODS
     if counts != (params["link"] == COUNT_LINK):
-        raise _Wrong(f"params['link'] cannot be {params['link']!r} of likelihood {params['likelihood']!r}")
+        raise _Wrong(
+            f"params['link'] cannot be {params['link']!r} of likelihood {params['likelihood']!r}"
+        )
     if counts:
         depth = params.get("depth")
         number = isinstance(depth, int | float | np.number) and not isinstance(depth, bool)
@@ -98,7 +106,9 @@ def _check_params(params: object) -> None:
 
 def _check_tables(record: Mapping[str, Any], *, intercept: bool, counts: bool) -> int:
     """Check edges, genes and regulators; return the number of genes."""
-    genes, regulators = (_table(record, part, named=True) for part in (_keys.GENES, _keys.REGULATORS))
+    genes, regulators = (
+        _table(record, part, named=True) for part in (_keys.GENES, _keys.REGULATORS)
+    )
     edges = _table(record, _keys.NETWORK)
     gene = _places(edges, _keys.TARGET, genes.index, _keys.GENES)
     regulator = _places(edges, _keys.SOURCE, regulators.index, _keys.REGULATORS)
@@ -134,8 +144,14 @@ def _check_covariates(record: Mapping[str, Any], n_genes: int) -> None:
     _numbers(table, "centre", _keys.COVARIATES, least=-_MOST)
     _numbers(table, "scale", _keys.COVARIATES, least=1 / _MOST)
     effects, shape = record.get(_keys.EFFECTS), (n_genes, len(table))
-    if not isinstance(effects, np.ndarray) or effects.dtype.kind not in "iuf" or effects.shape != shape:
-        raise _Wrong(f"{_keys.EFFECTS!r} must be an array of {shape[0]} genes × {shape[1]} covariates")
+    if (
+        not isinstance(effects, np.ndarray)
+        or effects.dtype.kind not in "iuf"
+        or effects.shape != shape
+    ):
+        raise _Wrong(
+            f"{_keys.EFFECTS!r} must be an array of {shape[0]} genes × {shape[1]} covariates"
+        )
     if not (np.abs(effects) < _MOST).all():
         raise _Wrong(f"{_keys.EFFECTS!r} holds numbers that are not finite or absurd")
 
@@ -146,7 +162,9 @@ def _table(record: Mapping[str, Any], part: str, *, named: bool = False) -> pd.D
     if not isinstance(table, pd.DataFrame) or not len(table):
         raise _Wrong(f"{part!r} must be a table with rows; found {type(table).__name__}")
     if not table.columns.is_unique:
-        raise _Wrong(f"{part!r} has a column twice: {some(table.columns[table.columns.duplicated()])}")
+        raise _Wrong(
+            f"{part!r} has a column twice: {some(table.columns[table.columns.duplicated()])}"
+        )
     if named and not _are_texts(table.index):
         raise _Wrong(f"{part!r} must be named by texts; first names: {some(table.index)}")
     if named and not table.index.is_unique:
@@ -172,12 +190,20 @@ def _places(edges: pd.DataFrame, column: str, names: pd.Index, part: str) -> np.
     found = _texts(edges, column, _keys.NETWORK)
     place = names.get_indexer(found)
     if (place < 0).any():
-        raise _Wrong(f"its edges name a {column} that is not among its {part}: {some(found[place < 0])}")
+        raise _Wrong(
+            f"its edges name a {column} that is not among its {part}: {some(found[place < 0])}"
+        )
     return place.astype(np.int64)
 
 
 def _numbers(
-    table: pd.DataFrame, column: str, part: str, *, least: float = 0.0, most: float = _MOST, nan: bool = False
+    table: pd.DataFrame,
+    column: str,
+    part: str,
+    *,
+    least: float = 0.0,
+    most: float = _MOST,
+    nan: bool = False,
 ) -> None:
     """Check a column of numbers from ``least`` to ``most``, or missing ones where ``nan``."""
     if column not in table:

@@ -11,7 +11,13 @@ import pandas as pd
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 
-COLUMNS: Final = ("expression_mean", "expression_sd", "expression_size", "share_zero", "share_negative")
+COLUMNS: Final = (
+    "expression_mean",
+    "expression_sd",
+    "expression_size",
+    "share_zero",
+    "share_negative",
+)
 
 # Measured on blood cells (log-normalised; by cell type, one cell, a tenth of the depth), E. coli and yeast
 # (logarithms, and differences from a reference): sizes differ by a factor of up to 2.3 between data on the
@@ -21,16 +27,24 @@ _FACTOR_WIDE: Final = 10.0
 _FEW_CELLS: Final = 10
 _FEW_VALUES: Final = 20  # below, and with fewer than so many genes, nothing can be said
 _FEW_GENES: Final = 3
-_TOP: Final = 100  # one gene in so many, those with the largest means, shows whether logarithms were taken,
+_TOP: Final = (
+    100  # one gene in so many, those with the largest means, shows whether logarithms were taken,
+)
 _LEAST_TOP: Final = 10  # and neither type nor depth of cells: there ratios are from .85 to 1.12
 _SIGNED: Final = 0.05  # share of negative values that is no accident
 _SPARSE, _DENSE = 0.5, 0.05  # shares of zeros that no two data on the same scale have
 _WHOLE: Final = 0.95  # of the genes
-_UNIT: Final = 0.2  # how far from 1 a standard deviation can be in some of the cells that were scaled
+_UNIT: Final = (
+    0.2  # how far from 1 a standard deviation can be in some of the cells that were scaled
+)
 _MANY, _SOME = 0.6, 0.2  # shares of the genes that are so, with scaling and without
 
-_CENTRED: Final = "Centre and scale new cells with the means and deviations of the fitted data, or neither"
-_COUNTS: Final = "One is counts and the other is not, most likely: name the layer that is as the fit's"
+_CENTRED: Final = (
+    "Centre and scale new cells with the means and deviations of the fitted data, or neither"
+)
+_COUNTS: Final = (
+    "One is counts and the other is not, most likely: name the layer that is as the fit's"
+)
 _LOGARITHM: Final = "A logarithm was taken of one and not of the other, most likely"
 _OTHER: Final = "Normalise new as the data that was fitted"
 
@@ -117,7 +131,9 @@ class _Pair:
 
     def whole(self) -> str | None:
         """Whole numbers on one side only."""
-        before, now = (_share_whole(table["expression_size"]) for table in (self.old_both, self.new_both))
+        before, now = (
+            _share_whole(table["expression_size"]) for table in (self.old_both, self.new_both)
+        )
         if not self.scan.fraction.count and before < 1 - _WHOLE:
             return f"all values are whole numbers, and those of the fit are not. {_COUNTS}"
         if before > _WHOLE and now < 1 - _WHOLE:
@@ -127,7 +143,9 @@ class _Pair:
     def size(self) -> str | None:
         """Values that are many times as large, in the median gene or in those with the largest means."""
         ratio = np.log(self.new_both["expression_size"] / self.old_both["expression_size"])
-        largest = self.old_both["expression_mean"].nlargest(max(_LEAST_TOP, len(ratio) // _TOP)).index
+        largest = (
+            self.old_both["expression_mean"].nlargest(max(_LEAST_TOP, len(ratio) // _TOP)).index
+        )
         groups = {"the median gene": (ratio, _OTHER)}
         signed = self.old["share_negative"].mean() >= _SIGNED
         if not signed:  # a logarithm has hardly been taken of differences
@@ -143,13 +161,16 @@ class _Pair:
         """Zeros on one side only."""
         before, now = self.old["share_zero"].mean(), self.new["share_zero"].mean()
         if min(before, now) < _DENSE and max(before, now) > _SPARSE:
-            return f"{now:.0%} of the values are zero, and {before:.0%} of those of the fit. {_OTHER}"
+            return (
+                f"{now:.0%} of the values are zero, and {before:.0%} of those of the fit. {_OTHER}"
+            )
         return None
 
     def deviations(self) -> str | None:
         """Standard deviations of 1 in new cells only."""
         before, now = (
-            (np.abs(table["expression_sd"] - 1) < _UNIT).mean() for table in (self.old_both, self.new_both)
+            (np.abs(table["expression_sd"] - 1) < _UNIT).mean()
+            for table in (self.old_both, self.new_both)
         )
         if self.scan.n_obs >= _FEW_VALUES and now > _MANY and before < _SOME:
             return f"genes have a standard deviation of 1, and those of the fit do not. {_CENTRED}"

@@ -109,7 +109,9 @@ def read_values(
     return blocks.take(blocks.order), blocks.order
 
 
-def check_not_negative(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str, remedy: str) -> None:
+def check_not_negative(
+    scan: Scan, adata: AnnData, genes: pd.Index, *, what: str, remedy: str
+) -> None:
     """Check that values fit a ReLU; say how many do not, where the first is, and what would do."""
     if scan.negative.count:
         raise ValueError(

@@ -20,7 +20,9 @@ def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int
     """Noise-free data of Eq. 6 with shuffled names, and its network with true weights."""
     draw = np.random.default_rng(rng)
     activity = draw.gamma(1.0, 1.0, size=(n_obs, n_regulators))
-    weights = draw.uniform(0.2, 1.0, (n_vars, n_regulators)) * draw.choice([-1, 1], (n_vars, n_regulators))
+    weights = draw.uniform(0.2, 1.0, (n_vars, n_regulators)) * draw.choice(
+        [-1, 1], (n_vars, n_regulators)
+    )
     weights[draw.random((n_vars, n_regulators)) < 0.4] = 0
     weights[np.abs(weights).sum(axis=1) == 0, 0] = 1.0
     cells = [f"cell{i}" for i in draw.permutation(n_obs)]

@@ -21,10 +21,25 @@ ALLOWED = {
     "nn": {"core"},
     "rows": {"core"},
     PRIVATE: {"core", "rows"},
-    **{room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "io", "metrics")},
+    **{
+        room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "io", "metrics")
+    },
     "pl": {"core", "rows", "nn", PRIVATE, "get", "metrics"},
     "validation": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl"},
-    "cli": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "io", "metrics", "pl", "validation"},
+    "cli": {
+        "core",
+        "rows",
+        "nn",
+        PRIVATE,
+        "pp",
+        "tl",
+        "ds",
+        "get",
+        "io",
+        "metrics",
+        "pl",
+        "validation",
+    },
 }
 
 
@@ -78,7 +93,9 @@ def test_core_imports_numerics_only(path):
 def test_compiled_code_is_in_one_file_which_imports_nothing_of_the_package():
     # what was compiled is kept on disk under the stamp of its file alone
     kernels = Path("core/kernels.py")
-    compile_ = {path for path in FILES for name in _imports(path) if name.startswith(("numba", "llvmlite"))}
+    compile_ = {
+        path for path in FILES for name in _imports(path) if name.startswith(("numba", "llvmlite"))
+    }
     assert compile_ == {kernels}
     assert _rooms(kernels) == set()
 
@@ -99,7 +116,9 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_face_of_the_package():
     assert grnrep.__version__.count(".") == 2
-    assert {"core", "pp", "tl", "pl", "ds", "get", "io", "metrics", "nn", "validation"} == set(grnrep.__all__)
+    assert {"core", "pp", "tl", "pl", "ds", "get", "io", "metrics", "nn", "validation"} == set(
+        grnrep.__all__
+    )
     assert set(grnrep.__all__) <= set(dir(grnrep))
     with pytest.raises(AttributeError, match="no attribute 'tools'; it has core, ds, get"):
         grnrep.tools  # noqa: B018

@@ -123,7 +123,9 @@ def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     thing = PUBLIC[name]
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    tests = [t for t in doctest.DocTestFinder(recurse=False).find(thing, name, globs={}) if t.examples]
+    tests = [
+        t for t in doctest.DocTestFinder(recurse=False).find(thing, name, globs={}) if t.examples
+    ]
     assert tests
     report = []
     for test in tests:

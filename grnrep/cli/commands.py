@@ -24,18 +24,25 @@ app = typer.Typer(
     "source, target and, if known, weight, of which the sign is used.",
 )
 
-Data = Annotated[Path, typer.Argument(metavar="ADATA", help="Expression, cells × genes: .h5ad or .zarr.")]
+Data = Annotated[
+    Path, typer.Argument(metavar="ADATA", help="Expression, cells × genes: .h5ad or .zarr.")
+]
 Network = Annotated[
-    Path, typer.Argument(metavar="NETWORK", help="Table source, target, weight: .csv, .tsv or .parquet.")
+    Path,
+    typer.Argument(metavar="NETWORK", help="Table source, target, weight: .csv, .tsv or .parquet."),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Data to write: .h5ad or .zarr.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
-Signed = Annotated[str, typer.Option(help="Whether weights are signs: auto (not if all are 1), yes or no.")]
+Signed = Annotated[
+    str, typer.Option(help="Whether weights are signs: auto (not if all are 1), yes or no.")
+]
 Layer = Annotated[str | None, typer.Option(help="Layer with the expression, instead of X.")]
 Key = Annotated[str, typer.Option(help="Name of the fit in obsm and uns.")]
 Rng = Annotated[int, typer.Option(help="Seed.")]
-Csv = Annotated[Path | None, typer.Option("--csv", help="Also write the table: .csv, .tsv or .parquet.")]
+Csv = Annotated[
+    Path | None, typer.Option("--csv", help="Also write the table: .csv, .tsv or .parquet.")
+]
 
 
 def _yes_or_no(option: str, value: str) -> bool | str:
@@ -58,7 +65,10 @@ def main(
         bool, typer.Option("--debug", envvar="GRNREP_DEBUG", help="Show where an error comes from.")
     ] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Learn the activity of transcription factors in every cell, and the weight of every edge."""
@@ -109,12 +119,16 @@ def simulate(
     model = {"connectivity": connectivity, "noise_sd": noise_sd, "zero_fraction": zero_fraction}
     sizes = {"n_obs": n_obs, "n_vars": n_vars, "n_regulators": n_regulators}
     with replacing(output) as path:
-        _, net = gr.ds.simulate(**sizes, **model, counts=counts, path=path, rng=rng, progress=not quiet)
+        _, net = gr.ds.simulate(
+            **sizes, **model, counts=counts, path=path, rng=rng, progress=not quiet
+        )
         files.write_table(net, network_output)
 
 
 @app.command("check-network")
-def check_network(adata: Data, network: Network, signed: Signed = "auto", layer: Layer = None) -> None:
+def check_network(
+    adata: Data, network: Network, signed: Signed = "auto", layer: Layer = None
+) -> None:
     """Say how well a network suits the data, before fitting."""
     signs = _yes_or_no("--signed", signed)
     net, data = files.read_network(network), files.read_data(adata)
@@ -136,22 +150,31 @@ def fit(
     network: Network,
     output: Output,
     model: Annotated[
-        Path | None, typer.Option(help="Model to write too, for transform: the decoder without cells, .zarr.")
+        Path | None,
+        typer.Option(help="Model to write too, for transform: the decoder without cells, .zarr."),
     ] = None,
     solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",
-    likelihood: Annotated[str, typer.Option(help="auto, gaussian, or for counts poisson or nb.")] = "auto",
+    likelihood: Annotated[
+        str, typer.Option(help="auto, gaussian, or for counts poisson or nb.")
+    ] = "auto",
     link: Annotated[str, typer.Option(help="auto, relu or identity.")] = "auto",
     intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
     signed: Signed = "auto",
     covariate: Annotated[
-        list[str] | None, typer.Option(help="Column of obs with an effect on every gene; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Column of obs with an effect on every gene; may be repeated."),
     ] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Drop false edges and add missing ones.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Drop false edges and add missing ones.")
+    ] = False,
     uncertainty: Annotated[
-        bool, typer.Option("--uncertainty", help="Also standard deviations; takes many times as long.")
+        bool,
+        typer.Option("--uncertainty", help="Also standard deviations; takes many times as long."),
     ] = False,
     layer: Layer = None,
-    key_added: Annotated[str, typer.Option(help="Name of the fit in obsm, varm and uns.")] = "grnrep",
+    key_added: Annotated[
+        str, typer.Option(help="Name of the fit in obsm, varm and uns.")
+    ] = "grnrep",
     max_iter: Annotated[
         int | None, typer.Option(help="Limit of the exact solver; its own if not given.")
     ] = None,
@@ -181,7 +204,16 @@ def fit(
         "uncertainty": uncertainty,
     }
     limits = {"max_iter": max_iter, "epochs": epochs}
-    gr.tl.fit(data, net, **options, **limits, layer=layer, key_added=key_added, rng=rng, progress=not quiet)
+    gr.tl.fit(
+        data,
+        net,
+        **options,
+        **limits,
+        layer=layer,
+        key_added=key_added,
+        rng=rng,
+        progress=not quiet,
+    )
     if model is not None:
         gr.io.save(data, model, key=key_added, overwrite=overwrite)
     files.write_data(data, output)
@@ -191,7 +223,8 @@ def fit(
 def transform(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Cells to project: .h5ad or .zarr.")],
     fitted: Annotated[
-        Path, typer.Argument(metavar="FITTED", help="Data that were fitted, .h5ad or .zarr, or a model.")
+        Path,
+        typer.Argument(metavar="FITTED", help="Data that were fitted, .h5ad or .zarr, or a model."),
     ],
     output: Output,
     layer: Layer = None,
@@ -210,7 +243,9 @@ def transform(
 @app.command()
 def evaluate(
     adata: Data,
-    truth: Annotated[str, typer.Option(help="Name of the true activities in obsm.")] = "true_activity",
+    truth: Annotated[
+        str, typer.Option(help="Name of the true activities in obsm.")
+    ] = "true_activity",
     key: Key = "grnrep",
     csv: Csv = None,
     overwrite: Overwrite = False,
@@ -222,7 +257,9 @@ def evaluate(
 
     data = files.read_data(adata)
     table = gr.metrics.recovery(data, key=key, truth=truth)
-    show_frame(f"Recovery of {len(table)} regulators in {data.n_obs} cells", summary(data, table, key=key))
+    show_frame(
+        f"Recovery of {len(table)} regulators in {data.n_obs} cells", summary(data, table, key=key)
+    )
     if csv is not None:
         files.write_table(table.rename_axis("regulator"), csv, index=True)
 
@@ -232,19 +269,25 @@ def validate(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Study; without it, they are listed.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer sizes and repeats: minutes.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer sizes and repeats: minutes.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Folder for NAME.json, which an interrupted study goes on from, and NAME.png."
+            "--out",
+            help="Folder for NAME.json, which an interrupted study goes on from, and NAME.png.",
         ),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(envvar="GRNREP_DATA_DIR", help="Folder with the data of the study.")
+        Path | None,
+        typer.Option(envvar="GRNREP_DATA_DIR", help="Folder with the data of the study."),
     ] = None,
     rng: Rng = 0,
     csv: Csv = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the table of --csv.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the table of --csv.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run an experiment that validates the method."""

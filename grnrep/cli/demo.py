@@ -32,7 +32,9 @@ class Demo:
 def check_outputs(folder: Path, *, overwrite: bool) -> None:
     """Refuse, before any work, a folder that cannot be made or has such results."""
     if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{str(folder)!r} exists and is no folder; choose another --output-dir")
+        raise FileExistsError(
+            f"{str(folder)!r} exists and is no folder; choose another --output-dir"
+        )
     if folder.is_dir():
         for name in (_DATA, _NEW, _NETWORK, _FIGURE):
             files.check_output(folder / name, (Path(name).suffix,), overwrite=overwrite)
@@ -74,7 +76,9 @@ def numbers(demo: Demo) -> dict[str, str]:
 
 def sign_shares(demo: Demo) -> tuple[float, float]:
     """Shares of edges whose learned sign is right, and wrong; the rest has a weight of 0."""
-    both = demo.training.uns["grnrep"]["network"].merge(demo.net, on=["source", "target"], how="right")
+    both = demo.training.uns["grnrep"]["network"].merge(
+        demo.net, on=["source", "target"], how="right"
+    )
     agree = np.sign(both["learned"].to_numpy()) * np.sign(both["weight_y"].to_numpy())
     return float((agree > 0).mean()), float((agree < 0).mean())
 

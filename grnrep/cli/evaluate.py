@@ -23,4 +23,6 @@ def summary(adata: AnnData, recovery: pd.DataFrame, *, key: str) -> pd.DataFrame
         rows["R², genes"] = reconstruction(adata, key=key)["r2"]
     columns = {"n": lambda v: v.count(), "mean": lambda v: v.mean()}
     columns |= {name: lambda v, q=q: v.quantile(q) for name, q in _QUANTILES.items()}
-    return pd.DataFrame({name: {row: f(v) for row, v in rows.items()} for name, f in columns.items()})
+    return pd.DataFrame(
+        {name: {row: f(v) for row, v in rows.items()} for name, f in columns.items()}
+    )

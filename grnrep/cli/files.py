@@ -27,7 +27,9 @@ def check_output(path: Path, known: tuple[str, ...], *, overwrite: bool) -> None
     if not path.exists():
         return
     if not overwrite:
-        raise FileExistsError(f"{str(path)!r} exists; choose another name, or replace it with --overwrite")
+        raise FileExistsError(
+            f"{str(path)!r} exists; choose another name, or replace it with --overwrite"
+        )
     from grnrep.io.store import is_model, is_store
 
     stores = path.suffix == ".zarr"
@@ -44,7 +46,9 @@ def check_model_output(path: Path | None, data: Path, *, overwrite: bool) -> Non
     if path.resolve() == data.resolve():
         raise ValueError(f"--model and --output must differ; found {str(path)!r} for both")
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{str(path)!r} exists; choose another name, or replace it with --overwrite")
+        raise FileExistsError(
+            f"{str(path)!r} exists; choose another name, or replace it with --overwrite"
+        )
     from grnrep.io.save import check_target
 
     check_target(path, overwrite=overwrite)
@@ -109,7 +113,9 @@ def read_network(path: Path) -> pd.DataFrame:
 def write_data(adata: AnnData, path: Path) -> None:
     """Write an h5ad file or zarr store."""
     with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Writing zarr v2")  # a default of anndata, and readable
+        warnings.filterwarnings(
+            "ignore", message="Writing zarr v2"
+        )  # a default of anndata, and readable
         if path.suffix == ".h5ad":
             adata.write_h5ad(temporary)
         else:

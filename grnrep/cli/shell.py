@@ -68,7 +68,10 @@ def hush(quiet: bool) -> None:
 
 def say(text: str, *, style: str, title: str = "") -> None:
     """Write a paragraph to standard error; wrapped for a screen, not for a file."""
-    err.print(Text.assemble((title, style), text if title else (text, style)), soft_wrap=not err.is_terminal)
+    err.print(
+        Text.assemble((title, style), text if title else (text, style)),
+        soft_wrap=not err.is_terminal,
+    )
 
 
 def show_pairs(title: str, pairs: Mapping[str, str]) -> None:
@@ -91,7 +94,9 @@ def show_frame(title: str, frame: pd.DataFrame) -> None:
         table.add_column(str(name), justify="right")
     for label, *values in frame.itertuples():
         labels = label if isinstance(label, tuple) else (label,)
-        table.add_row(*map(str, labels), *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values))
+        table.add_row(
+            *map(str, labels), *(f"{v:.3f}" if isinstance(v, float) else str(v) for v in values)
+        )
     out.print(table)
 
 

@@ -51,14 +51,18 @@ class Study:
         """Rows of the study, in the file ``out`` too."""
         data = {"data_dir": data_dir} if self.reads_data else {}
         if self.keeps_rows:
-            return self._call(self.function, **data, quick=quick, rng=rng, out=out, progress=progress)
+            return self._call(
+                self.function, **data, quick=quick, rng=rng, out=out, progress=progress
+            )
         if out is None:
             return self._call(self.function, **data, rng=rng)
         from grnrep.validation._runs import Runs
 
         runs = Runs(out, study=out.stem, settings={"rng": rng})
         table = self._call(self.function, **data, rng=rng)
-        for key, row in zip(table.index.to_frame().to_dict("records"), table.to_dict("records"), strict=True):
+        for key, row in zip(
+            table.index.to_frame().to_dict("records"), table.to_dict("records"), strict=True
+        ):
             runs.add(key, row)
         return table
 
@@ -75,7 +79,9 @@ class Study:
         """Figure of the rows."""
         return self._call(self.figure, table)
 
-    def picture(self, data_dir: Path | None, *, quick: bool, rng: int, progress: bool) -> Figure | None:
+    def picture(
+        self, data_dir: Path | None, *, quick: bool, rng: int, progress: bool
+    ) -> Figure | None:
         """Second figure, if the study has one."""
         options = {"quick": quick, "rng": rng, "progress": progress}
         return None if self.images is None else self._call(self.images, data_dir, **options)

@@ -79,7 +79,9 @@ class Problem:
         """First iterate: representations of all cells by one step from zero."""
         solver = self.solver(weight)
         pairs = zip(self.blocks, self.known, strict=True)
-        return State(weight, [solver.step(b, known_rows(b.x, self.n_free, known)) for b, known in pairs])
+        return State(
+            weight, [solver.step(b, known_rows(b.x, self.n_free, known)) for b, known in pairs]
+        )
 
     def half_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
         """Cells given decoder; returns them, the sums for the decoder and the objective there."""
@@ -155,7 +157,10 @@ def alternate(
     """
     previous, momentum, history = state, 1.0, []
     column = problem.pattern.regulator
-    before, size = state.weight, torch.ones_like(problem.penalty.z)  # to go back to where history[-1] was
+    before, size = (
+        state.weight,
+        torch.ones_like(problem.penalty.z),
+    )  # to go back to where history[-1] was
     try:
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
@@ -199,14 +204,18 @@ def check_finite(objective: float, history: list[float]) -> None:
         )
 
 
-def only_rounding(objective: float, history: list[float], sum_squares: float, precision: torch.dtype) -> bool:
+def only_rounding(
+    objective: float, history: list[float], sum_squares: float, precision: torch.dtype
+) -> bool:
     """Whether an objective above the last is so by rounding alone; if not, say what to do.
 
     Residuals r are differences of values of the size of x, and off by ε of these: Σr² by 2ε sqrt(Σr² Σx²).
     """
     check_finite(objective, history)
     last = history[-1]
-    slack = _ROUNDING * torch.finfo(precision).eps * (last + math.sqrt(max(0.0, last) * sum_squares))
+    slack = (
+        _ROUNDING * torch.finfo(precision).eps * (last + math.sqrt(max(0.0, last) * sum_squares))
+    )
     if objective - last <= slack:
         return True
     logger.warning(

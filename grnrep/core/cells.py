@@ -72,7 +72,9 @@ class CellSolver:
             fall = (self.matrix_t @ self.residual(block, z))[: self.n_free]
             return torch.addcmul(fall, self.ridge[:, None], z[: self.n_free], value=-1)
         out = torch.empty(self.n_free, z.shape[1], dtype=z.dtype)
-        gradients(*self.edges, self.ridge.numpy(), *block.arrays(), z.contiguous().numpy(), out.numpy())
+        gradients(
+            *self.edges, self.ridge.numpy(), *block.arrays(), z.contiguous().numpy(), out.numpy()
+        )
         return out
 
     def step(self, block: Observed, z: Tensor) -> Tensor:
@@ -91,10 +93,18 @@ class CellSolver:
     def rows(self) -> tuple[Rows, Rows, Rows]:
         """W and W' of the regulators alone, and the inverse, for compiled code."""
         w, inverse = self.edges[0], self.inverse.numpy()
-        free = sp.csr_array((w.values, w.indices, w.indptr), shape=self.matrix.shape)[:, : self.n_free]
-        p = sp.diags_array(inverse[:, 0]).tocsr() if inverse.shape[1] == 1 else sp.csr_array(inverse)
+        free = sp.csr_array((w.values, w.indices, w.indptr), shape=self.matrix.shape)[
+            :, : self.n_free
+        ]
+        p = (
+            sp.diags_array(inverse[:, 0]).tocsr()
+            if inverse.shape[1] == 1
+            else sp.csr_array(inverse)
+        )
         parts = (free, free.T.tocsr(), p)
-        return tuple(Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data) for a in parts)
+        return tuple(
+            Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data) for a in parts
+        )
 
 
 def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
@@ -190,7 +200,9 @@ def project_cells(
     return descent(solver, block, start, max_iter, tol)
 
 
-def _by_torch(solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float) -> Tensor:
+def _by_torch(
+    solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float
+) -> Tensor:
     """On any device: every operation on all cells that are left."""
     m, lam = solver.n_free, solver.ridge[:, None]
     out, left = start.clone(), torch.arange(start.shape[1], device=start.device)
@@ -217,7 +229,9 @@ def _by_torch(solver: CellSolver, block: Observed, start: Tensor, max_iter: int,
         if 2 * n_left <= len(left):  # cells that are done cost as much as the others
             keep = (~done).nonzero()[:, 0]
             block, left, done = block.cells(keep), left[keep], done[keep]
-            z, plain, r, gradient, y, direction = (a[:, keep] for a in (z, plain, r, gradient, y, direction))
+            z, plain, r, gradient, y, direction = (
+                a[:, keep] for a in (z, plain, r, gradient, y, direction)
+            )
             now, beta = now[keep], beta[keep]
             change, product = torch.empty_like(plain), torch.empty_like(direction)
         free = direction[:m]
@@ -242,7 +256,9 @@ def _by_torch(solver: CellSolver, block: Observed, start: Tensor, max_iter: int,
     return out
 
 
-def _in_cache(solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float) -> Tensor:
+def _in_cache(
+    solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float
+) -> Tensor:
     """Compiled: all that there is to do with some cells, while they are in the cache of the processor."""
     m, out = solver.n_free, start.clone()
     rest = solver.residual(Observed(block.x, None), start)

@@ -9,7 +9,9 @@ from grnrep.core.network import Network
 
 _MAX_CELLS = 500
 _ITERATIONS = 3
-_OVERDISPERSED = 0.3  # median dispersion from which the negative binomial recovers more than Poisson
+_OVERDISPERSED = (
+    0.3  # median dispersion from which the negative binomial recovers more than Poisson
+)
 _WHOLE = 2**24  # from which all numbers of 32 bits are whole
 _SPREAD = 1e-3  # coefficient of variation of totals, below which they are no sequencing depths
 
@@ -47,14 +49,19 @@ def choose_likelihood(
     -------
     likelihood, reason
     """
-    reason = _not_counts(x, x.sum(1, dtype=np.float64) if size_factors is None else np.asarray(size_factors))
+    reason = _not_counts(
+        x, x.sum(1, dtype=np.float64) if size_factors is None else np.asarray(size_factors)
+    )
     if reason is not None:
         return "gaussian", reason
     some = np.sort(np.random.default_rng(rng).permutation(len(x))[:_MAX_CELLS])
     s = None if size_factors is None else np.asarray(size_factors)[some]
     phi = typical_dispersion(x[some], network, intercept=intercept, size_factors=s, rng=rng)
     if phi >= _OVERDISPERSED:
-        return "nb", f"values are counts, overdispersed: variance μ + {phi:.2g} μ² beyond the network's part"
+        return (
+            "nb",
+            f"values are counts, overdispersed: variance μ + {phi:.2g} μ² beyond the network's part",
+        )
     return "poisson", f"values are counts with little more than Poisson variance: μ + {phi:.2g} μ²"
 
 

@@ -68,7 +68,9 @@ def count_blocks(c: Tensor, s: Tensor) -> list[Counted]:
     return [Counted.of(c[:, cut].contiguous(), s[cut]) for cut in cuts]
 
 
-def unit_of_rates(x: Tensor, s: Tensor, mean: Tensor, intercept: bool) -> tuple[float, dict[str, float]]:
+def unit_of_rates(
+    x: Tensor, s: Tensor, mean: Tensor, intercept: bool
+) -> tuple[float, dict[str, float]]:
     """Factor on rates that makes the average weight 1, and the sums that set the penalties' unit.
 
     In this unit the sum of squares of the rates is the same with and without Poisson weights,

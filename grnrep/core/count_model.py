@@ -119,7 +119,9 @@ class CountModel:
         """Twice the log-likelihood ratio of a perfect prediction to s f(p), (n_genes, n_cells)."""
         u = p / self.softness
         soft = torch.nn.functional.softplus(u)
-        log_mu = torch.where(u < _FAR, u, soft.clamp(min=1e-30).log()) + (self.softness.log() + block.s.log())
+        log_mu = torch.where(u < _FAR, u, soft.clamp(min=1e-30).log()) + (
+            self.softness.log() + block.s.log()
+        )
         mu = soft * self.softness * block.s
         ratio = block.c * (block.log_c - log_mu)
         if self.dispersion is None:

@@ -14,7 +14,9 @@ from grnrep.core.known import full_network, known_columns, split_rows
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 
-_ROUNDING = 8  # share by which rounding changes a representation in every step, in units of its precision
+_ROUNDING = (
+    8  # share by which rounding changes a representation in every step, in units of its precision
+)
 
 
 def project_counts(
@@ -52,7 +54,9 @@ def project_counts(
     """
     m = network.n_regulators
     if size_factors is None and not np.isfinite(fit.depth):
-        raise ValueError("size_factors must be given: the fit was made with size factors of its own")
+        raise ValueError(
+            "size_factors must be given: the fit was made with size factors of its own"
+        )
     s, _ = size_factors_of(counts, size_factors, fit.depth)
     x = to_rates(counts, s, device)
     tol = max(tol, _ROUNDING * torch.finfo(x.dtype).eps)

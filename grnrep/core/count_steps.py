@@ -63,7 +63,9 @@ class CountCells:
         known = pattern.shape[1] - n_free
         inverse = torch.nn.functional.pad(gaussian.inverse, (0, known, 0, known))
         padded = torch.nn.functional.pad(gaussian.ridge, (0, known))[:, None]
-        return cls(model, pattern.matrix(narrow), pattern.matrix_t(narrow), padded, inverse, gaussian)
+        return cls(
+            model, pattern.matrix(narrow), pattern.matrix_t(narrow), padded, inverse, gaussian
+        )
 
     def begin(self, block: Counted, known: Tensor) -> Tensor:
         """Censored least squares of c / s under typical weights, (m + q, n_cells)."""

@@ -58,7 +58,9 @@ class CountSystems:
         self.full, weight = full_network(network, fit)
         self.weight, self.pattern = torch.as_tensor(weight), Pattern(self.full)
         self.pairs, self.product = _pairs(self.full, self.weight)
-        phi = None if fit.dispersion is None else torch.as_tensor(fit.dispersion, dtype=torch.float64)
+        phi = (
+            None if fit.dispersion is None else torch.as_tensor(fit.dispersion, dtype=torch.float64)
+        )
         mean, softness = (torch.as_tensor(a, dtype=torch.float64) for a in (fit.mean, fit.softness))
         self.model = CountModel.of(mean, phi, softness)
         ridge = np.zeros(self.m) if fit.ridge is None else fit.ridge
@@ -76,7 +78,9 @@ class CountSystems:
         for start in range(0, len(s), n):
             rows = slice(start, start + n)
             z = torch.as_tensor(columns[rows], dtype=torch.float64).mT.contiguous()
-            c = torch.as_tensor(np.ascontiguousarray(counts[rows]), dtype=torch.float64).mT.contiguous()
+            c = torch.as_tensor(
+                np.ascontiguousarray(counts[rows]), dtype=torch.float64
+            ).mT.contiguous()
             block, p = Counted.of(c, s[rows]), self.pattern.matmul(self.weight, z)
             slope, curvature = self.model.work(block, p)
             system = self.of_cells(curvature) + torch.diag(self.ridge)
@@ -97,7 +101,9 @@ class CountSystems:
     def from_cells(self, covariance: Tensor) -> Tensor:
         """Variance w' C w of every entry, (n_genes, n_cells), by a covariance of every cell."""
         known = self.full.n_regulators - self.m
-        wide = torch.nn.functional.pad(covariance, (0, known, 0, known)).reshape(len(covariance), -1)
+        wide = torch.nn.functional.pad(covariance, (0, known, 0, known)).reshape(
+            len(covariance), -1
+        )
         return self.pairs.matmul(self.product, wide.mT.contiguous())
 
     def from_genes(self, covariance: Tensor, z: Tensor) -> Tensor:

@@ -22,7 +22,14 @@ from grnrep.core.network import Network
 
 _NOISE_CELLS = 4.0  # how many cells the scatter of all genes counts for in that of one gene
 _SEEN = 1.0  # expected count from which an entry tells noise inside the link from that of counting
-_SOFTER = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # changes of the logarithm of the softness that are tried
+_SOFTER = (
+    -2.0,
+    -1.0,
+    -0.5,
+    0.5,
+    1.0,
+    2.0,
+)  # changes of the logarithm of the softness that are tried
 _TINY = torch.finfo(torch.float64).tiny
 
 
@@ -125,7 +132,10 @@ def count_activity_sd(
         Of these cells, relative to the same depth as in the fit; by default totals over ``fit.depth``.
     """
     at = CountSystems(fit, network)
-    scatter, covariance = torch.as_tensor(spread.scatter)[:, None], torch.as_tensor(spread.covariance)
+    scatter, covariance = (
+        torch.as_tensor(spread.scatter)[:, None],
+        torch.as_tensor(spread.covariance),
+    )
     wrong = torch.diag(at.ridge.square() * torch.as_tensor(spread.mean_square))
     out = np.empty((len(counts), at.m))
     for block in at.blocks(counts, size_factors):
@@ -141,7 +151,9 @@ class _Sums:
 
     def __init__(self, at: CountSystems):
         self.at = at
-        self.others = [replace(at.model, softness=at.model.softness * float(np.exp(by))) for by in _SOFTER]
+        self.others = [
+            replace(at.model, softness=at.model.softness * float(np.exp(by))) for by in _SOFTER
+        ]
         self.system = torch.zeros_like(at.product)
         self.pull = at.weight.new_zeros(len(at.weight), len(_SOFTER))
         self.worse = at.weight.new_zeros(at.full.n_genes, len(_SOFTER))
@@ -174,7 +186,9 @@ class _Sums:
     def scatter(self) -> Tensor:
         """Squared slopes by their curvature, less the degrees of freedom that activities and weights take."""
         degree = torch.as_tensor(self.at.full.regulators_per_gene())
-        cells = self.weight.square() / self.weight2.clamp(min=_TINY)  # that the curvature is spread over
+        cells = self.weight.square() / self.weight2.clamp(
+            min=_TINY
+        )  # that the curvature is spread over
         weight = self.weight * (1 - degree / cells.clamp(min=1)).clamp(min=0)
         pooled = self.squares.sum() / weight.sum().clamp(min=_TINY)
         more = _NOISE_CELLS * self.weight / cells.clamp(min=1)

@@ -35,7 +35,14 @@ from grnrep.core.decoder import Pattern
 from grnrep.core.dispersion import shrunk_dispersion
 from grnrep.core.exact import fit_exact
 from grnrep.core.genes import GeneSolver
-from grnrep.core.known import full_network, known_columns, regress, split_rows, split_weights, unconfound
+from grnrep.core.known import (
+    full_network,
+    known_columns,
+    regress,
+    split_rows,
+    split_weights,
+    unconfound,
+)
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.penalty import Penalty
 from grnrep.core.threads import threads_for
@@ -77,7 +84,13 @@ class _Problem:
         stepped = [solver.step(block, z) for block, z in zip(self.blocks, at.z, strict=True)]
         pairs = [(block, *pair) for block, pair in zip(self.blocks, stepped, strict=True)]
         weight, objective = step_genes(
-            self.model, self.pattern, self.genes, at.weight, pairs, self.penalty.w, self.penalty.anchor
+            self.model,
+            self.pattern,
+            self.genes,
+            at.weight,
+            pairs,
+            self.penalty.w,
+            self.penalty.anchor,
         )
         z = [pair[0] for pair in stepped]
         return State(weight, z), objective + float(self.penalty.z @ self.squares(z))
@@ -227,7 +240,13 @@ def fit_counts(
 
 
 def _alternate(
-    problem: _Problem, state: State, *, sum_squares: float, max_iter: int, tol: float, bar: tqdm | None
+    problem: _Problem,
+    state: State,
+    *,
+    sum_squares: float,
+    max_iter: int,
+    tol: float,
+    bar: tqdm | None,
 ) -> tuple[State, list[float], bool]:
     """Both steps in turn with Nesterov's momentum, taken back where the objective would rise."""
     previous, momentum, history = state, 1.0, []
@@ -238,7 +257,11 @@ def _alternate(
             following = 1.0
             new, objective = problem.both_steps(state)
             if not objective <= history[-1]:  # the iterate before is still at hand
-                return state, history, only_rounding(objective, history, sum_squares, state.z[0].dtype)
+                return (
+                    state,
+                    history,
+                    only_rounding(objective, history, sum_squares, state.z[0].dtype),
+                )
         check_finite(objective, history)
         momentum, previous, state = following, state, new
         history.append(objective)

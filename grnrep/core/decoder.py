@@ -53,7 +53,11 @@ class Pattern(nn.Module):
     def matrix_t(self, weight: Tensor) -> Tensor:
         """Transposed weights as a CSR matrix (n_regulators, n_genes)."""
         return torch.sparse_csr_tensor(
-            self.indptr_t, self.gene_t, weight[self.order_t], size=self.shape[::-1], check_invariants=False
+            self.indptr_t,
+            self.gene_t,
+            weight[self.order_t],
+            size=self.shape[::-1],
+            check_invariants=False,
         )
 
     @cached_property
@@ -65,7 +69,9 @@ class Pattern(nn.Module):
     def rows(self, weight: Tensor) -> tuple[Rows, Rows]:
         """W and W' for compiled code; on the CPU only."""
         indptr, regulator, indptr_t, gene_t = self._positions
-        return Rows(indptr, regulator, weight.numpy()), Rows(indptr_t, gene_t, weight[self.order_t].numpy())
+        return Rows(indptr, regulator, weight.numpy()), Rows(
+            indptr_t, gene_t, weight[self.order_t].numpy()
+        )
 
     def matmul(self, weight: Tensor, z: Tensor) -> Tensor:
         """W z: from (n_regulators, n_cells) to (n_genes, n_cells)."""
@@ -77,7 +83,9 @@ class Pattern(nn.Module):
 
     def gram(self, weight: Tensor) -> Tensor:
         """W'W, dense (n_regulators, n_regulators)."""
-        if weight.is_cuda or self.shape[0] * self.shape[1] <= max(_DENSE, _PER_EDGE * len(self.gene)):
+        if weight.is_cuda or self.shape[0] * self.shape[1] <= max(
+            _DENSE, _PER_EDGE * len(self.gene)
+        ):
             return self.matrix_t(weight) @ self.matrix(weight).to_dense()
         out = np.zeros((self.shape[1], self.shape[1]), dtype=weight.detach().numpy().dtype)
         add_gram(self.indptr.numpy(), self.regulator.numpy(), weight.detach().numpy(), out)
@@ -171,7 +179,9 @@ class SparseLinear(nn.Module):
             bound = max(1, network.n_regulators) ** -0.5
             weight = ((2 * unit - 1) * bound).to(dtype or torch.get_default_dtype())
         elif weight.shape != (network.n_edges,):
-            raise ValueError(f"weight must have shape ({network.n_edges},); found {tuple(weight.shape)}")
+            raise ValueError(
+                f"weight must have shape ({network.n_edges},); found {tuple(weight.shape)}"
+            )
         self.weight = nn.Parameter(weight.to(dtype=dtype, device=device, copy=True))
         zeros = torch.zeros(network.n_genes, dtype=self.weight.dtype, device=device)
         self.bias = nn.Parameter(zeros) if bias else None
@@ -180,7 +190,9 @@ class SparseLinear(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map representations (n_cells, n_regulators) to pre-activations (n_cells, n_genes)."""
         if z.ndim != 2 or z.shape[1] != self.pattern.shape[1]:
-            raise ValueError(f"z must have shape (n_cells, {self.pattern.shape[1]}); found {tuple(z.shape)}")
+            raise ValueError(
+                f"z must have shape (n_cells, {self.pattern.shape[1]}); found {tuple(z.shape)}"
+            )
         out = _Product.apply(self.weight, z.mT.contiguous(), self.pattern).mT
         return out if self.bias is None else out + self.bias
 

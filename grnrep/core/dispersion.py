@@ -47,6 +47,8 @@ def shrunk_dispersion(blocks: list[Counted], rates: list[Tensor], *, n_parameter
     noise = torch.where(known, noise / squares.square(), torch.inf)
     # precision-weighted variance between genes beyond what noise explains
     trust = 1 / (noise + pooled.square())
-    between = (trust * ((own - pooled).square() - noise))[known].sum() / trust[known].sum().clamp(min=1e-300)
+    between = (trust * ((own - pooled).square() - noise))[known].sum() / trust[known].sum().clamp(
+        min=1e-300
+    )
     share = between.clamp(min=0) / (between.clamp(min=0) + noise)
     return (pooled + share * (own - pooled)).clamp(min=_LEAST)

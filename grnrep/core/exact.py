@@ -38,7 +38,11 @@ from grnrep.core.start import start_weights
 from grnrep.core.threads import side_by_side
 
 _LOW_LOAD = 1.5  # effective load below which shrinkage is graduated
-_STAGES = (0.1, 0.01, 1e-3)  # ridges of the stages, each with so many iterations and this tolerance:
+_STAGES = (
+    0.1,
+    0.01,
+    1e-3,
+)  # ridges of the stages, each with so many iterations and this tolerance:
 _STAGE = {"max_iter": 30, "tol": 1e-2}
 
 
@@ -173,7 +177,9 @@ def fit_exact(
             state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
         solver = projector(problem.pattern, state.weight.to(x), m, problem.penalty.z[:m], link)
         z = list(each(partial(project_cells, solver, max_iter=max_iter), problem.blocks, state.z))
-        error = sum(squared_sum(solver.residual(*pair)) for pair in zip(problem.blocks, z, strict=True))
+        error = sum(
+            squared_sum(solver.residual(*pair)) for pair in zip(problem.blocks, z, strict=True)
+        )
         noise = noise_variance(problem, solver, z, float(error)) if without is None else None
     return Fit(
         **split_weights(state.weight.cpu().numpy(), full, m, intercept=intercept),

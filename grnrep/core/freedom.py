@@ -15,7 +15,10 @@ from grnrep.core.cells import CellSolver
 from grnrep.core.likelihood import Observed
 
 _COUNTED = 1.0  # degrees of freedom left, by parameters, from which counting is good enough
-_MAX_ITER, _TOL = 30, 0.02  # conjugate gradients end where one changes the result by less than this share
+_MAX_ITER, _TOL = (
+    30,
+    0.02,
+)  # conjugate gradients end where one changes the result by less than this share
 
 
 def noise_variance(
@@ -83,7 +86,9 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
         direction = [a.add_(d, alpha=following / slope) for a, d in zip(y, direction, strict=True)]
         slope, narrow = following, pattern.matrix(direction[0].to(z[0]))
         q = list(problem.map(push, problem.blocks, z, direction[1:]))
-        bend = _dot(q, q) + _dot(direction, [lam * d for lam, d in zip(ridge, direction, strict=True)])
+        bend = _dot(q, q) + _dot(
+            direction, [lam * d for lam, d in zip(ridge, direction, strict=True)]
+        )
         if not bend > 0:
             break
         for a, d in zip([*x, *r], [*direction, *(-part for part in q)], strict=True):

@@ -39,7 +39,9 @@ class Stats:
         """Nothing summed yet."""
         kind = {"dtype": torch.float64, "device": device}
         return cls(
-            torch.zeros(n_columns, n_columns, **kind), torch.zeros(n_edges, **kind), torch.zeros((), **kind)
+            torch.zeros(n_columns, n_columns, **kind),
+            torch.zeros(n_edges, **kind),
+            torch.zeros((), **kind),
         )
 
     @classmethod

@@ -17,7 +17,9 @@ from grnrep.core.normal_tail import log_below, mean_above, quantile_below
 from grnrep.core.penalty import Penalty
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
-_SPREAD_CELLS = 1.0  # the same of activities; at 0 a regulator that is once near zero never leaves it
+_SPREAD_CELLS = (
+    1.0  # the same of activities; at 0 a regulator that is once near zero never leaves it
+)
 _WANTED = 0.3  # share of jumps that are accepted
 
 
@@ -61,7 +63,9 @@ class Chain:
         # free weights have variance 1, intercepts a hundred times the mean square of all values
         wide = 100 * float(squares.mean()) / n_cells or 1.0
         spread = torch.where(column < m, 1.0, wide).double()
-        self.known_spread = (column >= m) | torch.cat([self.free, self.free.new_ones(1)])[column.clamp(max=m)]
+        self.known_spread = (column >= m) | torch.cat([self.free, self.free.new_ones(1)])[
+            column.clamp(max=m)
+        ]
         self.precision_w = 1 / spread
 
         self.weight = torch.as_tensor(weight, device=x.device)
@@ -94,11 +98,13 @@ class Chain:
         columns, m = self.pattern.regulator, self.m
 
         def total(values: Tensor) -> Tensor:
-            return torch.zeros(m + self.n_known, dtype=torch.float64, device=values.device).index_add_(
-                0, columns, values
-            )[:m]
+            return torch.zeros(
+                m + self.n_known, dtype=torch.float64, device=values.device
+            ).index_add_(0, columns, values)[:m]
 
-        size = (total(self.weight.square()) / total(torch.ones_like(self.weight)).clamp(min=1)).sqrt()
+        size = (
+            total(self.weight.square()) / total(torch.ones_like(self.weight)).clamp(min=1)
+        ).sqrt()
         sign = torch.where(total(self.weight * self.start) < 0, -1.0, 1.0)
         return torch.where(self.free & (size > 0), size * sign, 1.0)
 
@@ -106,7 +112,11 @@ class Chain:
         """Activities (m, n_cells), weights (n_edges,) and 1 / σ_i², in a fixed scale and sign."""
         scale = self.scale()
         z = torch.cat([z[: self.m] for z in self.z], dim=1).double() * scale[:, None]
-        return z, self.weight / _append_ones(scale, self.n_known)[self.pattern.regulator], 1 / self.noise
+        return (
+            z,
+            self.weight / _append_ones(scale, self.n_known)[self.pattern.regulator],
+            1 / self.noise,
+        )
 
     def sweep(self) -> None:
         """Draw everything once."""
@@ -116,8 +126,14 @@ class Chain:
         gram.diagonal().add_(self.precision_z)
         factor = torch.linalg.cholesky(gram)
         like = self.blocks[0].x
-        inverse, root = torch.cholesky_inverse(factor).to(like), torch.linalg.inv(factor).mT.to(like)
-        matrix, matrix_t = self.pattern.matrix(white.to(like)), self.pattern.matrix_t(white.to(like))
+        inverse, root = (
+            torch.cholesky_inverse(factor).to(like),
+            torch.linalg.inv(factor).mT.to(like),
+        )
+        matrix, matrix_t = (
+            self.pattern.matrix(white.to(like)),
+            self.pattern.matrix_t(white.to(like)),
+        )
         stats = Stats.zero(self.network.n_regulators, self.network.n_edges, like.device)
         squares = torch.zeros_like(self.noise)
         for k, (block, z) in enumerate(zip(self.blocks, self.z, strict=True)):
@@ -143,7 +159,9 @@ class Chain:
             return e
         below = -p.view(-1)[zeros]
         share = torch.rand(below.shape, generator=self.generator, device=p.device, dtype=p.dtype)
-        e.view(-1)[zeros] = quantile_below(below, share.neg_().add_(1))  # shares from 0 exclusive to 1
+        e.view(-1)[zeros] = quantile_below(
+            below, share.neg_().add_(1)
+        )  # shares from 0 exclusive to 1
         return e
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:
@@ -179,7 +197,10 @@ class Chain:
         system = [torch.diag_embed(_take(lam, edge)) for edge, _ in self.genes.groups]
         owner = torch.cat([self.pattern.gene, self.pattern.gene.new_zeros(1)])
         column = torch.cat(
-            [self.pattern.regulator, self.pattern.regulator.new_full((1,), self.network.n_regulators)]
+            [
+                self.pattern.regulator,
+                self.pattern.regulator.new_full((1,), self.network.n_regulators),
+            ]
         )
         for block, z in zip(self.blocks, self.z, strict=True):
             curvature = censored_curvature(block, matrix @ z)
@@ -216,14 +237,18 @@ class Chain:
             u = p.view(-1)[zeros]
             part.view(-1)[zeros] = log_below(u + d.view(-1)[zeros]) - log_below(u)
             gain += part.sum(1, dtype=torch.float64)
-        chance = torch.rand(gain.shape, generator=self.generator, device=gain.device, dtype=gain.dtype)
+        chance = torch.rand(
+            gain.shape, generator=self.generator, device=gain.device, dtype=gain.dtype
+        )
         accepted = chance.log() < gain
         self.weight = self.weight + torch.where(
             accepted[self.pattern.gene], change * sd[self.pattern.gene], 0.0
         )
         if self.adapting:  # Robbins & Monro
             self.n_jumps += 1
-            self.jump_size = self.jump_size * torch.exp((accepted.double() - _WANTED) / self.n_jumps**0.6)
+            self.jump_size = self.jump_size * torch.exp(
+                (accepted.double() - _WANTED) / self.n_jumps**0.6
+            )
 
     def weight_precision(self) -> Tensor:
         """Prior precision of every whitened weight."""
@@ -232,7 +257,9 @@ class Chain:
 
     def draw_noise(self, squares: Tensor) -> None:
         """Draw σ_i² of every gene around a σ² that they share."""
-        total = (self.noise * squares.clamp(min=0)).cpu().numpy() + _NOISE_CELLS * self.typical_noise
+        total = (
+            self.noise * squares.clamp(min=0)
+        ).cpu().numpy() + _NOISE_CELLS * self.typical_noise
         noise = total / self.random.chisquare(self.n_cells + _NOISE_CELLS, len(total))
         half = _NOISE_CELLS / 2
         self.typical_noise = self.random.gamma(half * len(noise)) / (half * (1 / noise).sum())
@@ -248,7 +275,9 @@ class Chain:
         summed = sum(z[:m].double().sum(1) for z in self.z).cpu().numpy()
         mean = np.zeros(m)
         if not self.n_known:
-            mean = summed / n + draw.standard_normal(m) / np.sqrt(n * self.precision_z.cpu().numpy())
+            mean = summed / n + draw.standard_normal(m) / np.sqrt(
+                n * self.precision_z.cpu().numpy()
+            )
         spread = square - 2 * mean * summed + n * mean**2
         total = spread.clip(min=0) + _SPREAD_CELLS * self.typical_spread
         precision = draw.chisquare(n + _SPREAD_CELLS, m) / total

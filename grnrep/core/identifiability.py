@@ -223,7 +223,11 @@ def _targets(network: Network) -> list[list[int]]:
 
 
 def _augment(
-    start: int, targets: list[list[int]], holder: dict[int, int], held: dict[int, int], closed: set[int]
+    start: int,
+    targets: list[list[int]],
+    holder: dict[int, int],
+    held: dict[int, int],
+    closed: set[int],
 ) -> list[int] | None:
     """Match one more regulator with a gene that is not closed, along an alternating path (breadth first).
 

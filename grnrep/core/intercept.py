@@ -46,12 +46,16 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
         return _predicts_better(x, network, rng=rng)
     spare = per_cell - _LOAD * network.n_regulators
     # where no number of cells is enough: as many as give four fifths of the load that all of them would
-    n_cells = _LOAD * network.n_edges / spare if spare > 0 else 4 * network.n_edges / network.n_regulators
+    n_cells = (
+        _LOAD * network.n_edges / spare if spare > 0 else 4 * network.n_edges / network.n_regulators
+    )
     n_cells = min(len(x), _MAX_CELLS, max(_FEWEST_CELLS, int(np.ceil(n_cells))))
     x = x[np.sort(np.random.default_rng(rng).permutation(len(x))[:n_cells])]
 
     def squared_error(intercept: bool) -> float:
-        return fit_exact(x, network, intercept=intercept, max_iter=_ITERATIONS, rng=rng).squared_error
+        return fit_exact(
+            x, network, intercept=intercept, max_iter=_ITERATIONS, rng=rng
+        ).squared_error
 
     with side_by_side(2) as each:
         error = list(each(squared_error, (False, True)))

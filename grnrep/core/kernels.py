@@ -130,7 +130,9 @@ def splat(_typing, number):
         vector = context.get_value_type(kind)
         undefined, index = ir.Constant(vector, ir.Undefined), ir.IntType(32)
         one = builder.insert_element(undefined, args[0], ir.Constant(index, 0))
-        return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(index, vector.count), None))
+        return builder.shuffle_vector(
+            one, undefined, ir.Constant(ir.VectorType(index, vector.count), None)
+        )
 
     return kind(number), code
 
@@ -147,7 +149,9 @@ def multiply_add(_typing, a, b, c):
         vector = args[0].type
         bits = _BITS // vector.count
         function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{vector.count}f{bits}"
+            builder.module,
+            ir.FunctionType(vector, [vector] * 3),
+            f"llvm.fmuladd.v{vector.count}f{bits}",
         )
         return builder.call(function, args)
 
@@ -254,7 +258,12 @@ def add_gram(indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, out: n
 
 
 def residuals(
-    w: Rows, x: np.ndarray, most: np.ndarray | None, least: np.ndarray | None, z: np.ndarray, out: np.ndarray
+    w: Rows,
+    x: np.ndarray,
+    most: np.ndarray | None,
+    least: np.ndarray | None,
+    z: np.ndarray,
+    out: np.ndarray,
 ) -> None:
     """Write x - W z, at most ``most`` and at least ``least``, to ``out``, (n_genes, n_cells), which may be x.
 
@@ -268,7 +277,9 @@ def residuals(
         Representations, (m + q, n_cells).
     """
     none = out[:0, :0]
-    _compute(w, w, none[:, 0:0].ravel(), x, *_bounds(x, most, least), z, n_lanes(x.dtype), out, none)
+    _compute(
+        w, w, none[:, 0:0].ravel(), x, *_bounds(x, most, least), z, n_lanes(x.dtype), out, none
+    )
 
 
 def gradients(
@@ -322,7 +333,9 @@ def _compute(w, w_t, ridge, x, most, least, n_bounds, z, lanes, r_out, gradient_
             _put(r_tile, r_out, k, lanes)
         if gradient_out.shape[1] > 0:
             for j in range(m):  # -½ ∂/∂z (‖r‖² + Σ λ z²) = W' r - λ z
-                downhill = multiply_add(splat(-ridge[j]), load(z_tile, j), row_times(w_t, j, r_tile))
+                downhill = multiply_add(
+                    splat(-ridge[j]), load(z_tile, j), row_times(w_t, j, r_tile)
+                )
                 store(gradient_tile, j, downhill)
             _put(gradient_tile, gradient_out, k, lanes)
 
@@ -442,7 +455,20 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
                     out[j, cells[lane]] = z[j * lanes + lane]
                 iterations[cells[lane]] = ages[lane]
                 more = following < n_cells
-                _enter(lane, following, rest, codes, start, plain, r, censored, left_out, z, y, direction)
+                _enter(
+                    lane,
+                    following,
+                    rest,
+                    codes,
+                    start,
+                    plain,
+                    r,
+                    censored,
+                    left_out,
+                    z,
+                    y,
+                    direction,
+                )
                 cells[lane], ages[lane] = following if more else -1, -1
                 following += more
                 active -= not more
@@ -491,7 +517,9 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
         a, back = zero, load(minus, 0)
         for g in range(n):
             v = load(change, g)
-            a = multiply_add(_censor(multiply_add(back, v, load(plain, g)), censored[g], left_out[g]), v, a)
+            a = multiply_add(
+                _censor(multiply_add(back, v, load(plain, g)), censored[g], left_out[g]), v, a
+            )
         store(end, 0, a)
         for lane in range(lanes):
             end_slope = end[lane] - along[lane] - step[lane] * pull[lane]

@@ -10,7 +10,9 @@ from grnrep.core.fitted import Fit
 from grnrep.core.network import Network, with_known_columns
 
 
-def known_columns(n_cells: int, *, intercept: bool, covariates: np.ndarray | None = None) -> np.ndarray:
+def known_columns(
+    n_cells: int, *, intercept: bool, covariates: np.ndarray | None = None
+) -> np.ndarray:
     """Values of the known columns, (n_cells, q): ones if there are intercepts, then covariates.
 
     Examples
@@ -23,7 +25,9 @@ def known_columns(n_cells: int, *, intercept: bool, covariates: np.ndarray | Non
     if covariates is not None:
         parts.append(np.asarray(covariates, dtype=np.float64))
         if parts[1].ndim != 2 or len(parts[1]) != n_cells:
-            raise ValueError(f"covariates must have {n_cells} rows, one a cell; found {parts[1].shape}")
+            raise ValueError(
+                f"covariates must have {n_cells} rows, one a cell; found {parts[1].shape}"
+            )
     return np.concatenate(parts, axis=1)
 
 
@@ -47,7 +51,9 @@ def full_network(network: Network, fit: Fit) -> tuple[Network, np.ndarray]:
     weight = np.empty(full.n_edges)
     weight[full.regulator < m] = fit.weight
     if known:
-        weight[full.regulator >= m] = np.concatenate(known, axis=1).ravel()  # edges are sorted by gene
+        weight[full.regulator >= m] = np.concatenate(
+            known, axis=1
+        ).ravel()  # edges are sorted by gene
     return full, weight
 
 
@@ -108,7 +114,9 @@ def unconfound(
 
 def share_of_known(gram: Tensor, m: int) -> Tensor:
     """Coefficients (q, m) of representations on known rows, from their Gram matrix (m + q, m + q)."""
-    known = gram[m:, m:].tril() + gram[m:, m:].tril(-1).mT  # above the diagonal there may be nothing
+    known = (
+        gram[m:, m:].tril() + gram[m:, m:].tril(-1).mT
+    )  # above the diagonal there may be nothing
     return _least_norm(known, gram[m:, :m])
 
 

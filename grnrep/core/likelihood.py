@@ -63,7 +63,9 @@ class Observed:
         if without is None:
             return cls(x, most)
         most = torch.full_like(x, torch.inf) if most is None else most
-        return cls(x, most.masked_fill(without, 0.0), torch.where(without, 0.0, -torch.inf).to(x.dtype))
+        return cls(
+            x, most.masked_fill(without, 0.0), torch.where(without, 0.0, -torch.inf).to(x.dtype)
+        )
 
     def censor(self, r: Tensor, out: Tensor | None = None) -> Tensor:
         """Turn x - p into residuals, in place or in ``out``."""
@@ -75,11 +77,15 @@ class Observed:
 
     def arrays(self) -> tuple[np.ndarray | None, ...]:
         """Expression and bounds as arrays, of a block on the CPU."""
-        return tuple(None if a is None else a.contiguous().numpy() for a in (self.x, self.most, self.least))
+        return tuple(
+            None if a is None else a.contiguous().numpy() for a in (self.x, self.most, self.least)
+        )
 
     def cells(self, which: Tensor) -> Observed:
         """Some of the cells."""
-        return Observed(*(None if a is None else a[:, which] for a in (self.x, self.most, self.least)))
+        return Observed(
+            *(None if a is None else a[:, which] for a in (self.x, self.most, self.least))
+        )
 
 
 def squared_sum(r: Tensor) -> Tensor:

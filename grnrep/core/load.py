@@ -62,7 +62,9 @@ def decoder_load(
     return _plain(n_obs * n_vars / (edges + n_obs * m))
 
 
-def encoder_load(n_obs: ArrayLike, n_regulators: ArrayLike, *, n_weights: ArrayLike) -> float | np.ndarray:
+def encoder_load(
+    n_obs: ArrayLike, n_regulators: ArrayLike, *, n_weights: ArrayLike
+) -> float | np.ndarray:
     r"""Constraints per parameter of an encoder trained on given representations.
 
     .. math:: \alpha_e = \frac{m N}{C_e}
@@ -182,7 +184,10 @@ def effective_load(
     >>> gr.metrics.effective_load(gr.metrics.count_constraints(x), len(x), n_regulators=1, n_edges=2)
     1.0
     """
-    n_constraints, n_obs = _positive("n_constraints", n_constraints, zero=True), _positive("n_obs", n_obs)
+    n_constraints, n_obs = (
+        _positive("n_constraints", n_constraints, zero=True),
+        _positive("n_obs", n_obs),
+    )
     m, edges = _positive("n_regulators", n_regulators), _positive("n_edges", n_edges, zero=True)
     return _plain(n_constraints / (edges + n_obs * m))
 

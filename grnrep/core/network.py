@@ -44,7 +44,9 @@ class Network:
         order = np.lexsort((regulator, gene))
         gene, regulator, sign = gene[order], regulator[order], sign[order]
         if len(gene) and (gene.min() < 0 or gene.max() >= n_genes):
-            raise ValueError(f"gene indices must lie in [0, {n_genes}); found {gene.min()} to {gene.max()}")
+            raise ValueError(
+                f"gene indices must lie in [0, {n_genes}); found {gene.min()} to {gene.max()}"
+            )
         if len(gene) and (regulator.min() < 0 or regulator.max() >= n_regulators):
             raise ValueError(
                 f"regulator indices must lie in [0, {n_regulators}); "

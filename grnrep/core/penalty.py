@@ -78,13 +78,21 @@ class Penalty:
         balanced = free & ~anchored
         size = np.ones(network.n_genes)
         if shared:
-            regulators = np.bincount(network.gene[network.regulator < n_free], minlength=network.n_genes)
+            regulators = np.bincount(
+                network.gene[network.regulator < n_free], minlength=network.n_genes
+            )
             size = 1 / np.sqrt(np.maximum(1, regulators))
         size = torch.as_tensor(size[network.gene])
-        squares = float(size[column < n_free].square().sum()) or 1.0  # of weights as the prior has them
+        squares = (
+            float(size[column < n_free].square().sum()) or 1.0
+        )  # of weights as the prior has them
         unit = typical_gram(sum_squares, n_free)
-        z = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, ridge * squares / n_free, 0.0)
-        w = torch.where(balanced, ridge * unit, 0.0) + torch.where(anchored, prior * energy / squares, 0.0)
+        z = torch.where(balanced, ridge * unit, 0.0) + torch.where(
+            anchored, ridge * squares / n_free, 0.0
+        )
+        w = torch.where(balanced, ridge * unit, 0.0) + torch.where(
+            anchored, prior * energy / squares, 0.0
+        )
         sign = torch.as_tensor(network.sign)
         anchor = torch.where(anchored[column], sign * size, 0.0)
         unsigned = torch.where(anchored[column] & (sign == 0), size.square(), 0.0)

@@ -21,7 +21,11 @@ from grnrep.core.network import Network
 from grnrep.core.signs import orient
 from grnrep.core.threads import threads_for
 
-_FEWEST, _MOST, _CELLS = 900, 2000, 60_000  # draws, and cells times draws; with 300 draws the intervals
+_FEWEST, _MOST, _CELLS = (
+    900,
+    2000,
+    60_000,
+)  # draws, and cells times draws; with 300 draws the intervals
 # of edges hold the truth in 93 %, those of genes that are nearly always zero in 75 %
 
 
@@ -56,7 +60,12 @@ class Posterior:
         """Fix scale and sign as :func:`grnrep.core.signs.orient` does, also of the deviations."""
         fit, confidence, source = orient(self.fit, network)
         edge = np.abs(
-            np.divide(fit.weight, self.fit.weight, out=np.ones_like(fit.weight), where=self.fit.weight != 0)
+            np.divide(
+                fit.weight,
+                self.fit.weight,
+                out=np.ones_like(fit.weight),
+                where=self.fit.weight != 0,
+            )
         )
         inverse = np.ones(network.n_regulators)
         inverse[network.regulator] = edge  # 1 / scale, the same for all edges of a regulator
@@ -134,7 +143,9 @@ def sample_posterior(
     x = torch.as_tensor(x, device=device)
     n_draws = min(_MOST, max(_FEWEST, _CELLS // max(1, len(x)))) if n_draws is None else n_draws
     if n_draws < 4:
-        raise ValueError(f"n_draws must be at least 4, for two halves that are compared; found {n_draws}")
+        raise ValueError(
+            f"n_draws must be at least 4, for two halves that are compared; found {n_draws}"
+        )
     n_warmup = n_draws // 2
     chain = Chain(x, fit, network, link=link, prior=prior, shared=shared, rng=rng)
     with (
@@ -178,7 +189,10 @@ class _Moments:
         """Add a draw."""
         self.n += 1
         if self.mean is None:
-            self.mean, self.square = [v.clone() for v in values], [torch.zeros_like(v) for v in values]
+            self.mean, self.square = (
+                [v.clone() for v in values],
+                [torch.zeros_like(v) for v in values],
+            )
             return
         for value, mean, square in zip(values, self.mean, self.square, strict=True):
             off = value - mean
@@ -192,5 +206,7 @@ class _Moments:
         mean = [(a.n * u + b.n * v) / n for u, v in zip(a.mean, b.mean, strict=True)]
         gap = [u - v for u, v in zip(a.mean, b.mean, strict=True)]
         within = [u + v for u, v in zip(a.square, b.square, strict=True)]
-        variance = [(w + a.n * b.n / n * g.square()) / (n - 1) for w, g in zip(within, gap, strict=True)]
+        variance = [
+            (w + a.n * b.n / n * g.square()) / (n - 1) for w, g in zip(within, gap, strict=True)
+        ]
         return mean, variance, (gap[0].square().mean(1) / 2, within[0].mean(1) / (n - 2))

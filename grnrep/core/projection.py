@@ -65,7 +65,9 @@ class Projection:
         check_link(link)
         m, (full, weight) = network.n_regulators, full_network(network, fit)
         weight = torch.as_tensor(weight).to(device=device, dtype=dtype)
-        ridge = (torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)).to(weight.device)
+        ridge = (torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)).to(
+            weight.device
+        )
         with side_by_side(1):  # the rounding of a factorisation depends on threads
             pattern = Pattern(full).to(weight.device)
             solver = projector(pattern, weight, m, ridge, link)
@@ -84,7 +86,9 @@ class Projection:
 
     def sums(self, x: np.ndarray, covariates: np.ndarray | None = None) -> Stats:
         """What a decoder step needs of these cells, at activities that are but a step on the way."""
-        total = Stats.zero(*self.pattern.shape[1:], len(self.pattern.gene), self.solver.ridge.device)
+        total = Stats.zero(
+            *self.pattern.shape[1:], len(self.pattern.gene), self.solver.ridge.device
+        )
 
         def add(cut: slice, here: Observed, z: Tensor) -> Stats:
             return Stats.of(self.pattern, z, self.solver.residual(here, z))

@@ -127,7 +127,9 @@ def choose_prior(
     best = {}
     for shared in (False, True):
         model = options | {"shared": shared, "start": None}
-        best[shared] = min((_error(x, network, held, prior=prior, **model)[0], prior) for prior in priors)
+        best[shared] = min(
+            (_error(x, network, held, prior=prior, **model)[0], prior) for prior in priors
+        )
     shared = best[True][0] < (1 - _CLEARLY) * best[False][0]
     return best[shared][1], shared
 

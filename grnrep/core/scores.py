@@ -18,7 +18,9 @@ from grnrep.core.threads import threads_for
 
 _ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
 _FEWEST = 5  # degrees of freedom by which a gene can be judged
-_MODERATION = 4.0  # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
+_MODERATION = (
+    4.0  # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
+)
 _JITTER = 1e-9  # of the diagonal, against collinear regulators
 _STEPS, _GAIN = 6, 1e-4  # of refinement; what a step must promise, as a share of the loss
 _RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen
@@ -82,7 +84,9 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
     others, energy = z[:m].mT, z[:m].square().mT
     ridge = _RIDGE * z.square().sum(1)
     ridge[:m] = ridge[:m].mean().clamp(min=torch.finfo(ridge.dtype).tiny)
-    ridge = torch.cat([ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)])  # padded slots: 1
+    ridge = torch.cat(
+        [ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)]
+    )  # padded slots: 1
     with threads_for(n_cells * full.n_edges):
         for genes, edge, block in _blocks(x, z, full, link):
             real = edge < full.n_edges
@@ -92,7 +96,9 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
             active[genes] = block.seen.sum(1).double()
             visible = block.own * block.seen[:, None, :]
             system = torch.bmm(visible, block.own.mT)
-            diagonal = system.diagonal(dim1=1, dim2=2)  # columns of zeros, and padded slots, get a 1
+            diagonal = system.diagonal(
+                dim1=1, dim2=2
+            )  # columns of zeros, and padded slots, get a 1
             diagonal.add_(torch.where(diagonal > 0, _JITTER * diagonal, 1.0))
             system = torch.linalg.inv(system)
             inverse[edge] = system.diagonal(dim1=1, dim2=2)
@@ -102,7 +108,9 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
             information[genes] = torch.where(beyond > 1e-6 * whole, beyond, 0.0)
 
     degree = torch.as_tensor(full.regulators_per_gene())
-    spent = m / max(float(active.sum()) / max(1, n_cells), m + 1)  # share of the values, on activities
+    spent = m / max(
+        float(active.sum()) / max(1, n_cells), m + 1
+    )  # share of the values, on activities
     dof = active * (1 - spent) - degree
     judged = dof >= _FEWEST
     dof = dof.clamp(min=1)
@@ -131,20 +139,28 @@ class _Block(NamedTuple):
         return self if len(which) == len(self.x) else _Block(*(a[which] for a in self))
 
 
-def _blocks(x: np.ndarray, z: Tensor, network: Network, link: str) -> Iterator[tuple[Tensor, Tensor, _Block]]:
+def _blocks(
+    x: np.ndarray, z: Tensor, network: Network, link: str
+) -> Iterator[tuple[Tensor, Tensor, _Block]]:
     """Genes of similar numbers of regulators, their edges padded with ``n_edges``, and their data."""
     degree, values = network.regulators_per_gene(), torch.as_tensor(x).mT.contiguous()
     column = torch.as_tensor(np.append(network.regulator, 0))
     for group in [*_similar(degree), np.flatnonzero(degree == 0)]:
         slot = np.arange(max(1, degree[group].max(initial=0)))
-        edge = np.where(slot < degree[group][:, None], network.indptr[group][:, None] + slot, network.n_edges)
+        edge = np.where(
+            slot < degree[group][:, None], network.indptr[group][:, None] + slot, network.n_edges
+        )
         size = max(1, _ENTRIES // (len(slot) * max(1, len(x))))
         for k in range(0, len(group), size):
             genes, edges = (torch.as_tensor(a[k : k + size]) for a in (group, edge))
             own = z.index_select(0, column[edges].flatten()).view(*edges.shape, -1)
             own *= (edges < network.n_edges)[:, :, None]
             y = values[genes].double()
-            yield genes, edges, _Block(own, y, y > 0 if link == "relu" else torch.ones_like(y, dtype=bool))
+            yield (
+                genes,
+                edges,
+                _Block(own, y, y > 0 if link == "relu" else torch.ones_like(y, dtype=bool)),
+            )
 
 
 def _refine(block: _Block, weight: Tensor, ridge: Tensor, link: str) -> tuple[Tensor, Tensor]:

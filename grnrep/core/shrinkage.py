@@ -23,7 +23,9 @@ _MAX_CELLS = 400
 _FOLDS = 5
 _RIDGE_OF_FEW = 1e-3
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
-_HELD_OUT = 400  # genes to predict, if there are as many: with fewer the choice varies with the draw
+_HELD_OUT = (
+    400  # genes to predict, if there are as many: with fewer the choice varies with the draw
+)
 _ITERATIONS = 25
 _SLACK = 0.005  # of the highest correlation: what is lost within it is lost to chance
 _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing
@@ -218,7 +220,10 @@ def held_out_score(
         test = _part(network, held)
         signs = np.zeros((test.n_genes, test.n_regulators))
         signs[test.gene, test.regulator] = test.sign
-        a, b = predict_by_signs(fit.activity, signs, x[:, held], link=link), x[:, held].astype(np.float64)
+        a, b = (
+            predict_by_signs(fit.activity, signs, x[:, held], link=link),
+            x[:, held].astype(np.float64),
+        )
         a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (a, b))
         products.append((a * b).sum(0))
         squares += [(a * a).sum(), (b * b).sum()]
@@ -227,7 +232,9 @@ def held_out_score(
     return Score(float(of_gene.sum()), float(np.sqrt(np.square(of_gene).sum())))
 
 
-def predict_by_signs(activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, link: str) -> np.ndarray:
+def predict_by_signs(
+    activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, link: str
+) -> np.ndarray:
     """Predict genes from activities and signs alone, (n_cells, n_genes).
 
     Under a ReLU each prediction is cut where it leaves as many zeros as the gene

@@ -39,7 +39,9 @@ def start_weights(blocks: list[Tensor], network: Network, rng: int | np.random.G
         following = torch.zeros_like(weight, dtype=torch.float64)
         for block in blocks:
             standard = (block - mean[:, None]) * scale[:, None]
-            following += pattern.edge_products(standard, pattern.matmul_t(weight, standard)).double()
+            following += pattern.edge_products(
+                standard, pattern.matmul_t(weight, standard)
+            ).double()
         weight = _unit(following, weight, pattern)
     return _unit(weight * sd[pattern.gene], weight, pattern).double()
 
@@ -59,4 +61,6 @@ def _unit(weight: Tensor, fallback: Tensor, pattern: Pattern) -> Tensor:
     squares = torch.zeros(m, dtype=weight.dtype, device=weight.device)
     squares.index_add_(0, pattern.regulator, weight.square())
     size = (squares / count.clamp(min=1)).sqrt()[pattern.regulator]
-    return torch.where(size > 0, weight / size.clamp(min=torch.finfo(size.dtype).tiny), fallback).to(fallback)
+    return torch.where(
+        size > 0, weight / size.clamp(min=torch.finfo(size.dtype).tiny), fallback
+    ).to(fallback)

@@ -40,5 +40,7 @@ def sufficient_cells(n_obs: int, n_constraints: int, network: Network, *, n_know
         return n_obs
     spare = per_cell - network.n_regulators
     n_weights = network.n_edges + n_known * network.n_genes
-    enough = _PER_WEIGHT * n_weights / spare if spare > 0 else _PER_WEIGHT_SHRUNK * n_weights / per_cell
+    enough = (
+        _PER_WEIGHT * n_weights / spare if spare > 0 else _PER_WEIGHT_SHRUNK * n_weights / per_cell
+    )
     return min(n_obs, max(_FEWEST, int(np.ceil(enough))))

@@ -71,7 +71,9 @@ def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
                 yield partial(_in_order, pool, n_threads + 1)
 
 
-def _in_order(pool: ThreadPoolExecutor, ahead: int, function: Callable, *arguments: Iterable) -> Iterator:
+def _in_order(
+    pool: ThreadPoolExecutor, ahead: int, function: Callable, *arguments: Iterable
+) -> Iterator:
     """Results in the order of the arguments, of which so many are begun before the first is fetched."""
     left = zip(*arguments, strict=False)
     waiting = deque(pool.submit(function, *some) for some in islice(left, ahead))

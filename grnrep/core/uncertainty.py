@@ -157,7 +157,9 @@ def activity_sd(
             return pairs.matmul_t(product, values.contiguous()).mT.reshape(-1, m, m)
 
         gram = system(curvature) + ridge
-        gram.diagonal(dim1=1, dim2=2).add_(gram.diagonal(dim1=1, dim2=2).mean(1, keepdim=True) * 1e-10)
+        gram.diagonal(dim1=1, dim2=2).add_(
+            gram.diagonal(dim1=1, dim2=2).mean(1, keepdim=True) * 1e-10
+        )
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
         error = inverse @ (system(curvature * noise) + wrong)
         out[cells] = (error * inverse).sum(2).clamp(min=0).sqrt().numpy()
@@ -217,7 +219,8 @@ def weight_se(
 def _pre_activation(fit: Fit, network: Network) -> Tensor:
     """W z + b, (n_genes, n_cells)."""
     p = Pattern(network).matmul(
-        torch.as_tensor(fit.weight), torch.as_tensor(fit.activity, dtype=torch.float64).mT.contiguous()
+        torch.as_tensor(fit.weight),
+        torch.as_tensor(fit.activity, dtype=torch.float64).mT.contiguous(),
     )
     return p + torch.as_tensor(fit.offset()).mT
 
@@ -231,5 +234,7 @@ def _pairs(network: Network, weight: Tensor) -> tuple[Pattern, Tensor]:
     second = network.indptr[network.gene[first]] + offset
     m = network.n_regulators
     entry = network.regulator[first] * m + network.regulator[second]
-    both = Network.from_edges(network.gene[first], entry, np.zeros(len(first)), network.n_genes, m * m)
+    both = Network.from_edges(
+        network.gene[first], entry, np.zeros(len(first)), network.n_genes, m * m
+    )
     return Pattern(both), weight[first] * weight[second]

@@ -10,7 +10,9 @@ def number(name: str, value: float, *, low: float = -np.inf, open_low: bool = Fa
     if isinstance(value, (bool, str)) or not np.isscalar(value) or not np.isfinite(value):
         raise ValueError(f"{name} must be a finite number; found {value!r}")
     if value < low or (open_low and value == low):
-        raise ValueError(f"{name} must be {'above' if open_low else 'at least'} {low:g}; found {value!r}")
+        raise ValueError(
+            f"{name} must be {'above' if open_low else 'at least'} {low:g}; found {value!r}"
+        )
     return float(value)
 
 

@@ -33,7 +33,9 @@ def read_idx(path: Path, *, n_axes: int, sha256: str | None = None) -> np.ndarra
             path, f"an idx file of bytes with {n_axes} axes was expected; it starts {raw[:4].hex()}"
         )
     start = 4 + 4 * n_axes
-    shape = tuple(int(size) for size in np.frombuffer(raw[4 : min(start, len(raw) // 4 * 4)], dtype=">u4"))
+    shape = tuple(
+        int(size) for size in np.frombuffer(raw[4 : min(start, len(raw) // 4 * 4)], dtype=">u4")
+    )
     wanted = start + int(np.prod(shape, dtype=object))
     if len(shape) != n_axes or len(raw) != wanted:
         raise _damaged(path, f"shape {shape} takes {wanted:,} bytes; it holds {len(raw):,}")
@@ -72,7 +74,8 @@ def _members(archive: tarfile.TarFile, path: Path, names: list[str]) -> dict[str
             continue
         if member.size == 0 or member.size % _RECORD or member.size > _BATCH * _RECORD:
             raise _damaged(
-                path, f"{name} has {member.size:,} bytes, not 1 to {_BATCH:,} records of {_RECORD:,}"
+                path,
+                f"{name} has {member.size:,} bytes, not 1 to {_BATCH:,} records of {_RECORD:,}",
             )
         file: IO[bytes] | None = archive.extractfile(member)
         content = b"" if file is None else file.read()
@@ -96,7 +99,9 @@ def find(folders: list[Path], *names: str) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def download(url: str, name: str, *, md5: str, folders: list[Path], progress: bool, hint: str = "") -> Path:
+def download(
+    url: str, name: str, *, md5: str, folders: list[Path], progress: bool, hint: str = ""
+) -> Path:
     """Path of a file in the user's cache; fetched if it is not there, its checksum compared."""
     import pooch
 

@@ -126,7 +126,9 @@ def mnist(*, data_dir: str | os.PathLike[str] | None = None, progress: bool = Tr
             path = download(_MNIST_URL, f"{name}.gz", md5=md5, folders=folders, progress=progress)
         arrays[name] = read_idx(path, n_axes=3 if "images" in name else 1, sha256=sha256)
     pixels = {part: arrays[f"{part}-images-idx3-ubyte"][:, None] for part in ("train", "t10k")}
-    labels = {part: arrays[f"{part}-labels-idx1-ubyte"].astype(np.int64) for part in ("train", "t10k")}
+    labels = {
+        part: arrays[f"{part}-labels-idx1-ubyte"].astype(np.int64) for part in ("train", "t10k")
+    }
     return Images(
         train=_unit(pixels["train"]),
         train_labels=labels["train"],
@@ -137,7 +139,10 @@ def mnist(*, data_dir: str | os.PathLike[str] | None = None, progress: bool = Tr
 
 
 def cifar10(
-    *, data_dir: str | os.PathLike[str] | None = None, allow_subset: bool = False, progress: bool = True
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    allow_subset: bool = False,
+    progress: bool = True,
 ) -> Images:
     """Load CIFAR-10: 50,000 training and 10,000 test photographs of ten classes, 32 × 32.
 
@@ -186,8 +191,14 @@ def cifar10(
         train, test, note = batches[:-1], batches[-1], _SUBSET_NOTE
     else:
         if path is None:
-            hint = "" if subset is None else f"; or accept the subset {str(subset)!r} by allow_subset=True"
-            path = download(_CIFAR_URL, _CIFAR, md5=_CIFAR_MD5, folders=folders, progress=progress, hint=hint)
+            hint = (
+                ""
+                if subset is None
+                else f"; or accept the subset {str(subset)!r} by allow_subset=True"
+            )
+            path = download(
+                _CIFAR_URL, _CIFAR, md5=_CIFAR_MD5, folders=folders, progress=progress, hint=hint
+            )
         check_md5(path, _CIFAR_MD5)
         names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
         *train, test = read_batches(path, names)

@@ -46,7 +46,13 @@ def block_rows(n_obs: int) -> list[slice]:
 
 
 def draw_activity(
-    seed: tuple[int, ...], n_obs: int, n_regulators: int, *, shape: float, scale: float, correlation: float
+    seed: tuple[int, ...],
+    n_obs: int,
+    n_regulators: int,
+    *,
+    shape: float,
+    scale: float,
+    correlation: float,
 ) -> np.ndarray:
     """Draw gamma activities, (n_obs, n_regulators) float32.
 
@@ -116,7 +122,11 @@ class Expression:
 
 
 def thresholds(
-    seed: tuple[int, ...], weight: sp.csr_array, noise_sd: float, zero_fraction: float, **gamma: float
+    seed: tuple[int, ...],
+    weight: sp.csr_array,
+    noise_sd: float,
+    zero_fraction: float,
+    **gamma: float,
 ) -> np.ndarray:
     """Find intercepts that make a fraction of every gene's entries zero, (n_genes,) float32.
 

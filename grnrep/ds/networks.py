@@ -27,7 +27,9 @@ def draw_network(
     per pair, but costs only the edges.
     """
     numbers = np.maximum(rng.binomial(len(genes), connectivity, size=len(regulators)), min_targets)
-    targets = [np.sort(rng.choice(len(genes), size=k, replace=False, shuffle=False)) for k in numbers]
+    targets = [
+        np.sort(rng.choice(len(genes), size=k, replace=False, shuffle=False)) for k in numbers
+    ]
     return pd.DataFrame(
         {
             "source": np.repeat(np.asarray(regulators, dtype=object), numbers),
@@ -101,7 +103,9 @@ def corrupt_network(
     fraction("missing", missing)
     number("false", false, low=0)
     if fraction("hide_signs", hide_signs) + fraction("flip_signs", flip_signs) > 1:
-        raise ValueError(f"hide_signs + flip_signs must be at most 1; found {hide_signs} + {flip_signs}")
+        raise ValueError(
+            f"hide_signs + flip_signs must be at most 1; found {hide_signs} + {flip_signs}"
+        )
     if (hide_signs or flip_signs) and "weight" not in columns:
         raise KeyError("net has no column 'weight', so that no sign can be hidden or flipped")
 
@@ -110,8 +114,12 @@ def corrupt_network(
     out = true.drop(_pick_missing(true["source"], round(missing * len(true)), rng))
     n_false = round(false * len(true))
     if n_false:
-        sources = pd.Index(true["source"].unique() if sources is None else pd.unique(np.asarray(sources)))
-        targets = pd.Index(true["target"].unique() if targets is None else pd.unique(np.asarray(targets)))
+        sources = pd.Index(
+            true["source"].unique() if sources is None else pd.unique(np.asarray(sources))
+        )
+        targets = pd.Index(
+            true["target"].unique() if targets is None else pd.unique(np.asarray(targets))
+        )
         added = _pick_false(true, sources, targets, n_false, rng)
         if "weight" in columns:
             added["weight"] = rng.choice(true["weight"].to_numpy(), size=n_false)
@@ -129,7 +137,9 @@ def corrupt_network(
 
 def _check_net(net: pd.DataFrame) -> list[str]:
     if not isinstance(net, pd.DataFrame):
-        raise TypeError(f"net must be a DataFrame with columns source, target[, weight]; found {type(net)}")
+        raise TypeError(
+            f"net must be a DataFrame with columns source, target[, weight]; found {type(net)}"
+        )
     lacking = [name for name in ("source", "target") if name not in net]
     if lacking:
         raise KeyError(f"net lacks the columns {lacking}; found {list(net.columns)}")
@@ -171,4 +181,6 @@ def _pick_false(
     # The k-th free pair lies above as many taken pairs as have at most k free ones below them.
     pair = rng.choice(n_free, size=n, replace=False)
     pair = pair + np.searchsorted(taken - np.arange(len(taken)), pair, side="right")
-    return pd.DataFrame({"source": sources[pair // len(targets)], "target": targets[pair % len(targets)]})
+    return pd.DataFrame(
+        {"source": sources[pair // len(targets)], "target": targets[pair % len(targets)]}
+    )

@@ -135,7 +135,12 @@ def simulate(
     >>> bool((more.X[:50] == adata.X).all()), same.equals(net)
     (True, True)
     """
-    sizes = {"n_obs": n_obs, "n_vars": n_vars, "n_regulators": n_regulators, "min_targets": min_targets}
+    sizes = {
+        "n_obs": n_obs,
+        "n_vars": n_vars,
+        "n_regulators": n_regulators,
+        "min_targets": min_targets,
+    }
     for name, value in sizes.items():
         check_whole(name, value)
     params = {
@@ -143,7 +148,9 @@ def simulate(
         "connectivity": fraction("connectivity", connectivity),
         "shape": number("shape", shape, low=0, open_low=True),
         "scale": number("scale", scale, low=0, open_low=True),
-        "regulator_correlation": fraction("regulator_correlation", regulator_correlation, open_high=True),
+        "regulator_correlation": fraction(
+            "regulator_correlation", regulator_correlation, open_high=True
+        ),
         "weight_low": number("weight_low", weight_low),
         "weight_high": number("weight_high", weight_high),
         "noise_sd": number("noise_sd", noise_sd, low=0),
@@ -151,7 +158,9 @@ def simulate(
     if min_targets > n_vars:
         raise ValueError(f"min_targets must be at most n_vars = {n_vars}; found {min_targets}")
     if weight_high <= weight_low:
-        raise ValueError(f"weight_high must be above weight_low = {weight_low}; found {weight_high}")
+        raise ValueError(
+            f"weight_high must be above weight_low = {weight_low}; found {weight_high}"
+        )
     if zero_fraction is not None:
         params["zero_fraction"] = fraction("zero_fraction", zero_fraction)
     if counts is not None:
@@ -201,7 +210,9 @@ def _draw_decoder_and_cells(seed, params: dict) -> tuple[AnnData, pd.DataFrame, 
         size, sd = params["library_size"], params["library_sd"]
         obs["true_library_size"] = model.draw_library(seed, n_obs, size=size, sd=sd)
     if "zero_fraction" in params:
-        intercept = model.thresholds(seed, weight, params["noise_sd"], params["zero_fraction"], **gamma)
+        intercept = model.thresholds(
+            seed, weight, params["noise_sd"], params["zero_fraction"], **gamma
+        )
         var["true_intercept"] = intercept
     shell = AnnData(
         obs=obs,
@@ -212,7 +223,9 @@ def _draw_decoder_and_cells(seed, params: dict) -> tuple[AnnData, pd.DataFrame, 
     return shell, net, model.Expression(seed, weight, activity, params["noise_sd"], intercept)
 
 
-def _blocks(expression: model.Expression, shell: AnnData, params: dict, progress: bool) -> Iterator[dict]:
+def _blocks(
+    expression: model.Expression, shell: AnnData, params: dict, progress: bool
+) -> Iterator[dict]:
     """Row blocks of X, dense, and of the counts where they are wanted, CSR."""
     rows = model.block_rows(shell.n_obs)
     for k in tqdm(range(len(rows)), desc="simulate", unit="block", delay=1, disable=not progress):
@@ -221,7 +234,9 @@ def _blocks(expression: model.Expression, shell: AnnData, params: dict, progress
         if "counts" in params:
             library = shell.obs["true_library_size"].to_numpy()[rows[k]]
             dispersion = params.get("dispersion")
-            block["layers/counts"] = model.draw_counts(expression.seed, k, x, library, dispersion=dispersion)
+            block["layers/counts"] = model.draw_counts(
+                expression.seed, k, x, library, dispersion=dispersion
+            )
         yield block
 
 

@@ -81,7 +81,9 @@ def _open(path: Path, mode: str) -> Iterator[h5py.Group | zarr.Group]:
 def _create(group: h5py.Group | zarr.Group, key: str, like: sp.csr_matrix) -> None:
     """Matrix without rows; 64-bit pointers, because the stored elements of many cells pass 2³¹."""
     empty = sp.csr_matrix((0, like.shape[1]), dtype=like.dtype)
-    write_elem(group, key, empty, dataset_kwargs={"chunks": (_CHUNK,), "indptr_dtype": np.dtype("int64")})
+    write_elem(
+        group, key, empty, dataset_kwargs={"chunks": (_CHUNK,), "indptr_dtype": np.dtype("int64")}
+    )
 
 
 def _merge(blocks: Iterable[Mapping[str, Rows]]) -> Iterator[dict[str, sp.csr_matrix]]:

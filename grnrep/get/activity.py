@@ -57,5 +57,7 @@ def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
         obs=adata.obs.copy(),
         var=var,
         obsm={name: values.copy() for name, values in adata.obsm.items()},
-        uns={name: colours.copy() for name, colours in adata.uns.items() if name.endswith("_colors")},
+        uns={
+            name: colours.copy() for name, colours in adata.uns.items() if name.endswith("_colors")
+        },
     )

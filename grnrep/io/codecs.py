@@ -14,7 +14,16 @@ from grnrep.io.store import parse_json
 _HARMLESS: Final = frozenset(
     [
         *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"),  # compression
-        *("bitround", "bytes", "delta", "endian", "fixedscaleoffset", "packbits", "quantize", "shuffle"),
+        *(
+            "bitround",
+            "bytes",
+            "delta",
+            "endian",
+            "fixedscaleoffset",
+            "packbits",
+            "quantize",
+            "shuffle",
+        ),
         *("adler32", "crc32", "crc32c", "fletcher32", "jenkins_lookup3"),  # checksums
         *("sharding_indexed", "transpose", "vlen-bytes", "vlen-utf8"),
     ]
@@ -73,7 +82,9 @@ def _codecs(document: Any) -> Iterator[object]:
                 asked = part.get(key)
                 for codec in asked if isinstance(asked, list) else [asked]:
                     if codec is not None:
-                        yield codec.get("id", codec.get("name")) if isinstance(codec, dict) else codec
+                        yield (
+                            codec.get("id", codec.get("name")) if isinstance(codec, dict) else codec
+                        )
             left += part.values()
         elif isinstance(part, list):
             left += part

@@ -86,7 +86,9 @@ def load(path: str | Path) -> AnnData:
     try:
         decoder = read_decoder(model, key, name="model")
     except (KeyError, ValueError) as error:
-        raise ValueError(f"path {str(path)!r} is whole, but cannot be used: {error.args[0]}") from error
+        raise ValueError(
+            f"path {str(path)!r} is whole, but cannot be used: {error.args[0]}"
+        ) from error
     weights = csr_matrix(decoder.weights(), dtype=np.float32)
     return AnnData(var=pd.DataFrame(index=decoder.genes), uns=model.uns, varm={key: weights})
 
@@ -116,7 +118,9 @@ def _check(path: Path) -> Mapping[str, Any]:
     more = {name for name, part in document.items() if part is not None} - DOCUMENT
     more |= {name for name, part in attributes.items() if not isinstance(part, str | int)}
     if more:  # consolidated metadata, say, which zarr would believe instead of those that the checksum is of
-        raise ValueError(f"{what} is damaged: it has {some(sorted(more))}, as no model does. {WHOLE}")
+        raise ValueError(
+            f"{what} is damaged: it has {some(sorted(more))}, as no model does. {WHOLE}"
+        )
     if attributes.get(SHA256) != checksum(path, attributes):
         hidden = [str(file.relative_to(path)) for file in sorted(path.rglob(".*"))]
         extra = f" (remove what is hidden: {some(hidden)})" if hidden else ""

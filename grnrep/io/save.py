@@ -18,7 +18,9 @@ from grnrep.io.store import FORMAT, RECORD, SHA256, VERSION, as_path, checksum, 
 from grnrep.rows.atomic import replacing
 
 
-def save(adata: AnnData, path: str | Path, *, key: str = _keys.FIT, overwrite: bool = False) -> None:
+def save(
+    adata: AnnData, path: str | Path, *, key: str = _keys.FIT, overwrite: bool = False
+) -> None:
     """Save a learned decoder, without the cells that it was learned from.
 
     The model file is a zarr store, a folder, with all that the fit kept in ``adata.uns[key]``: edges with
@@ -76,7 +78,9 @@ def check_target(path: str | Path, *, overwrite: bool) -> Path:
     if path.suffix != ".zarr":
         raise ValueError(f"path must end in .zarr; found {str(path)!r}")
     if not path.parent.is_dir():
-        raise FileNotFoundError(f"path {str(path)!r} is in a folder that does not exist; make it first")
+        raise FileNotFoundError(
+            f"path {str(path)!r} is in a folder that does not exist; make it first"
+        )
     if path.exists() and not is_model(path):
         raise FileExistsError(
             f"path {str(path)!r} exists and is no model; it is not replaced, choose another name"
@@ -90,13 +94,22 @@ def _parts(adata: AnnData, key: str) -> dict[str, Any]:
     """What the record says of the decoder, after a check that a decoder can be read from it."""
     read_decoder(adata, key)
     parts = record(adata, key).items()
-    return {name: part for name, part in parts if name != _keys.MISSING_GENES}  # is about other cells
+    return {
+        name: part for name, part in parts if name != _keys.MISSING_GENES
+    }  # is about other cells
 
 
 def _write(parts: Mapping[str, Any], path: Path, key: str) -> None:
     group = zarr.open_group(path, mode="w", zarr_format=3)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="zarr v3 autosharding")  # of no matter for small arrays
+        warnings.filterwarnings(
+            "ignore", message="zarr v3 autosharding"
+        )  # of no matter for small arrays
         write_elem(group, RECORD, parts)
-    attributes = {"format": FORMAT, "format_version": VERSION, "grnrep_version": __version__, "key": key}
+    attributes = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "grnrep_version": __version__,
+        "key": key,
+    }
     group.attrs.update({**attributes, SHA256: checksum(path, attributes)})

@@ -11,7 +11,11 @@ from typing import Any, Final
 FORMAT: Final = "grnrep-model"
 VERSION: Final = 1  # of the format; to be raised where an older grnrep would misread a store
 RECORD: Final = "record"  # the group in which the record is
-DOCUMENT: Final = {"attributes", "zarr_format", "node_type"}  # what a model says of itself as a whole
+DOCUMENT: Final = {
+    "attributes",
+    "zarr_format",
+    "node_type",
+}  # what a model says of itself as a whole
 SHA256: Final = "sha256"  # the attribute that has the checksum
 
 WHOLE: Final = "Take a copy that is whole"  # the remedy for a damaged one
@@ -77,7 +81,9 @@ def checksum(path: Path, attributes: Mapping[str, Any]) -> str:
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*")}
     for name in sorted(files):
         if files[name].is_symlink() or not (files[name].is_file() or files[name].is_dir()):
-            raise ValueError(f"path {str(path)!r} has {name!r}, a link or device, as no model does. {WHOLE}")
+            raise ValueError(
+                f"path {str(path)!r} has {name!r}, a link or device, as no model does. {WHOLE}"
+            )
         if name == _METADATA or files[name].is_dir():
             continue
         with files[name].open("rb") as file:

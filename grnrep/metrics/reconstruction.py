@@ -12,7 +12,9 @@ from grnrep._record import Decoder, errors, r2, read_decoder, squared_errors
 from grnrep._values import open_values
 
 
-def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = None) -> pd.DataFrame:
+def reconstruction(
+    adata: AnnData, *, key: str = _keys.FIT, layer: str | None = None
+) -> pd.DataFrame:
     """Compare expression with what decoder and activities predict, gene by gene.
 
     Parameters
@@ -48,7 +50,8 @@ def reconstruction(adata: AnnData, *, key: str = _keys.FIT, layer: str | None = 
     check_adata(adata)
     decoder, residual, deviation = errors_by_gene(adata, key, layer=layer)
     return pd.DataFrame(
-        {"mse": residual / adata.n_obs, "r2": r2(residual, deviation)}, index=decoder.genes.rename(None)
+        {"mse": residual / adata.n_obs, "r2": r2(residual, deviation)},
+        index=decoder.genes.rename(None),
     )
 
 
@@ -60,7 +63,9 @@ def errors_by_gene(
     table = activities(adata, key)
     decoder = read_decoder(adata, key).restrict(names)
     if len(decoder.genes) == 0:
-        raise ValueError(f"adata has no gene of the fit under key={key!r}; were genes renamed since?")
+        raise ValueError(
+            f"adata has no gene of the fit under key={key!r}; were genes renamed since?"
+        )
     layer = decoder.layer if layer is None else layer
     blocks, scan = open_values(adata, decoder.genes, names.get_indexer(decoder.genes), layer=layer)
     facts, z = decoder.cells(adata, scan), table[decoder.regulators].to_numpy()

@@ -12,7 +12,9 @@ from grnrep._record import r2
 from grnrep.metrics.reconstruction import errors_by_gene
 
 
-def recovery(adata: AnnData, *, key: str = _keys.FIT, truth: str = _keys.TRUE_ACTIVITY) -> pd.DataFrame:
+def recovery(
+    adata: AnnData, *, key: str = _keys.FIT, truth: str = _keys.TRUE_ACTIVITY
+) -> pd.DataFrame:
     """Compare inferred activities with the true ones, regulator by regulator, matched by name.
 
     Parameters
@@ -70,14 +72,17 @@ def _explained(adata: AnnData, key: str) -> pd.DataFrame:
         for error in errors
     )
     return pd.DataFrame(
-        {"r2": r2(residual, deviation), "n_targets": edges.targets_per_regulator()}, index=decoder.regulators
+        {"r2": r2(residual, deviation), "n_targets": edges.targets_per_regulator()},
+        index=decoder.regulators,
     )
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Correlation of every column of ``a`` with that of ``b``; NaN where one is constant or unknown."""
     vary = (np.ptp(a, axis=0) > 0) & (np.ptp(b, axis=0) > 0)
-    a, b = (m[:, vary].astype(np.float64) - m[:, vary].mean(axis=0, dtype=np.float64) for m in (a, b))
+    a, b = (
+        m[:, vary].astype(np.float64) - m[:, vary].mean(axis=0, dtype=np.float64) for m in (a, b)
+    )
     out = np.full(len(vary), np.nan)
     out[vary] = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
     return out

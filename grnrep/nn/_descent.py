@@ -39,12 +39,16 @@ class Rows:
 def check(x: Matrix, network: Network, **numbers: float) -> None:
     """Raise ``ValueError`` where x does not fit the network or a number is out of range."""
     if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] != network.n_genes:
-        raise ValueError(f"x must have shape (n_cells > 0, {network.n_genes}); found {tuple(x.shape)}")
+        raise ValueError(
+            f"x must have shape (n_cells > 0, {network.n_genes}); found {tuple(x.shape)}"
+        )
     if not np.isfinite(x.data if sparse.issparse(x) else x).all():
         raise ValueError("x must be finite; found NaN or infinite values")
     for name in ("epochs", "batch_size"):
         if numbers[name] != int(numbers[name]) or numbers[name] < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1; found {numbers[name]!r}")
+            raise ValueError(
+                f"{name} must be a whole number of at least 1; found {numbers[name]!r}"
+            )
     for name in ("lr", "lr_activity"):
         if name in numbers and not 0 < numbers[name] < math.inf:
             raise ValueError(f"{name} must be positive; found {numbers[name]!r}")
@@ -85,5 +89,7 @@ def run_epoch(
         total += loss.detach()
     mean = float(total) * batch_size / (n_cells * n_genes)
     if not math.isfinite(mean):
-        raise FloatingPointError("the gradient descent diverged; lower lr and lr_activity, or scale x down")
+        raise FloatingPointError(
+            "the gradient descent diverged; lower lr and lr_activity, or scale x down"
+        )
     return mean

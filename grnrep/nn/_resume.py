@@ -54,9 +54,13 @@ def load_state(
         state = torch.load(path, weights_only=True, map_location=generator.device)
         version, found = state["version"], state["settings"]
     except Exception as error:
-        raise ValueError(f"checkpoint {str(path)!r} cannot be read; remove it to start anew") from error
+        raise ValueError(
+            f"checkpoint {str(path)!r} cannot be read; remove it to start anew"
+        ) from error
     if version != _VERSION:
-        raise ValueError(f"checkpoint {str(path)!r} has version {version}, not {_VERSION}; remove it")
+        raise ValueError(
+            f"checkpoint {str(path)!r} has version {version}, not {_VERSION}; remove it"
+        )
     differ = [name for name, value in settings.items() if found.get(name) != value]
     if differ:
         raise ValueError(

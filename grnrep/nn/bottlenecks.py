@@ -54,7 +54,9 @@ class KSparse(nn.Module):
         """Units ``(n, d)``, all but the largest of every row zero."""
         n_units = h.shape[1]
         if self.k > n_units:
-            raise ValueError(f"k={self.k} units are to be kept, but the source gives only {n_units}")
+            raise ValueError(
+                f"k={self.k} units are to be kept, but the source gives only {n_units}"
+            )
         n_kept = self.k if self.training else min(max(1, round(self.alpha * self.k)), n_units)
         values, places = h.topk(n_kept, dim=1)
         return Code(torch.zeros_like(h).scatter(1, places, values))
@@ -103,4 +105,6 @@ class Variational(nn.Module):
         mean, log_variance = h.chunk(2, dim=1)
         if not self.training:
             return Code(mean, mean, log_variance)
-        return Code(mean + (0.5 * log_variance).exp() * normal_like(mean, generator), mean, log_variance)
+        return Code(
+            mean + (0.5 * log_variance).exp() * normal_like(mean, generator), mean, log_variance
+        )

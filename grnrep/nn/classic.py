@@ -50,7 +50,9 @@ class PCA:
     def fit(self, x: Tensor) -> PCA:
         """Find the components of ``x``, ``(n, n_features)``; returns itself."""
         if self.d > min(x.shape):
-            raise ValueError(f"d={self.d} needs as many samples and features; found {tuple(x.shape)}")
+            raise ValueError(
+                f"d={self.d} needs as many samples and features; found {tuple(x.shape)}"
+            )
         mean = x.double().mean(0)
         _, _, directions = torch.linalg.svd(x.double() - mean, full_matrices=False)
         components = directions[: self.d]
@@ -106,7 +108,9 @@ class KMeans:
         """Find the centres of ``x``, ``(n, n_features)``; returns itself."""
         if self.k > len(x):
             raise ValueError(f"k={self.k} centres need as many samples; found {len(x)}")
-        found = cluster.KMeans(self.k, n_init=4, random_state=self.rng).fit(x.double().cpu().numpy())
+        found = cluster.KMeans(self.k, n_init=4, random_state=self.rng).fit(
+            x.double().cpu().numpy()
+        )
         self.centres = torch.as_tensor(found.cluster_centers_).to(x)
         return self
 

@@ -89,7 +89,9 @@ def mlp(
     ((3, 2), 4)
     """
     if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"sizes must be two or more numbers of units, each at least 1; found {tuple(sizes)}")
+        raise ValueError(
+            f"sizes must be two or more numbers of units, each at least 1; found {tuple(sizes)}"
+        )
     for name, value in (("activation", activation), ("last", last)):
         if value not in _ACTIVATIONS:
             raise ValueError(f"{name} must be one of {', '.join(_ACTIVATIONS)}; found {value!r}")
@@ -181,7 +183,9 @@ def pretrain(
         for stages, step in ((down, 1), (up, -1))
     )
     if sizes != mirrored:
-        raise ValueError(f"decoder must mirror the layers of encoder, {sizes}; found {mirrored[::-1]}")
+        raise ValueError(
+            f"decoder must mirror the layers of encoder, {sizes}; found {mirrored[::-1]}"
+        )
     for inner, outer in zip(down, up, strict=True):
         pair = Model(inner, outer, loss=loss)
         trainer.fit(pair, x)
@@ -237,7 +241,9 @@ def _stages(layers: nn.Sequential) -> list[nn.Sequential]:
         if isinstance(layer, nn.Linear):
             stages.append([layer])
         elif not stages:
-            raise ValueError(f"an encoder or decoder to pretrain must begin with a Linear; found {layer}")
+            raise ValueError(
+                f"an encoder or decoder to pretrain must begin with a Linear; found {layer}"
+            )
         else:
             stages[-1].append(layer)
     return [nn.Sequential(*stage) for stage in stages]

@@ -27,7 +27,9 @@ class Parts(NamedTuple):
     loss: nn.Module
 
 
-Architecture = Callable[[int, int], Parts]  # from the units an encoder gives, and those a decoder takes
+Architecture = Callable[
+    [int, int], Parts
+]  # from the units an encoder gives, and those a decoder takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,9 @@ class Dense:
         hidden = [max(2, round(width * units)) for units in self.widths]
 
         def parts(n_out: int, n_in: int) -> Parts:
-            encoder = mlp((n_features, *hidden, n_out), activation=self.activation, last=self.code, rng=rng)
+            encoder = mlp(
+                (n_features, *hidden, n_out), activation=self.activation, last=self.code, rng=rng
+            )
             if self.tied:
                 return Parts(encoder, Tied(encoder[0]), self.loss())
             sizes = (n_in, *hidden[::-1], n_features)
@@ -111,7 +115,9 @@ class Member:
 
     def __post_init__(self) -> None:
         if self.encoder_on not in (None, *_EXAMPLES):
-            raise ValueError(f"encoder_on must be one of {', '.join(_EXAMPLES)}; found {self.encoder_on!r}")
+            raise ValueError(
+                f"encoder_on must be one of {', '.join(_EXAMPLES)}; found {self.encoder_on!r}"
+            )
 
 
 _MEMBERS: Final = {
@@ -123,10 +129,18 @@ _MEMBERS: Final = {
     "linear": Member(about="linear autoencoder (Bourlard & Kamp 1988)", layers=_LINEAR),
     "kramer": Member(about="bottleneck network, nonlinear PCA (Kramer 1991)", layers=_KRAMER),
     "autoencoder": Member(about="one hidden layer on both sides, nothing else"),
-    "deep": Member(about="deep autoencoder (Hinton & Salakhutdinov 2006), random start", layers=_DEEP),
-    "deep-pretrained": Member(about="the same, pretrained layer by layer", layers=_DEEP, pretrained=True),
-    "denoising": Member(about="denoising, normal noise (Vincent et al. 2010)", corruption=GaussianNoise(0.3)),
-    "masking": Member(about="denoising, masked inputs (Vincent et al. 2008)", corruption=Masking(0.3)),
+    "deep": Member(
+        about="deep autoencoder (Hinton & Salakhutdinov 2006), random start", layers=_DEEP
+    ),
+    "deep-pretrained": Member(
+        about="the same, pretrained layer by layer", layers=_DEEP, pretrained=True
+    ),
+    "denoising": Member(
+        about="denoising, normal noise (Vincent et al. 2010)", corruption=GaussianNoise(0.3)
+    ),
+    "masking": Member(
+        about="denoising, masked inputs (Vincent et al. 2008)", corruption=Masking(0.3)
+    ),
     "contractive": Member(
         about="contractive, one tied layer (Rifai et al. 2011)",
         layers=_SIGMOID,
@@ -154,12 +168,18 @@ _MEMBERS: Final = {
         bottleneck=lambda d: Variational(),
         penalties=(KL(beta=0.1), MMD(weight=10.0)),
     ),
-    "decoder": Member(about="decoder alone, representations learned (Schuster & Krogh 2021)", learned=True),
+    "decoder": Member(
+        about="decoder alone, representations learned (Schuster & Krogh 2021)", learned=True
+    ),
     "encoder-reconstruction": Member(
         about="encoder on the frozen decoder, by reconstruction", encoder_on="reconstruction"
     ),
     "encoder-data": Member(about="encoder to the learned representations", encoder_on="data"),
-    "encoder-noise": Member(about="encoder of noisy inputs to their representations", encoder_on="noise"),
-    "encoder-random": Member(about="encoder of random inputs to their representations", encoder_on="random"),
+    "encoder-noise": Member(
+        about="encoder of noisy inputs to their representations", encoder_on="noise"
+    ),
+    "encoder-random": Member(
+        about="encoder of random inputs to their representations", encoder_on="random"
+    ),
 }
 FAMILY: Final = MappingProxyType(_MEMBERS)

@@ -159,7 +159,9 @@ class Descent:
         """Take one step of all representations, with ``model`` in evaluation."""
         table = self.representation.table
         self._sgd.zero_grad(set_to_none=False)
-        for rows in torch.arange(len(table), device=table.device).split(max(self.batch_size, _AT_ONCE)):
+        for rows in torch.arange(len(table), device=table.device).split(
+            max(self.batch_size, _AT_ONCE)
+        ):
             z = _shaped(model, self.representation(rows)).z
             loss = model.loss(model.decoder(z), self.x[rows]).sum() / self.batch_size
             torch.autograd.backward(loss, inputs=[table])
@@ -192,7 +194,9 @@ def _shaped(model: Model, hidden: Tensor) -> Code:
 
 def _join(codes: list[Code]) -> Code:
     mean, log_variance = (
-        None if getattr(codes[0], name) is None else torch.cat([getattr(code, name) for code in codes])
+        None
+        if getattr(codes[0], name) is None
+        else torch.cat([getattr(code, name) for code in codes])
         for name in ("mean", "log_variance")
     )
     return Code(torch.cat([code.z for code in codes]), mean, log_variance)

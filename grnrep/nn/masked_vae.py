@@ -50,7 +50,9 @@ class MaskedVAE(nn.Module):
     (5, 2)
     """
 
-    def __init__(self, network: Network, *, n_hidden: int = 128, generator: torch.Generator | None = None):
+    def __init__(
+        self, network: Network, *, n_hidden: int = 128, generator: torch.Generator | None = None
+    ):
         super().__init__()
         self.hidden = _linear(network.n_genes, n_hidden, generator)
         self.latent = _linear(n_hidden, 2 * network.n_regulators, generator)
@@ -171,7 +173,8 @@ def fit_masked_vae(
         with torch.no_grad():
             activity = model.encode(scaled)[0]
     weight, bias = (
-        value.detach().double().cpu().numpy() for value in (model.decoder.weight, model.decoder.bias)
+        value.detach().double().cpu().numpy()
+        for value in (model.decoder.weight, model.decoder.bias)
     )
     return Fit(
         weight=weight * spread[network.gene],

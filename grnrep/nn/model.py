@@ -121,7 +121,9 @@ class Model(nn.Module):
     ):
         super().__init__()
         if corruption is not None and isinstance(source, Representation):
-            raise ValueError("corruption needs an encoder, which sees the data; source is a Representation")
+            raise ValueError(
+                "corruption needs an encoder, which sees the data; source is a Representation"
+            )
         self.source, self.decoder, self.loss = source, decoder, loss
         self.bottleneck, self.corruption = bottleneck, corruption
         self.penalties = nn.ModuleList(penalties)
@@ -138,7 +140,11 @@ class Model(nn.Module):
         return [parameter for parameter in self.parameters() if parameter not in tables]
 
     def encode(
-        self, x: Tensor | None = None, rows: Tensor | None = None, *, generator: torch.Generator | None = None
+        self,
+        x: Tensor | None = None,
+        rows: Tensor | None = None,
+        *,
+        generator: torch.Generator | None = None,
     ) -> Code:
         """Representations of a batch: of the data ``x``, or of the rows of a table."""
         return self._shape(self._hidden(x, rows), generator)
@@ -174,11 +180,19 @@ class Model(nn.Module):
         hidden = self._hidden(seen, rows)
         code = self._shape(hidden, generator)
         reconstruction = self.loss(self.decoder(code.z), x if target is None else target).mean()
-        batch = Batch(x=x, seen=seen, hidden=hidden, code=code, source=self.source, generator=generator)
-        return sum((penalty(batch) for penalty in self.penalties), start=reconstruction), reconstruction
+        batch = Batch(
+            x=x, seen=seen, hidden=hidden, code=code, source=self.source, generator=generator
+        )
+        return sum(
+            (penalty(batch) for penalty in self.penalties), start=reconstruction
+        ), reconstruction
 
     def _hidden(self, x: Tensor | None, rows: Tensor | None) -> Tensor:
         return self.source(x) if self.has_encoder else self.source(rows)
 
     def _shape(self, hidden: Tensor, generator: torch.Generator | None) -> Code:
-        return Code(hidden) if self.bottleneck is None else self.bottleneck(hidden, generator=generator)
+        return (
+            Code(hidden)
+            if self.bottleneck is None
+            else self.bottleneck(hidden, generator=generator)
+        )

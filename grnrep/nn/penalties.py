@@ -52,7 +52,9 @@ class KL(nn.Module):
         """Weighted divergence, mean over the batch."""
         code = batch.code
         if code.mean is None or code.log_variance is None:
-            raise ValueError("KL needs codes with mean and log variance; use the bottleneck Variational()")
+            raise ValueError(
+                "KL needs codes with mean and log variance; use the bottleneck Variational()"
+            )
         return self.beta * kl_divergence(code.mean, code.log_variance).mean()
 
     def extra_repr(self) -> str:

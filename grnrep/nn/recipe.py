@@ -122,7 +122,9 @@ def fit_gradient(
     check(x, network, **steps, lr_activity=lr_activity, momentum=momentum)
     x = Rows(x, device)
     generator = torch.Generator().manual_seed(int(np.random.default_rng(rng).integers(2**63)))
-    decoder = _start_decoder(network, init_weight, bias=intercept, dtype=x.dtype, generator=generator)
+    decoder = _start_decoder(
+        network, init_weight, bias=intercept, dtype=x.dtype, generator=generator
+    )
     positive = link == "relu" and not intercept
     representation = _start_representation(x, network, positive=positive, generator=generator)
     decoder, representation = decoder.to(x.device), representation.to(x.device)
@@ -224,7 +226,14 @@ def project_gradient(
         for epoch in tqdm(range(epochs), desc="project", unit="epoch", disable=not progress):
             error = residual if 2 * epoch < epochs else _error
             descent.zero_grad(set_to_none=False)
-            run_epoch(x, representation, decoder, partial(error, link=link), batches, batch_size=batch_size)
+            run_epoch(
+                x,
+                representation,
+                decoder,
+                partial(error, link=link),
+                batches,
+                batch_size=batch_size,
+            )
             descent.step()
     return _float64(representation.table) / norm
 
@@ -261,13 +270,19 @@ def _start_representation(
     return representation
 
 
-def _frozen_decoder(fit: Fit, network: Network, dtype: torch.dtype) -> tuple[SparseLinear, np.ndarray]:
+def _frozen_decoder(
+    fit: Fit, network: Network, dtype: torch.dtype
+) -> tuple[SparseLinear, np.ndarray]:
     """Decoder in which the weights of every regulator have norm one, and the norms that they had."""
     if fit.weight.shape != (network.n_edges,):
-        raise ValueError(f"fit.weight must have shape ({network.n_edges},); found {fit.weight.shape}")
+        raise ValueError(
+            f"fit.weight must have shape ({network.n_edges},); found {fit.weight.shape}"
+        )
     if fit.bias is not None and fit.bias.shape != (network.n_genes,):
         raise ValueError(f"fit.bias must have shape ({network.n_genes},); found {fit.bias.shape}")
-    size = np.bincount(network.regulator, weights=fit.weight**2, minlength=network.n_regulators) ** 0.5
+    size = (
+        np.bincount(network.regulator, weights=fit.weight**2, minlength=network.n_regulators) ** 0.5
+    )
     norm = np.where(size > 0, size, 1.0)
     weight = torch.as_tensor(fit.weight / norm[network.regulator], dtype=dtype)
     decoder = SparseLinear(network, bias=fit.bias is not None, weight=weight).requires_grad_(False)

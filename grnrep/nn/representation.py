@@ -57,7 +57,9 @@ class Representation(nn.Module):
             init = torch.rand(n_cells, n_regulators, generator=generator, dtype=torch.float64)
             init = init.to(dtype or torch.get_default_dtype())
         elif init.shape != (n_cells, n_regulators):
-            raise ValueError(f"init must have shape ({n_cells}, {n_regulators}); found {tuple(init.shape)}")
+            raise ValueError(
+                f"init must have shape ({n_cells}, {n_regulators}); found {tuple(init.shape)}"
+            )
         self.table = nn.Parameter(init.to(dtype=dtype, device=device, copy=True))
         self.table.grad = torch.zeros_like(self.table)
 

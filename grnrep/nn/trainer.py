@@ -147,9 +147,16 @@ class Trainer:
             rows, best = load_state(self.checkpoint, state, generator, self._settings(x))
         with threads_for(self.batch_size * sum(p.numel() for p in model.weights)):
             for epoch in tqdm(
-                range(len(rows) + 1, self.epochs + 1), desc="train", unit="epoch", disable=not self.progress
+                range(len(rows) + 1, self.epochs + 1),
+                desc="train",
+                unit="epoch",
+                disable=not self.progress,
             ):
-                if self.patience is not None and epoch - 1 - best[1] >= self.patience and best[2] is not None:
+                if (
+                    self.patience is not None
+                    and epoch - 1 - best[1] >= self.patience
+                    and best[2] is not None
+                ):
                     break
                 rows.append(self._epoch(model, x, target, optimizers, generator))
                 if validation is not None:
@@ -206,7 +213,10 @@ class Trainer:
             optimizers["descent"].zero_grad(set_to_none=False)
         for batch in self._batches(len(x), generator, x.device):
             loss, reconstruction = model.objective(
-                x[batch], batch, target=None if target is None else target[batch], generator=generator
+                x[batch],
+                batch,
+                target=None if target is None else target[batch],
+                generator=generator,
             )
             if "adam" in optimizers:
                 optimizers["adam"].zero_grad()
@@ -218,22 +228,32 @@ class Trainer:
             optimizers["descent"].step()
         loss, reconstruction = (sums / len(x)).tolist()
         if not math.isfinite(loss):
-            raise FloatingPointError("the training diverged; lower lr and lr_representation, or scale x down")
+            raise FloatingPointError(
+                "the training diverged; lower lr and lr_representation, or scale x down"
+            )
         return {"loss": loss, "reconstruction": reconstruction}
 
-    def _batches(self, n: int, generator: torch.Generator, device: torch.device) -> Iterator[Tensor]:
+    def _batches(
+        self, n: int, generator: torch.Generator, device: torch.device
+    ) -> Iterator[Tensor]:
         return iter(torch.randperm(n, generator=generator, device=device).split(self.batch_size))
 
     def _optimizers(self, model: Model) -> dict[str, torch.optim.Optimizer]:
         found = {}
         if not model.has_encoder and model.source.table.requires_grad:
             tables = [model.source.table]
-            found["descent"] = torch.optim.SGD(tables, lr=self.lr_representation, momentum=self.momentum)
+            found["descent"] = torch.optim.SGD(
+                tables, lr=self.lr_representation, momentum=self.momentum
+            )
         rest = [parameter for parameter in model.weights if parameter.requires_grad]
         if rest:
-            found["adam"] = torch.optim.Adam(rest, lr=self.lr, weight_decay=self.weight_decay, fused=True)
+            found["adam"] = torch.optim.Adam(
+                rest, lr=self.lr, weight_decay=self.weight_decay, fused=True
+            )
         if not found:
-            raise ValueError("model has no parameter that requires a gradient: nothing can be trained")
+            raise ValueError(
+                "model has no parameter that requires a gradient: nothing can be trained"
+            )
         return found
 
     def _settings(self, x: Tensor) -> dict[str, object]:
@@ -253,16 +273,22 @@ class Trainer:
             "sum": float(x.sum(dtype=torch.float64)),
         }
 
-    def _check(self, model: Model, x: Tensor, target: Tensor | None, validation: Tensor | None) -> None:
+    def _check(
+        self, model: Model, x: Tensor, target: Tensor | None, validation: Tensor | None
+    ) -> None:
         for name, value in {"x": x, "target": target, "validation": validation}.items():
             if value is not None and not bool(torch.isfinite(value).all()):
                 raise ValueError(f"{name} must be finite; found NaN or infinite values")
         if len(x) == 0:
             raise ValueError("x has no samples")
         if target is not None and len(target) != len(x):
-            raise ValueError(f"target must have a row for each of {len(x)} samples; found {len(target)}")
+            raise ValueError(
+                f"target must have a row for each of {len(x)} samples; found {len(target)}"
+            )
         if not model.has_encoder and (rows := len(model.source.table)) != len(x):
-            raise ValueError(f"the Representation must have a row for each of {len(x)} samples; found {rows}")
+            raise ValueError(
+                f"the Representation must have a row for each of {len(x)} samples; found {rows}"
+            )
         if self.patience is not None and validation is None:
             raise ValueError("patience needs validation data; found validation=None")
 

@@ -126,7 +126,9 @@ def train_member(
     if member.encoder_on is not None:
         if decoder is None:
             learned = FAMILY["decoder"]
-            decoder = train_member(learned, x, d=d, trainer=trainer, architecture=architecture).model
+            decoder = train_member(
+                learned, x, d=d, trainer=trainer, architecture=architecture
+            ).model
         return _train_encoder(member.encoder_on, parts.encoder, decoder, x, trainer)
     if member.pretrained:
         pretrain(parts.encoder, parts.decoder, x, trainer=trainer, loss=parts.loss)
@@ -145,7 +147,9 @@ def train_member(
     return _trained(model, trainer, trainer.fit(model, x))
 
 
-def _train_encoder(kind: str, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer) -> Trained:
+def _train_encoder(
+    kind: str, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer
+) -> Trained:
     """Train an encoder for a decoder that stays as it is."""
     model = Model(encoder, freeze(trained.decoder), loss=trained.loss)
     if kind == "reconstruction":

@@ -16,7 +16,9 @@ GREEN: Final = "#009E73"
 INK: Final = "#333333"
 GREY: Final = "#B3B3B3"
 # from few to many; few is still seen on white
-DENSITY: Final = LinearSegmentedColormap.from_list("density", ["#BBD9EE", "#56B4E9", BLUE, "#002B49"])
+DENSITY: Final = LinearSegmentedColormap.from_list(
+    "density", ["#BBD9EE", "#56B4E9", BLUE, "#002B49"]
+)
 
 
 def axes(ax: Axes | None) -> Axes:

@@ -69,7 +69,11 @@ def image_grid(
         grid[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     ax = axes(ax)
     ax.imshow(
-        grid.squeeze(2) if channels == 1 else grid, cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+        grid.squeeze(2) if channels == 1 else grid,
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
     )
     ax.spines[:].set_visible(False)
     ax.set_xticks([])

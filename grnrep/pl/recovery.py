@@ -57,7 +57,9 @@ def recovery(
     """
     data = adata if isinstance(adata, Mapping) else {"": adata}
     if not 1 <= len(data) <= len(_COLOURS):
-        raise ValueError(f"adata must be AnnData, or 1 to {len(_COLOURS)} of them by name; found {len(data)}")
+        raise ValueError(
+            f"adata must be AnnData, or 1 to {len(_COLOURS)} of them by name; found {len(data)}"
+        )
     table = pd.DataFrame(
         {name: recovery_of(one, key=key, truth=truth)["pearson"] for name, one in data.items()}
     )
@@ -66,7 +68,9 @@ def recovery(
     ax = axes(ax)
     for i, (name, values) in enumerate(table.items()):
         label = f"{name}, median {values.median():.3f}".lstrip(", ")
-        ax.scatter(rank, values, s=14, color=_COLOURS[i], linewidths=0, label=label, zorder=3 - i / 10)
+        ax.scatter(
+            rank, values, s=14, color=_COLOURS[i], linewidths=0, label=label, zorder=3 - i / 10
+        )
     room = 1 - table.min(axis=None)
     if room > 0:  # neither perfect nor unknown: leave as much again below, for the legend
         ax.set_ylim(max(1 - 2.5 * room, -1.6), 1 + 0.1 * room)

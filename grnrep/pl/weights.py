@@ -16,7 +16,9 @@ from grnrep.pl._axes import BLUE, INK, VERMILION, axes, diagonal
 _GROUPS = {1: ("sign right", BLUE), -1: ("sign wrong", VERMILION), 0: ("weight 0", INK)}
 
 
-def weights(adata: AnnData, net: pd.DataFrame, *, key: str = _keys.FIT, ax: Axes | None = None) -> Axes:
+def weights(
+    adata: AnnData, net: pd.DataFrame, *, key: str = _keys.FIT, ax: Axes | None = None
+) -> Axes:
     """Plot learned against true edge weights, one point per edge that both have.
 
     On both axes the weights of every regulator are scaled to root mean square 1, since
@@ -54,13 +56,17 @@ def weights(adata: AnnData, net: pd.DataFrame, *, key: str = _keys.FIT, ax: Axes
     check_adata(adata, min_obs=0)
     edges = record(adata, key)[_keys.NETWORK]
     ends = [_keys.SOURCE, _keys.TARGET]
-    both = edges[[*ends, _keys.LEARNED]].merge(check_net(net).dropna(subset=[_keys.WEIGHT]), on=ends)
+    both = edges[[*ends, _keys.LEARNED]].merge(
+        check_net(net).dropna(subset=[_keys.WEIGHT]), on=ends
+    )
     if len(both) == 0:
         raise ValueError(
             "net must have a weight for some edge of the fit; found none in common. First regulators of the "
             f"fit: {some(edges[_keys.SOURCE].unique())}, columns of net: {some(net.columns, 10)}"
         )
-    true, learned = (_scale(both[column], both[_keys.SOURCE]) for column in (_keys.WEIGHT, _keys.LEARNED))
+    true, learned = (
+        _scale(both[column], both[_keys.SOURCE]) for column in (_keys.WEIGHT, _keys.LEARNED)
+    )
     agree = np.sign(true) * np.sign(learned)
     ax = axes(ax)
     for sign, (text, colour) in _GROUPS.items():
@@ -70,7 +76,9 @@ def weights(adata: AnnData, net: pd.DataFrame, *, key: str = _keys.FIT, ax: Axes
             dots = {"s": 5, "alpha": 0.35, "linewidths": 0, "rasterized": True, "zorder": 2}
             ax.scatter(true[chosen], learned[chosen], color=colour, label=label, **dots)
     diagonal(ax)
-    ax.set(xlabel="true weight (RMS 1 per regulator)", ylabel="learned weight (RMS 1 per regulator)")
+    ax.set(
+        xlabel="true weight (RMS 1 per regulator)", ylabel="learned weight (RMS 1 per regulator)"
+    )
     legend = ax.legend(frameon=False, loc="upper left", handletextpad=0.1, markerscale=2.5)
     for handle in legend.legend_handles:
         handle.set_alpha(1)

@@ -106,12 +106,16 @@ def _verdicts(network: Network, names: pd.Index, table: pd.DataFrame, test: Rank
             said.append(f"same targets as {_list(names[same[same != j]])}: {apart}")
         elif test.undetermined[j]:
             others = names[(short == short[j]) & (np.arange(len(names)) != j)]
-            said.append(f"activity undetermined: has, with {_list(others)}, too few targets together")
+            said.append(
+                f"activity undetermined: has, with {_list(others)}, too few targets together"
+            )
         elif not row.activity_identified:
             others = contains.indices[contains.indptr[j] : contains.indptr[j + 1]]
             said.append(f"activity may contain that of {_list(names[np.sort(others)])}")
         if row.n_ambiguous_targets:
-            said.append(f"{row.n_ambiguous_targets} of {size[j]} weights may contain those of others")
+            said.append(
+                f"{row.n_ambiguous_targets} of {size[j]} weights may contain those of others"
+            )
         if row.load < 1:
             said.append(f"only {row.load:.2g} constraints per parameter")
         if _COLLINEAR < row.vif < np.inf:

@@ -146,7 +146,8 @@ def _regulators(matched: Match, known: pd.DataFrame) -> pd.DataFrame:
     network = matched.network
     signed = np.bincount(network.regulator[network.sign != 0], minlength=network.n_regulators)
     found = pd.DataFrame(
-        {"n_targets_found": network.targets_per_regulator(), "n_signed": signed}, index=matched.regulators
+        {"n_targets_found": network.targets_per_regulator(), "n_signed": signed},
+        index=matched.regulators,
     ).reindex(in_net.index, fill_value=0)
     kept = found["n_targets_found"] > 0
     reason = np.where(kept, "", "no target among the genes")

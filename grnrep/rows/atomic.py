@@ -24,7 +24,10 @@ _PERMISSION: Final = "Get permission to write in its folder, or choose another p
 _REASONS: Final = {
     errno.ENOSPC: ("no space is left on the device", _SPACE),
     errno.EDQUOT: ("the disk quota is used up", _SPACE),
-    errno.EFBIG: ("the file is larger than allowed", "Raise the limit (ulimit -f), or choose another place"),
+    errno.EFBIG: (
+        "the file is larger than allowed",
+        "Raise the limit (ulimit -f), or choose another place",
+    ),
     errno.EACCES: ("permission is denied", _PERMISSION),
     errno.EPERM: ("it is not permitted", _PERMISSION),
     errno.EROFS: ("the file system is read-only", "Choose another place"),

@@ -62,7 +62,9 @@ class Blocks:
         x = source(adata, layer=layer, name=name)
         if np.dtype(x.dtype).kind not in "biuf":
             raise TypeError(f"{name} must hold real numbers; found dtype {x.dtype}")
-        if getattr(x, "format", None) == "csc":  # kept by gene: a row can only be had with all others
+        if (
+            getattr(x, "format", None) == "csc"
+        ):  # kept by gene: a row can only be had with all others
             x = (x if sp.issparse(x) else x.to_memory()).tocsr()
         if n_rows is None:
             width = len(genes) if _is_sparse(x) else x.shape[1]
@@ -92,13 +94,19 @@ class Blocks:
     def every_gene(self, k: int) -> np.ndarray | sp.csr_matrix:
         """Block ``k`` with all genes, sparse where the store is."""
         some = self.rows(k)
-        whole = len(some) and some[-1] - some[0] == len(some) - 1 and bool((np.diff(some) == 1).all())
-        return self._checked(_get(self.x, slice(some[0], some[-1] + 1) if whole else some), len(some))
+        whole = (
+            len(some) and some[-1] - some[0] == len(some) - 1 and bool((np.diff(some) == 1).all())
+        )
+        return self._checked(
+            _get(self.x, slice(some[0], some[-1] + 1) if whole else some), len(some)
+        )
 
     def chosen(self, block: np.ndarray | sp.csr_matrix) -> np.ndarray:
         """The chosen genes of a block with all of them, dense float32."""
         block = block[:, self.genes]
-        return np.ascontiguousarray(block.toarray() if sp.issparse(block) else block, dtype=np.float32)
+        return np.ascontiguousarray(
+            block.toarray() if sp.issparse(block) else block, dtype=np.float32
+        )
 
     def read(self, k: int) -> np.ndarray:
         """Block ``k`` of the chosen genes, (rows, n_genes) float32."""
@@ -116,7 +124,9 @@ class Blocks:
             out[which] = self.chosen(_some(self.x, positions[which]))
         return out
 
-    def _checked(self, block: np.ndarray | sp.csr_matrix, n_rows: int) -> np.ndarray | sp.csr_matrix:
+    def _checked(
+        self, block: np.ndarray | sp.csr_matrix, n_rows: int
+    ) -> np.ndarray | sp.csr_matrix:
         """The block, if it has the shape that it should have."""
         if block.shape != (n_rows, self.shape[1]) or tuple(self.x.shape) != self.shape:
             raise ValueError(
@@ -158,7 +168,9 @@ def _portable(x: Any) -> Any:
     group = getattr(x, "group", x)  # of backed sparse data; an h5py dataset itself
     file = getattr(group, "file", None)
     return (
-        x if file is None else _Elsewhere(partial(_open_h5, str(Path(file.filename).resolve()), group.name))
+        x
+        if file is None
+        else _Elsewhere(partial(_open_h5, str(Path(file.filename).resolve()), group.name))
     )
 
 

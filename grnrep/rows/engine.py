@@ -18,7 +18,9 @@ from grnrep.rows.blocks import Blocks
 T = TypeVar("T")
 
 _AHEAD = 3  # tasks in flight per worker, so that none waits and few results are held
-_of_parent: weakref.WeakSet = weakref.WeakSet()  # Dask clients of the process that this one was forked from
+_of_parent: weakref.WeakSet = (
+    weakref.WeakSet()
+)  # Dask clients of the process that this one was forked from
 
 
 def map_blocks(
@@ -66,7 +68,9 @@ def active_client(client: Any, blocks: Blocks) -> Any:
 
 
 def _here(function: Callable[[int], T], todo: list[int]) -> Iterator[tuple[int, T]]:
-    if len(todo) < 2 * torch.get_num_threads():  # few: what there is to do in each is shared among threads
+    if (
+        len(todo) < 2 * torch.get_num_threads()
+    ):  # few: what there is to do in each is shared among threads
         for k in todo:
             yield k, function(k)
         return
@@ -74,7 +78,9 @@ def _here(function: Callable[[int], T], todo: list[int]) -> Iterator[tuple[int, 
         yield from zip(todo, each(function, todo), strict=True)
 
 
-def _on_workers(function: Callable[[int], T], todo: list[int], client: Any) -> Iterator[tuple[int, T]]:
+def _on_workers(
+    function: Callable[[int], T], todo: list[int], client: Any
+) -> Iterator[tuple[int, T]]:
     if client in _of_parent:
         raise RuntimeError(
             "client must be connected by this process; found one of the process that it was forked from, "

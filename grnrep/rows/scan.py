@@ -100,7 +100,14 @@ class BlockScan:
             block = np.asarray(block, dtype=np.float32)
             varies = (block != block[0]).any(0)
             squares = np.square(block).sum(0, dtype=np.float64)
-            sums = (block > 0).sum(0), block.sum(0, dtype=np.float64), squares, block[0], varies, depth
+            sums = (
+                (block > 0).sum(0),
+                block.sum(0, dtype=np.float64),
+                squares,
+                block[0],
+                varies,
+                depth,
+            )
             odd = (_odd(bad, rows, block) for bad in _kinds(block))
             return Scan(len(rows), *sums, content_of(block), *odd)
         block = sp.csr_matrix(block)
@@ -127,7 +134,10 @@ def content_of(block: np.ndarray | sp.csr_matrix) -> np.ndarray:
     """
     multiplier = np.random.default_rng(0).integers(2**64, size=block.shape[1], dtype=np.uint64)
     if sp.issparse(block):
-        return sp.csr_matrix((_bits(block.data), block.indices, block.indptr), block.shape) @ multiplier
+        return (
+            sp.csr_matrix((_bits(block.data), block.indices, block.indptr), block.shape)
+            @ multiplier
+        )
     step = max(1, _CACHED // max(1, block.shape[1]))
     out = np.empty(len(block), dtype=np.uint64)
     for k in range(0, len(block), step):

@@ -159,9 +159,13 @@ def check_store(path: str | Path | None, *, of_a_run: bool = False) -> None:
     if path.suffix != ".zarr":
         raise ValueError(f"activity_store must end in .zarr; found {str(path)!r}")
     if path.exists() and not (of_a_run and run_of(path)):
-        raise ValueError(f"activity_store={str(path)!r} exists already; remove it, or choose another name")
+        raise ValueError(
+            f"activity_store={str(path)!r} exists already; remove it, or choose another name"
+        )
     if not path.resolve().parent.is_dir():
-        raise ValueError(f"activity_store={str(path)!r}: there is no folder {str(path.resolve().parent)!r}")
+        raise ValueError(
+            f"activity_store={str(path)!r}: there is no folder {str(path.resolve().parent)!r}"
+        )
     try:
         import dask.array  # noqa: F401
     except ImportError as error:

@@ -25,7 +25,9 @@ logger = logging.getLogger("grnrep")
 
 LINKS = ("auto", "relu", "identity")
 LIKELIHOODS = ("auto", "gaussian", *COUNT_LIKELIHOODS)
-_COUNT_RIDGE = 1e-3  # held-out values ask for more, which costs activities up to 0.03 of correlation
+_COUNT_RIDGE = (
+    1e-3  # held-out values ask for more, which costs activities up to 0.03 of correlation
+)
 
 
 def check_model(
@@ -42,19 +44,25 @@ def check_model(
     check_choice("link", link, LINKS)
     if is_count(likelihood):
         if prior not in ("auto", 0):
-            raise ValueError(f"prior must be 'auto' or 0 with likelihood={likelihood!r}; found {prior!r}")
+            raise ValueError(
+                f"prior must be 'auto' or 0 with likelihood={likelihood!r}; found {prior!r}"
+            )
         if link != "auto":
             raise ValueError(
                 f"link must be 'auto' with likelihood={likelihood!r}, which has one; found {link!r}"
             )
         if solver != "exact":
-            raise ValueError(f"likelihood={likelihood!r} needs solver='exact'; found solver={solver!r}")
+            raise ValueError(
+                f"likelihood={likelihood!r} needs solver='exact'; found solver={solver!r}"
+            )
     if not isinstance(intercept, bool) and intercept != "auto":
         raise ValueError(f"intercept must be True, False or 'auto'; found {intercept!r}")
     for name, value in {"ridge": ridge, "prior": prior}.items():
         number = isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < np.inf
         if not number and value != "auto":
-            raise ValueError(f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}")
+            raise ValueError(
+                f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}"
+            )
         if value != "auto" and solver != "exact":
             raise ValueError(f"{name} is an option of solver='exact' only; found solver={solver!r}")
 
@@ -62,7 +70,9 @@ def check_model(
 def check_covariates(design: Covariates | None, *, solver: str, intercept: bool | str) -> None:
     """Check that the rest of the model goes with covariates."""
     if design is not None and solver != "exact":
-        raise ValueError(f"covariates are an option of solver='exact' only; found solver={solver!r}")
+        raise ValueError(
+            f"covariates are an option of solver='exact' only; found solver={solver!r}"
+        )
     if design is not None and intercept is False:
         raise ValueError(
             "intercept must be True or 'auto' with covariates, which are differences from it; found False"
@@ -156,7 +166,9 @@ def settle_penalty(
     if cells.size_factors is not None:
         of_counts = {"ridge": _COUNT_RIDGE, "prior": 0.0, "shared_prior": False}
         settled["shared_prior"] = None
-        return {name: of_counts[name] if value is None else value for name, value in settled.items()}
+        return {
+            name: of_counts[name] if value is None else value for name, value in settled.items()
+        }
     model = {"link": link, "intercept": intercept, "covariates": cells.covariates, "rng": rng}
     chosen = choose_shrinkage(x, network, **model, **settled)
     _report_end(chosen, settled, len(x))
@@ -181,7 +193,9 @@ def _report_end(chosen: Shrinkage, settled: dict[str, float | None], n_cells: in
         )
 
 
-def settle_cells(scan: Scan, network: Network, *, link: str, n_known: int, max_cells: int | str) -> int:
+def settle_cells(
+    scan: Scan, network: Network, *, link: str, n_known: int, max_cells: int | str
+) -> int:
     """Settle how many cells the exact solver learns from in memory."""
     if max_cells == "auto":
         return sufficient_cells(scan.n_obs, scan.n_constraints(link), network, n_known=n_known)

@@ -139,7 +139,9 @@ class Checkpoint:
 
 
 def open_checkpoint(
-    path: str | Path | None, activity_store: str | Path | None, about: Callable[[], Mapping[str, Any]]
+    path: str | Path | None,
+    activity_store: str | Path | None,
+    about: Callable[[], Mapping[str, Any]],
 ) -> Checkpoint | None:
     """Open the checkpoint of the run that ``about`` tells from others; None without a path.
 
@@ -149,7 +151,11 @@ def open_checkpoint(
     if path is None:
         return None
     found = Checkpoint(Path(path), about())
-    if activity_store is not None and Path(activity_store).exists() and run_of(activity_store) != found.run:
+    if (
+        activity_store is not None
+        and Path(activity_store).exists()
+        and run_of(activity_store) != found.run
+    ):
         raise ValueError(
             f"activity_store={str(activity_store)!r} exists already, and is of another run; remove it, or "
             "choose another name"

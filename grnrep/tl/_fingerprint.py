@@ -17,7 +17,12 @@ from grnrep._match import Match
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 
-_DRAWN_BY = ("numpy", "scipy", "torch", "numba")  # packages whose version may change a draw or a rounding
+_DRAWN_BY = (
+    "numpy",
+    "scipy",
+    "torch",
+    "numba",
+)  # packages whose version may change a draw or a rounding
 
 
 def fingerprint(
@@ -44,7 +49,9 @@ def fingerprint(
     order = blocks.order  # by name, in which results hang on nothing else
     as_they_lie = not blocks.in_memory or asked["activity_store"]
     unsorted = bool((np.diff(order) < 0).any())
-    counts = scan.depth[order] if scan.fraction.count == 0 else np.zeros(0)  # else no size factors follow
+    counts = (
+        scan.depth[order] if scan.fraction.count == 0 else np.zeros(0)
+    )  # else no size factors follow
     edges = matched.edges.astype({"source": str, "target": str})
     read = {
         "values": _digest(scan.content[order], counts),
@@ -58,7 +65,9 @@ def fingerprint(
     if design is not None:
         read["covariates"] = [design.columns.to_dict("list"), _digest(design.values(adata)[order])]
     hangs_on = {f"version of {name}": version(name) for name in _DRAWN_BY}
-    if asked["uncertainty"] or asked["solver"] == "gradient":  # their rounding hangs on it, and grows
+    if (
+        asked["uncertainty"] or asked["solver"] == "gradient"
+    ):  # their rounding hangs on it, and grows
         hangs_on["number of threads (torch.get_num_threads())"] = torch.get_num_threads()
     return {"version of grnrep": __version__, **hangs_on, **asked, **read}
 
@@ -68,6 +77,8 @@ def _digest(*parts: Any) -> str:
     sha = hashlib.sha256()
     for part in parts:
         part = np.asarray(part)
-        content = part.tobytes() if part.dtype.kind in "biuf" else "\0".join(map(str, part)).encode()
+        content = (
+            part.tobytes() if part.dtype.kind in "biuf" else "\0".join(map(str, part)).encode()
+        )
         sha.update(f"{len(content)} {len(part)}\n".encode() + content)
     return sha.hexdigest()

@@ -56,7 +56,9 @@ class Reach:
 
 
 @contextmanager
-def within_reach(make: Callable[[Fit], tuple[Decoder, dict]], key: str, *, counts: bool) -> Iterator[Reach]:
+def within_reach(
+    make: Callable[[Fit], tuple[Decoder, dict]], key: str, *, counts: bool
+) -> Iterator[Reach]:
     """At Ctrl-C raise :class:`FitInterrupted` where a decoder is there, or had begun to be learned.
 
     Parameters

@@ -29,9 +29,16 @@ def log_start(key: str, matched: Match, scan: Scan, plan: Plan, *, what: str) ->
     sizes = (key, network.n_genes, network.n_regulators, network.n_edges, len(matched.net))
     logger.info("fit %r: %d genes, %d regulators, %d of %d edges of net", *sizes)
     if dropped:
-        logger.info("fit %r: %d regulators have no target in adata: %s", key, len(dropped), some(dropped, 10))
+        logger.info(
+            "fit %r: %d regulators have no target in adata: %s",
+            key,
+            len(dropped),
+            some(dropped, 10),
+        )
     if n_constant:
-        logger.info("fit %r: %d genes are constant and say nothing about activities", key, n_constant)
+        logger.info(
+            "fit %r: %d genes are constant and say nothing about activities", key, n_constant
+        )
     if advice(found):
         logger.warning("fit %r: %s", key, advice(found))
     if is_count(plan.model["likelihood"]):
@@ -45,4 +52,6 @@ def log_choices(key: str, asked: dict, params: dict) -> None:
         if value == "auto":
             logger.info("fit %r: %s='auto' chose %r", key, name, params[name])
     if params.get("n_obs_learned", params["n_obs"]) < params["n_obs"]:
-        logger.info("fit %r: learning the decoder from %d of the cells", key, params["n_obs_learned"])
+        logger.info(
+            "fit %r: learning the decoder from %d of the cells", key, params["n_obs_learned"]
+        )

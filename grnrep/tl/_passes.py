@@ -90,7 +90,9 @@ def learn_from_all(
         saved = None if checkpoint is None else checkpoint.load(name)
         if saved is not None:
             return Stats(*(torch.as_tensor(saved[part]) for part in ("gram", "edge", "loss")))
-        bare = replace(decoder, activity=np.zeros((0, network.n_regulators)), covariates=None, history=[])
+        bare = replace(
+            decoder, activity=np.zeros((0, network.n_regulators)), covariates=None, history=[]
+        )
         each = BlockSums(blocks, plan.cells, network, bare, options)
         total = Stats.zero(
             network.n_regulators + plan.n_known, network.n_edges + plan.n_known * network.n_genes
@@ -104,12 +106,20 @@ def learn_from_all(
         return total
 
     x, covariates = torch.as_tensor(plan.x), plan.some.covariates
-    known = torch.as_tensor(known_columns(len(x), intercept=params["intercept"], covariates=covariates))
+    known = torch.as_tensor(
+        known_columns(len(x), intercept=params["intercept"], covariates=covariates)
+    )
     rest = without_known(x, known) if plan.n_known else x
     energy = float(squared_sum(rest)) * scan.n_obs / len(x)
-    shrinkage = {"ridge": params["ridge"], "prior": params["prior"], "shared": params["shared_prior"]}
+    shrinkage = {
+        "ridge": params["ridge"],
+        "prior": params["prior"],
+        "shared": params["shared_prior"],
+    }
     size = {"sum_squares": float(scan.squares.sum()), "energy": energy, "n_cells": scan.n_obs}
     fit = refine(fit, network, sums, **size, **shrinkage, **limit, progress=progress)
     projection = Projection.of(fit, network, **options)
     activity = projection(plan.x, covariates)
-    return replace(fit, activity=activity, squared_error=float(projection.sums(plan.x, covariates).loss))
+    return replace(
+        fit, activity=activity, squared_error=float(projection.sums(plan.x, covariates).loss)
+    )

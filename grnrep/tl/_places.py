@@ -31,7 +31,9 @@ def check_places(activity_store: str | Path | None, checkpoint: str | Path | Non
     """Check that both can be written, apart from one another; touches nothing."""
     if checkpoint is not None:
         if not isinstance(checkpoint, str | Path):
-            raise TypeError(f"checkpoint must be a path, or None; found {type(checkpoint).__name__}")
+            raise TypeError(
+                f"checkpoint must be a path, or None; found {type(checkpoint).__name__}"
+            )
         folder = Path(checkpoint).resolve().parent
         if not folder.is_dir():
             raise ValueError(f"checkpoint={str(checkpoint)!r}: there is no folder {str(folder)!r}")

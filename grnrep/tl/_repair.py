@@ -16,10 +16,14 @@ from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 from grnrep.tl._plan import Plan
 
-_FEWEST_CELLS = 2000  # so that genes that are mostly zero are seen often enough to judge their edges
+_FEWEST_CELLS = (
+    2000  # so that genes that are mostly zero are seen often enough to judge their edges
+)
 
 
-def repair_match(blocks: Blocks, scan: Scan, plan: Plan, matched: Match, **options) -> tuple[Match, Repaired]:
+def repair_match(
+    blocks: Blocks, scan: Scan, plan: Plan, matched: Match, **options
+) -> tuple[Match, Repaired]:
     """Repair the network of a match; refuses where there are too few values to judge edges by.
 
     The network is learned from the cells that the decoder is learned from, but from 2,000 at least.
@@ -71,9 +75,9 @@ def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:
             "prior": repaired.prior,
             _keys.LEARNED: learned,
             "std_err": np.abs(scale) * repaired.std_err,
-            "status": np.select([~repaired.prior, repaired.kept], ["added", "kept"], "dropped").astype(
-                object
-            ),
+            "status": np.select(
+                [~repaired.prior, repaired.kept], ["added", "kept"], "dropped"
+            ).astype(object),
             "fdr": repaired.fdr,
         }
     )

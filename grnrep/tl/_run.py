@@ -83,11 +83,15 @@ def run(
 
     there = {"device": device, "progress": progress}
     with within_reach(so_far, key, counts=is_count(params["likelihood"])) as reach:
-        fit = learned(checkpoint, partial(learn, plan.x, network, plan.some, params, **there, **limit))
+        fit = learned(
+            checkpoint, partial(learn, plan.x, network, plan.some, params, **there, **limit)
+        )
         reach.fit, posterior = fit, None
         if plan.passes:
             where = {"client": client, "checkpoint": checkpoint}
-            fit = learn_from_all(fit, network, blocks, scan, plan, params, **where, **there, **limit)
+            fit = learn_from_all(
+                fit, network, blocks, scan, plan, params, **where, **there, **limit
+            )
             reach.fit = fit
         if uncertainty and is_count(params["likelihood"]):
             posterior, *found = posterior_of_counts(plan.x, fit, network, plan.some)
@@ -101,11 +105,15 @@ def run(
         else:
             fit, *found = orient(fit, network)
         if not fit.converged:
-            logger.warning("fit %r: not converged; more %s may help", key, SOLVERS[params["solver"]])
+            logger.warning(
+                "fit %r: not converged; more %s may help", key, SOLVERS[params["solver"]]
+            )
         decoder = decoder_of(fit)
         names, kinds = (adata.obs_names, matched.regulators), (ACTIVITY, SD)[: 1 + uncertainty]
         name_of_run = None if checkpoint is None else checkpoint.run
-        with open_sink(activity_store, *names, kinds, n_rows=blocks.n_rows, run=name_of_run) as sink:
+        with open_sink(
+            activity_store, *names, kinds, n_rows=blocks.n_rows, run=name_of_run
+        ) as sink:
             there |= {"solver": params["solver"], "client": client, "checkpoint": checkpoint}
             sums = every_activity(decoder, blocks, scan, plan, posterior, sink, **there)
     parts = results(decoder, signs_of(*found), sink.result(), sums)

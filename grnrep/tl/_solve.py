@@ -27,7 +27,9 @@ def check_solver(solver: str, **limits: int | None) -> dict[str, int]:
     for name, value in given.items():
         if name != SOLVERS[solver]:
             other = next(other for other in SOLVERS if SOLVERS[other] == name)
-            raise ValueError(f"{name} is an option of solver={other!r} only; found solver={solver!r}")
+            raise ValueError(
+                f"{name} is an option of solver={other!r} only; found solver={solver!r}"
+            )
         check_whole(name, value)
     return given
 
@@ -51,13 +53,20 @@ def learn(
     **limit: int,
 ) -> Fit:
     """Learn decoder and activities from the cells ``x`` (n_cells, n_genes), as ``params`` say."""
-    options = {name: params[name] for name in ("intercept", "rng")} | {"device": device, "progress": progress}
+    options = {name: params[name] for name in ("intercept", "rng")} | {
+        "device": device,
+        "progress": progress,
+    }
     if params["solver"] == "gradient":
         from grnrep.nn.recipe import fit_gradient
 
         fit = fit_gradient(x, network, link=params["link"], **options, **limit)
     else:
-        options |= {"ridge": params["ridge"], "prior": params["prior"], "covariates": cells.covariates}
+        options |= {
+            "ridge": params["ridge"],
+            "prior": params["prior"],
+            "covariates": cells.covariates,
+        }
         if is_count(params["likelihood"]):
             model = {"likelihood": params["likelihood"], "size_factors": cells.size_factors}
             fit = fit_counts(x, network, **model, **options, **limit)
@@ -73,7 +82,9 @@ def prepared(decoder: Decoder, *, solver: str, device: str | None) -> Projection
     """What the inference of all cells has in common and is slow to make; None where there is nothing."""
     if solver != "exact" or is_count(decoder.params["likelihood"]):
         return None
-    return Projection.of(decoder.fit, decoder.network, link=str(decoder.params["link"]), device=device)
+    return Projection.of(
+        decoder.fit, decoder.network, link=str(decoder.params["link"]), device=device
+    )
 
 
 def infer(
@@ -97,7 +108,11 @@ def infer(
         options = {"link": str(decoder.params["link"]), "device": device, "progress": progress}
         activity = project_gradient(x, decoder.fit, decoder.network, **options, **limit)
     elif cells.size_factors is not None:
-        options = {"size_factors": cells.size_factors, "covariates": cells.covariates, "device": device}
+        options = {
+            "size_factors": cells.size_factors,
+            "covariates": cells.covariates,
+            "device": device,
+        }
         activity = project_counts(x, decoder.fit, decoder.network, **options)
     else:
         if projection is None:

@@ -57,7 +57,9 @@ def weight_matrix(decoder: Decoder, columns: np.ndarray, *, n_vars: int) -> csr_
     """Spread learned weights over all genes; gene i of the decoder is at ``columns[i]``."""
     network = decoder.network
     place = (columns[network.gene], network.regulator)
-    return csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=(n_vars, network.n_regulators))
+    return csr_matrix(
+        (decoder.fit.weight.astype(np.float32), place), shape=(n_vars, network.n_regulators)
+    )
 
 
 def results_of(
@@ -98,9 +100,9 @@ def regulator_table(
     table = pd.DataFrame(
         {
             "n_targets": network.targets_per_regulator(),
-            "n_signed": np.bincount(network.regulator, network.sign != 0, network.n_regulators).astype(
-                np.int64
-            ),
+            "n_signed": np.bincount(
+                network.regulator, network.sign != 0, network.n_regulators
+            ).astype(np.int64),
             "group": indistinguishable(without_genes(network, constant)),
             "sign_confidence": np.asarray(sign_confidence, dtype=np.float64),
             "sign_source": np.asarray(sign_source, dtype=object),
@@ -122,5 +124,7 @@ def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) ->
         },
         index=decoder.genes,
     )
-    scatter = {name: getattr(decoder.fit, name, None) for name in ("mean", "softness", "dispersion")}
+    scatter = {
+        name: getattr(decoder.fit, name, None) for name in ("mean", "softness", "dispersion")
+    }
     return table.assign(**{name: value for name, value in scatter.items() if value is not None})

@@ -14,7 +14,9 @@ def read_strata(adata: AnnData, stratify: str | None) -> np.ndarray | None:
     if stratify is None:
         return None
     if not isinstance(stratify, str):
-        raise TypeError(f"stratify must be the name of a column of adata.obs, or None; found {stratify!r}")
+        raise TypeError(
+            f"stratify must be the name of a column of adata.obs, or None; found {stratify!r}"
+        )
     values = obs_column(adata, stratify, argument="stratify")
     if pd.api.types.is_float_dtype(values.dtype):
         raise TypeError(

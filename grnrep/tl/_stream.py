@@ -91,7 +91,9 @@ def every_activity(
     Cells that the decoder was learned from, or the posterior drawn for, keep what was found there.
     """
     fit = decoder.fit
-    of_learned = posterior is None or posterior.cells is None  # not of a part of the cells learned from
+    of_learned = (
+        posterior is None or posterior.cells is None
+    )  # not of a part of the cells learned from
     if of_learned and len(plan.rows) == scan.n_obs:
         sink.write(plan.rows, fit.activity)
         if posterior is not None:
@@ -99,9 +101,13 @@ def every_activity(
         return squared_errors(plan.x, fit.activity, decoder, plan.some)
     spread = None if posterior is None else spread_of(posterior)
     blocks = replace(blocks, in_file_order=sink.in_file_order)
-    inference = Inference(blocks, bare(decoder), plan.cells, True, options | {"progress": False}, spread)
+    inference = Inference(
+        blocks, bare(decoder), plan.cells, True, options | {"progress": False}, spread
+    )
     sums = 0.0
-    with closing(stream(inference, client=client, checkpoint=checkpoint, progress=progress)) as parts:
+    with closing(
+        stream(inference, client=client, checkpoint=checkpoint, progress=progress)
+    ) as parts:
         for rows, found in parts:
             sink.write(rows, found.activity)
             if found.sd is not None:
@@ -142,6 +148,8 @@ def stream(
             else:
                 _, found = next(others)
                 if checkpoint is not None:
-                    checkpoint.save(f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None})
+                    checkpoint.save(
+                        f"block-{k}", {n: v for n, v in found._asdict().items() if v is not None}
+                    )
             yield inference.blocks.rows(k), found
         next(others, None)  # to its end: the last of its blocks is done

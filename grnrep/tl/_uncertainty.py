@@ -64,7 +64,9 @@ def posterior_of(
     found = sample_posterior(x[cells], some, network, link=link, **options)
     found, confidence, source = found.orient(network)
     if np.median(found.rhat) > _RHAT:
-        logger.warning("uncertainty: the chain was short (median R-hat %.2f)", np.median(found.rhat))
+        logger.warning(
+            "uncertainty: the chain was short (median R-hat %.2f)", np.median(found.rhat)
+        )
     return replace(found, cells=cells), confidence, source
 
 
@@ -86,12 +88,18 @@ def spread_of(posterior: Posterior | CountPosterior) -> dict[str, np.ndarray] | 
     return {
         "noise_variance": posterior.noise_variance,
         "weight_sd": posterior.weight_sd,
-        "mean_square": np.square(posterior.fit.activity).mean(0),  # of all, so that blocks do not matter
+        "mean_square": np.square(posterior.fit.activity).mean(
+            0
+        ),  # of all, so that blocks do not matter
     }
 
 
 def deviations(
-    x: np.ndarray, z: np.ndarray, decoder: Decoder, cells: Cells, spread: dict[str, np.ndarray] | CountSpread
+    x: np.ndarray,
+    z: np.ndarray,
+    decoder: Decoder,
+    cells: Cells,
+    spread: dict[str, np.ndarray] | CountSpread,
 ) -> np.ndarray:
     """Standard deviations of the activities ``z`` that were inferred of cells, (n_cells, n_regulators)."""
     fit = replace(decoder.fit, activity=z, covariates=cells.covariates)

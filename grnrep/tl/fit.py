@@ -241,7 +241,12 @@ def fit(
     limit = check_solver(solver, max_iter=max_iter, epochs=epochs)
     asked = {"likelihood": likelihood, "link": link, "intercept": intercept}
     asked_penalty = {"ridge": ridge, "prior": prior}
-    extras = {"max_cells": max_cells, "repair": repair, "uncertainty": uncertainty, "stratify": stratify}
+    extras = {
+        "max_cells": max_cells,
+        "repair": repair,
+        "uncertainty": uncertainty,
+        "stratify": stratify,
+    }
     check_model(solver=solver, **asked, **asked_penalty)
     check_extras(solver=solver, **extras)
     check_engine(device, client)
@@ -289,7 +294,9 @@ def fit(
     params |= {"rng": options["rng"], "n_obs": adata.n_obs, "decoder_load": found.decoder}
     params |= {"effective_load": found.effective, "version": __version__}
     log_choices(key_added, asked, params)
-    keep_choices(done, {n: params[n] for n in ("likelihood", "intercept", *asked_penalty) if n in params})
+    keep_choices(
+        done, {n: params[n] for n in ("likelihood", "intercept", *asked_penalty) if n in params}
+    )
     parts = run(
         adata,
         matched,

@@ -108,7 +108,9 @@ def rank_regulators(
     for name in groups:
         inside = (group == name).to_numpy()
         outside = ~inside if reference == REST else (group == reference).to_numpy()
-        sides = [table[side].groupby(replicate[side].to_numpy()).mean() for side in (inside, outside)]
+        sides = [
+            table[side].groupby(replicate[side].to_numpy()).mean() for side in (inside, outside)
+        ]
         _check_samples(sides, [name, reference], sample)
         parts.append(_compare(*sides).assign(group=name))
     order = ["group", "regulator", "difference", "scores", "pvals", "pvals_adj"]
@@ -125,7 +127,9 @@ def rank_regulators(
 def _check_free(adata: AnnData, key: str) -> None:
     """Check that nothing is under this key that is no such table, since it would be replaced."""
     there = adata.uns.get(key)
-    if there is not None and not (isinstance(there, pd.DataFrame) and {"regulator", "pvals_adj"} <= {*there}):
+    if there is not None and not (
+        isinstance(there, pd.DataFrame) and {"regulator", "pvals_adj"} <= {*there}
+    ):
         raise ValueError(
             f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
             f"another name, or remove it first: del adata.uns[{key!r}]"
@@ -136,7 +140,9 @@ def _groups(group: pd.Series, groupby: str, reference: str) -> list[str]:
     """Groups to compare, in order of name."""
     found = sorted(group.unique())
     if len(found) < 2:
-        raise ValueError(f"adata.obs[{groupby!r}] must have at least two groups; found {some(found)}")
+        raise ValueError(
+            f"adata.obs[{groupby!r}] must have at least two groups; found {some(found)}"
+        )
     if reference == REST:
         return found
     if reference not in found:

@@ -150,7 +150,9 @@ def transform(
     options = {"solver": solver, "device": device, "progress": False, **limit}
     regulators = decoder.regulators
     here = regulators.get_indexer(known.regulators)
-    with open_sink(activity_store, new.obs_names, regulators, [ACTIVITY], n_rows=blocks.n_rows) as sink:
+    with open_sink(
+        activity_store, new.obs_names, regulators, [ACTIVITY], n_rows=blocks.n_rows
+    ) as sink:
         blocks = replace(blocks, in_file_order=sink.in_file_order)
         inference = Inference(blocks, known, facts, False, options)
         with closing(stream(inference, client=client, progress=progress)) as parts:
@@ -183,7 +185,9 @@ def _report(decoder: Decoder, known: Decoder, names: pd.Index, *, layer: str | N
     missing = decoder.genes.difference(known.genes)
     if len(missing):
         sizes = (len(missing), len(decoder.genes))
-        logger.warning("transform: new lacks %d of %d genes of the decoder: %s", *sizes, some(missing))
+        logger.warning(
+            "transform: new lacks %d of %d genes of the decoder: %s", *sizes, some(missing)
+        )
     lost = decoder.regulators.difference(known.regulators)
     if len(lost):
         logger.warning(

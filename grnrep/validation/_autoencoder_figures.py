@@ -21,7 +21,13 @@ from grnrep.pl.images import image_grid, manifold
 from grnrep.validation._autoencoder_panels import flat
 
 # Makhzani & Frey (2013), table 1: 60,000 images, without fine-tuning
-PUBLISHED: Final = {"pixels": 0.0720, "masking": 0.0195, "k = 40": 0.0154, "k = 25": 0.0135, "k = 10": 0.0210}
+PUBLISHED: Final = {
+    "pixels": 0.0720,
+    "masking": 0.0195,
+    "k = 40": 0.0154,
+    "k = 25": 0.0135,
+    "k = 10": 0.0210,
+}
 _LINES: Final = {
     "exact": INK,
     "decoder": BLUE,
@@ -128,7 +134,11 @@ def autoencoders_images(
         else {"epochs": 50, "lr_representation": 0.1}
     )
     trainer = Trainer(**rates, rng=rng, progress=progress)
-    settings: dict[str, Any] = {"d": 8 if quick else 10, "width": 0.25 if quick else 1.0, "trainer": trainer}
+    settings: dict[str, Any] = {
+        "d": 8 if quick else 10,
+        "width": 0.25 if quick else 1.0,
+        "trainer": trainer,
+    }
     trained = {name: train_member(name, x, **settings) for name in _SAMPLED}
     flatland = {name: train_member(name, x, **settings | {"d": 2}) for name in ("vae", "decoder")}
 
@@ -137,7 +147,9 @@ def autoencoders_images(
 
     figure, grid = plt.subplots(2, 2, figsize=(10, 9), layout="constrained", height_ratios=(3, 4))
     generator = np.random.default_rng(rng)
-    samples = [show(member, _draw(name, member, x, 12, generator)) for name, member in trained.items()]
+    samples = [
+        show(member, _draw(name, member, x, 12, generator)) for name, member in trained.items()
+    ]
     image_grid(np.concatenate(samples), n_columns=12, row_labels=list(trained), ax=grid[0, 0])
     grid[0, 0].set_title("samples")
     image_grid(show(trained["vae"], _traversals(trained["vae"], x)), n_columns=11, ax=grid[0, 1])
@@ -156,7 +168,9 @@ def _codes(member: Trained, x: Tensor) -> np.ndarray:
     return member.model.source.table.detach().numpy()
 
 
-def _draw(name: str, member: Trained, x: Tensor, n: int, generator: np.random.Generator) -> np.ndarray:
+def _draw(
+    name: str, member: Trained, x: Tensor, n: int, generator: np.random.Generator
+) -> np.ndarray:
     codes = _codes(member, x)
     if "vae" in name:
         return generator.normal(size=(n, codes.shape[1]))
@@ -179,13 +193,19 @@ def _reconstruction(ax: Axes, rows: pd.DataFrame) -> None:
     baseline = rows.loc[(rows["member"] == "mean") & (rows["n"] == largest), "test_error"].mean()
     if np.isfinite(baseline):
         ax.axvline(baseline, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
-        ax.annotate("mean image", (baseline, 0), (-4, 0), textcoords="offset points", ha="right", fontsize=8)
+        ax.annotate(
+            "mean image", (baseline, 0), (-4, 0), textcoords="offset points", ha="right", fontsize=8
+        )
     ax.set(xlabel="test error, mean square per pixel", xlim=(0, None), title="reconstruction")
 
 
 def _classification(ax: Axes, rows: pd.DataFrame) -> None:
     _dots(ax, rows[rows["member"] != "mean"], "probe_error")
-    ax.set(xlabel="test error of logistic regression on the code", xlim=(0, None), title="classification")
+    ax.set(
+        xlabel="test error of logistic regression on the code",
+        xlim=(0, None),
+        title="classification",
+    )
 
 
 def _dots(ax: Axes, rows: pd.DataFrame, column: str) -> None:
@@ -193,7 +213,11 @@ def _dots(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     names = list(dict.fromkeys(rows["member"]))
     for (n, part), colour in zip(rows.groupby("n"), (ORANGE, BLUE, GREEN, INK), strict=False):
         ax.scatter(
-            part[column], [names.index(name) for name in part["member"]], s=18, color=colour, label=f"{n:,}"
+            part[column],
+            [names.index(name) for name in part["member"]],
+            s=18,
+            color=colour,
+            label=f"{n:,}",
         )
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
@@ -205,12 +229,18 @@ def _dots(ax: Axes, rows: pd.DataFrame, column: str) -> None:
 def _sparse(ax: Axes, rows: pd.DataFrame) -> None:
     names = list(rows["member"].unique())
     ax.scatter(
-        [names.index(name) for name in rows["member"]], rows["probe_error"], s=18, color=BLUE, label="here"
+        [names.index(name) for name in rows["member"]],
+        rows["probe_error"],
+        s=18,
+        color=BLUE,
+        label="here",
     )
     if rows["n"].max() >= 10_000:  # of MNIST, as theirs
         known = {names.index(name): error for name, error in PUBLISHED.items() if name in names}
         style = {"s": 26, "facecolors": "none", "edgecolors": VERMILION}
-        ax.scatter(list(known), list(known.values()), **style, label="Makhzani & Frey, 60,000 images")
+        ax.scatter(
+            list(known), list(known.values()), **style, label="Makhzani & Frey, 60,000 images"
+        )
         ax.legend(frameon=False, fontsize=8)
     ax.set_xticks(range(len(names)), names, rotation=30)
     ax.set(
@@ -225,13 +255,20 @@ def _regulators(ax: Axes, rows: pd.DataFrame) -> None:
         means = part.groupby("n")[["load", "pcc"]].mean()
         colour = _LINES.get(name, "#DDDDDD")
         ax.plot(
-            means["load"], means["pcc"], "o-", markersize=4, color=colour, zorder=3 if name in _LINES else 2
+            means["load"],
+            means["pcc"],
+            "o-",
+            markersize=4,
+            color=colour,
+            zorder=3 if name in _LINES else 2,
         )
         if name in _LINES:
             ax.lines[-1].set_label(name)
     ax.plot([], [], "o-", markersize=4, color="#DDDDDD", label="other members")
     ax.set(
-        xlabel="load of the decoder (Eq. 3)", ylabel="correlation with the true regulators", ylim=(None, 1.02)
+        xlabel="load of the decoder (Eq. 3)",
+        ylabel="correlation with the true regulators",
+        ylim=(None, 1.02),
     )
     ax.set(title="masked decoder, Eq. 6", xscale="log")
     ax.xaxis.set_major_formatter("{x:g}")

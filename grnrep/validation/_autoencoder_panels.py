@@ -64,7 +64,9 @@ def flat(images: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images.reshape(len(images), -1)))
 
 
-def pick(images: Images, n: int, n_test: int, seed: int) -> tuple[Tensor, np.ndarray, Tensor, np.ndarray]:
+def pick(
+    images: Images, n: int, n_test: int, seed: int
+) -> tuple[Tensor, np.ndarray, Tensor, np.ndarray]:
     """Training images of this seed and their labels, and the test images, the same for every seed."""
     rows = np.random.default_rng(seed).permutation(len(images.train))[:n]
     test = np.random.default_rng(0).permutation(len(images.test))[:n_test]
@@ -112,7 +114,9 @@ def image_rows(
         row(name, lambda name=name: result(name))
 
 
-def sparse_rows(images: Images, members: list[str], seed: int, settings: dict[str, Any], row: Row) -> None:
+def sparse_rows(
+    images: Images, members: list[str], seed: int, settings: dict[str, Any], row: Row
+) -> None:
     """Classify digits by k-sparse codes, by those of a denoising autoencoder, and by their pixels."""
     x, labels, test, test_labels = pick(images, settings["n_sparse"], settings["n_test"], seed)
     trainer = Trainer(epochs=settings["epochs_sparse"], lr=settings["lr"], rng=seed, progress=False)
@@ -135,7 +139,11 @@ def sparse_rows(images: Images, members: list[str], seed: int, settings: dict[st
     def masked() -> dict[str, float]:
         layers = Dense(code="relu", loss=SquaredError, tied=True)
         found = train(
-            Member(about="one tied layer, a fifth of inputs masked", layers=layers, corruption=Masking(0.2))
+            Member(
+                about="one tied layer, a fifth of inputs masked",
+                layers=layers,
+                corruption=Masking(0.2),
+            )
         )
         return probed(found.encode(x), found.encode(test))
 
@@ -196,7 +204,9 @@ def _masked(problem: Problem, member: Member, decoder: Fit | None) -> Learned:
     seconds = time.perf_counter() - start
     layer = getattr(trained.model.decoder, "module", trained.model.decoder)  # frozen or not
     fit = Fit(
-        weight=layer.weight.detach().double().numpy(), bias=None, activity=trained.encode(x).double().numpy()
+        weight=layer.weight.detach().double().numpy(),
+        bias=None,
+        activity=trained.encode(x).double().numpy(),
     )
     codes = trained.encode(torch.from_numpy(problem.test)).double().numpy()
     return Learned(fit=fit, codes=codes, seconds=seconds)
@@ -216,7 +226,9 @@ def _architecture(problem: Problem) -> Architecture:
 
 def _as_model(problem: Problem, fit: Fit) -> Model:
     """The decoder and the representations that the recipe learned."""
-    table, weight = (torch.as_tensor(part, dtype=torch.float32) for part in (fit.activity, fit.weight))
+    table, weight = (
+        torch.as_tensor(part, dtype=torch.float32) for part in (fit.activity, fit.weight)
+    )
     decoder = SparseLinear(problem.network, bias=False, weight=weight)
     return Model(Representation(*table.shape, init=table), decoder, loss=SquaredError(link="relu"))
 

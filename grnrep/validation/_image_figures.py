@@ -39,14 +39,26 @@ def mnist_figure(table: pd.DataFrame) -> Figure:
     left.set(xlabel="training images", ylabel="binary cross-entropy per pixel", title="MNIST")
     rows = table.drop_duplicates("n_train").sort_values("n_train")
     right.plot(
-        rows["n_train"], rows["load_decoder"], "o-", color=_STYLES["decoder"][1], label="decoder (Eq. 3)"
+        rows["n_train"],
+        rows["load_decoder"],
+        "o-",
+        color=_STYLES["decoder"][1],
+        label="decoder (Eq. 3)",
     )
     right.plot(
-        rows["n_train"], rows["load_encoder"], "s-", color=_STYLES["autoencoder"][1], label="encoder (Eq. 4)"
+        rows["n_train"],
+        rows["load_encoder"],
+        "s-",
+        color=_STYLES["autoencoder"][1],
+        label="encoder (Eq. 4)",
     )
     right.axhline(1, color=GREY, lw=0.8, ls="--")
     right.set(
-        xlabel="training images", ylabel="load", xscale="log", yscale="log", title="Constraints per parameter"
+        xlabel="training images",
+        ylabel="load",
+        xscale="log",
+        yscale="log",
+        title="Constraints per parameter",
     )
     _ticks(right, rows["n_train"])
     right.legend(frameon=False)
@@ -76,7 +88,12 @@ def cifar10_figure(table: pd.DataFrame) -> Figure:
     for (left, right), kind in zip(axes, kinds, strict=True):
         part = table[table["kind"] == kind]
         _curves(left, part)
-        left.set(xlabel="epoch", ylabel="test error (mean square)", yscale="log", title=f"CIFAR-10, {kind}")
+        left.set(
+            xlabel="epoch",
+            ylabel="test error (mean square)",
+            yscale="log",
+            title=f"CIFAR-10, {kind}",
+        )
         _errors(right, part, "per_class")
         right.set(xlabel="training images of each class", ylabel="mean square error", yscale="log")
     return figure
@@ -95,7 +112,9 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
                 )  # fmt: skip
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
-    axis.legend(frameon=False, fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    axis.legend(
+        frameon=False, fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15)
+    )
     axis.spines[["top", "right"]].set_visible(False)
 
 

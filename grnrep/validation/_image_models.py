@@ -49,7 +49,9 @@ class Design:
         return {name: sum(p.numel() for p in part.parameters()) for name, part in built.items()}
 
 
-def new_model(design: Design, n: int, *, kind: str, seed: int, decoder: nn.Module | None = None) -> Model:
+def new_model(
+    design: Design, n: int, *, kind: str, seed: int, decoder: nn.Module | None = None
+) -> Model:
     """Build one of :data:`MODELS` for ``n`` training images; the last one around a trained ``decoder``."""
     if kind == "decoder":
         generator = torch.Generator().manual_seed(seed)
@@ -122,7 +124,9 @@ def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
 
 def tensor(images: np.ndarray) -> Tensor:
     """Images (n, channels, height, width) as a tensor, in the order of memory that convolutions like."""
-    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(memory_format=torch.channels_last)
+    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 class Watch:
@@ -139,7 +143,9 @@ class Watch:
         How many test images to keep reconstructions of, and after which epochs.
     """
 
-    def __init__(self, design: Design, test: Tensor, *, n_images: int = 0, epochs: tuple[int, ...] = ()):
+    def __init__(
+        self, design: Design, test: Tensor, *, n_images: int = 0, epochs: tuple[int, ...] = ()
+    ):
         self.n_images, self.epochs = n_images, epochs
         self.losses: list[float] = []
         self.reconstructions: dict[int, np.ndarray] = {}

@@ -85,14 +85,23 @@ def draw(n: int, replicate: int, *, weight_low: float, rng: int) -> Problem:
         progress=False,
     )
     truth = adata.obsm["true_activity"].iloc[:N_TEST]
-    gene, regulator = adata.var_names.get_indexer(net["target"]), truth.columns.get_indexer(net["source"])
+    gene, regulator = (
+        adata.var_names.get_indexer(net["target"]),
+        truth.columns.get_indexer(net["source"]),
+    )
     network = Network.from_edges(gene, regulator, np.zeros(len(net)), N_GENES, N_REGULATORS)
     return Problem(
-        x=adata.X[N_TEST:], test=adata.X[:N_TEST], truth=truth, network=network, seed=replicate + 1000 * rng
+        x=adata.X[N_TEST:],
+        test=adata.X[:N_TEST],
+        truth=truth,
+        network=network,
+        seed=replicate + 1000 * rng,
     )
 
 
-def learn(model: str, problems: list[Problem], recipe: dict[str, Any], decoders: list[Fit]) -> list[Learned]:
+def learn(
+    model: str, problems: list[Problem], recipe: dict[str, Any], decoders: list[Fit]
+) -> list[Learned]:
     """Train a model on every problem; ``decoders`` are those that encoders are to be trained on."""
     if model == "decoder":
         return [_gradient(problem, recipe) for problem in problems]
@@ -153,10 +162,14 @@ def _exact(problem: Problem) -> Learned:
     return Learned(fit=fit, codes=project(problem.test, fit, problem.network), seconds=seconds)
 
 
-def _encoders(problems: list[Problem], recipe: dict[str, Any], decoders: list[Fit] | None) -> list[Learned]:
+def _encoders(
+    problems: list[Problem], recipe: dict[str, Any], decoders: list[Fit] | None
+) -> list[Learned]:
     """Train encoders on frozen decoders, or autoencoders, side by side."""
     start = time.perf_counter()
-    x, test = (torch.as_tensor(np.stack([getattr(p, part) for p in problems])) for part in ("x", "test"))
+    x, test = (
+        torch.as_tensor(np.stack([getattr(p, part) for p in problems])) for part in ("x", "test")
+    )
     if decoders is None:
         masks = [_matrix(p.network, np.ones(p.network.n_edges)) for p in problems]
         what, name = {"mask": torch.stack(masks)}, "autoencoder"

@@ -110,7 +110,9 @@ def train(
     True
     """
     if (decoder is None) == (mask is None):
-        raise ValueError("either decoder, frozen, or mask, of decoders to train, must be given, and not both")
+        raise ValueError(
+            "either decoder, frozen, or mask, of decoders to train, must be given, and not both"
+        )
     n_sets, n_cells, n_genes = x.shape
     m = (mask if decoder is None else decoder).shape[-1]
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
@@ -129,7 +131,9 @@ def train(
     work = n_sets * batch_size * n_genes * m
     with torch.no_grad(), threads_for(work):
         for epoch in tqdm(range(epochs), desc="epochs", disable=not progress, leave=False, delay=2):
-            order = torch.stack([torch.randperm(n_cells, generator=g) for g in generators]).to(x.device)
+            order = torch.stack([torch.randperm(n_cells, generator=g) for g in generators]).to(
+                x.device
+            )
             for cells in order.split(batch_size, dim=1):
                 seen = x[sets, cells]
                 pre = torch.baddbmm(bias[:, None], seen, encoder.mT)

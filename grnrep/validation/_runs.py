@@ -97,7 +97,11 @@ class Runs:
             saved = json.loads(self.path.read_text(encoding="utf-8"))
             if saved["format"] != _FORMAT:
                 raise ValueError(f"format {saved['format']!r}, of another version")
-            study, settings, made_with = saved["study"], dict(saved["settings"]), saved["environments"]
+            study, settings, made_with = (
+                saved["study"],
+                dict(saved["settings"]),
+                saved["environments"],
+            )
             rows = [
                 {
                     "key": dict(row["key"]),

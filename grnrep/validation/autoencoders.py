@@ -131,14 +131,21 @@ def autoencoders_study(
         raise ValueError(f"members must be among {', '.join(known)}; found {wrong}")
     settings = _QUICK if quick else _FULL
     runs = Runs(
-        None if out is None else Path(out), study="autoencoders", settings=settings | {"rng": int(rng)}
+        None if out is None else Path(out),
+        study="autoencoders",
+        settings=settings | {"rng": int(rng)},
     )
     wanted = {
-        panel: [name for name in PANELS[panel] if members is None or name in members] for panel in panels
+        panel: [name for name in PANELS[panel] if members is None or name in members]
+        for panel in panels
     }
     images = None
     if wanted.keys() & {"images", "sparse"}:
-        images = digits() if settings["data"] == "digits" else mnist(data_dir=data_dir, progress=progress)
+        images = (
+            digits()
+            if settings["data"] == "digits"
+            else mnist(data_dir=data_dir, progress=progress)
+        )
     total = _n_rows(wanted, settings)
     with tqdm(total=total, desc="autoencoders", unit="model", disable=not progress) as bar:
         for seed in (seed + rng for seed in settings["seeds"]):
@@ -155,7 +162,9 @@ def autoencoders_study(
     return runs.table()
 
 
-def _adder(runs: Runs, bar: tqdm, **where: Any) -> Callable[[str, Callable[[], dict[str, Any]]], None]:
+def _adder(
+    runs: Runs, bar: tqdm, **where: Any
+) -> Callable[[str, Callable[[], dict[str, Any]]], None]:
     """What computes and keeps the row of a member, if it is not there yet."""
 
     def add(member: str, compute: Callable[[], dict[str, Any]]) -> None:

@@ -15,7 +15,15 @@ from grnrep.ds.images import cifar10
 from grnrep.nn.conv import cifar_decoder, cifar_encoder
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.trainer import Trainer
-from grnrep.validation._image_models import Design, Watch, draw_balanced, loads, new_model, tensor, train
+from grnrep.validation._image_models import (
+    Design,
+    Watch,
+    draw_balanced,
+    loads,
+    new_model,
+    tensor,
+    train,
+)
 from grnrep.validation._runs import Runs
 
 logger = logging.getLogger("grnrep")
@@ -155,7 +163,9 @@ def _add(
     if watch is not None and runs.path is not None:
         grids = {f"epoch{epoch}": images for epoch, images in watch.reconstructions.items()}
         originals = (255 * test[:_N_GRID]).round().byte().numpy()
-        np.savez_compressed(runs.path.with_name(f"cifar10-{name}.npz"), originals=originals, **grids)
+        np.savez_compressed(
+            runs.path.with_name(f"cifar10-{name}.npz"), originals=originals, **grids
+        )
     curves = {} if watch is None else {"curve": watch.losses}
     runs.add(key, result | loads(design, len(x), x[0].numel()) | curves)
 
@@ -165,7 +175,11 @@ def _available(sizes: Sequence[int], labels: np.ndarray) -> tuple[int, ...]:
     kept = tuple(size for size in sizes if 1 <= size <= most)
     if len(kept) < len(sizes):
         left = ", ".join(str(size) for size in sizes if size not in kept)
-        logger.warning("cifar10: sizes %s are left out: there are %d images of every class", left, most)
+        logger.warning(
+            "cifar10: sizes %s are left out: there are %d images of every class", left, most
+        )
     if not kept:
-        raise ValueError(f"sizes must lie between 1 and {most}, the images of every class; found {sizes}")
+        raise ValueError(
+            f"sizes must lie between 1 and {most}, the images of every class; found {sizes}"
+        )
     return kept

@@ -70,7 +70,13 @@ def load_grid(
     decoders: dict[int, list[Fit]] = {}
     todo = list(product(range(replicates), rates))
     for k, (model, lr, lr_representation) in tqdm(todo, desc="grid", disable=not progress):
-        key = {"n": n, "replicate": k, "model": model, "lr": lr, "lr_representation": lr_representation}
+        key = {
+            "n": n,
+            "replicate": k,
+            "model": model,
+            "lr": lr,
+            "lr_representation": lr_representation,
+        }
         if runs.find(key) is not None:
             continue
         problem = draw(n, k, weight_low=weight_low, rng=rng)

@@ -22,7 +22,9 @@ _LOADS: Final = {
     "load": "decoder load (Eq. 3), edges counted",
 }
 _PCC: Final = 0.99  # what the paper calls for
-_SIMILAR: Final = 0.01  # difference of two errors, by that of the mean, that is not seen on linear axes
+_SIMILAR: Final = (
+    0.01  # difference of two errors, by that of the mean, that is not seen on linear axes
+)
 
 
 def load_figure(table: pd.DataFrame) -> Figure:
@@ -58,7 +60,9 @@ def load_figure(table: pd.DataFrame) -> Figure:
                 mean, above = part[value].mean(), part[value].std().fillna(0.0)
                 below = above if ax is right else np.minimum(above, mean - part[value].min())
                 ax.errorbar(part[column].mean(), mean, yerr=[below, above], **line)
-            right.plot(part[column].mean(), part["abs_pcc"].mean(), color=colour, linestyle=":", zorder=1)
+            right.plot(
+                part[column].mean(), part["abs_pcc"].mean(), color=colour, linestyle=":", zorder=1
+            )
         left.set(yscale="log", ylabel="test mean squared error")
         right.set(ylabel="correlation with true regulators", ylim=(None, 1.03))
         right.axhline(_PCC, color=GREY, linewidth=0.8, zorder=0)
@@ -105,7 +109,9 @@ def load_claims(table: pd.DataFrame) -> pd.DataFrame:
     by = table.groupby(["model", "n"])
     worst, mean = by["pcc"].min() >= _PCC, by["pcc"].mean() >= _PCC
     error = by["test_mse"].mean()
-    excess = error.sub(error.xs("encoder"), level="n") if "encoder" in error else error * float("nan")
+    excess = (
+        error.sub(error.xs("encoder"), level="n") if "encoder" in error else error * float("nan")
+    )
     share = (excess / by["mean_mse"].mean()).dropna()
     claims = [
         ("decoder", f"correlation ≥ {_PCC} in every replicate", 1.0, worst),
@@ -187,7 +193,12 @@ def load_grid_figure(table: pd.DataFrame) -> Figure:
         for (rate, line), colour in zip(lines, (BLUE, ORANGE, VERMILION), strict=False):
             label = f"representations {rate:g}" if rate else None
             ax.plot(
-                line.index.get_level_values("lr"), line, color=colour, marker="o", markersize=5, label=label
+                line.index.get_level_values("lr"),
+                line,
+                color=colour,
+                marker="o",
+                markersize=5,
+                label=label,
             )
         ax.set(xscale="log", yscale="log", xlabel="learning rate of the weights", title=title)
         ax.spines[["top", "right"]].set_visible(False)

@@ -121,7 +121,9 @@ def load_study(
         for replicate in range(replicates)
     ]
     todo = [key for key in keys if runs.find(key) is None]
-    with tqdm(total=sum(map(_work, todo)), desc="load study", disable=not progress, bar_format=_BAR) as bar:
+    with tqdm(
+        total=sum(map(_work, todo)), desc="load study", disable=not progress, bar_format=_BAR
+    ) as bar:
         for n in dict.fromkeys(key["n"] for key in todo):
             _run_size(n, [key for key in todo if key["n"] == n], runs, bar)
     table = runs.table().set_index(["n", "replicate", "model"])
@@ -148,11 +150,15 @@ def _run_size(n: int, keys: list[dict[str, Any]], runs: Runs, bar: tqdm) -> None
                 decoders[k] = one.fit
             result = measure(problem, one)
             runs.add(key, result)
-            logger.debug("load study: %s: test MSE %.3g, PCC %.4f", key, result["test_mse"], result["pcc"])
+            logger.debug(
+                "load study: %s: test MSE %.3g, PCC %.4f", key, result["test_mse"], result["pcc"]
+            )
             bar.update(_work(key))
 
 
 def _work(key: dict[str, Any]) -> int:
     """About how long a run takes, in steps of training."""
-    epochs = {"autoencoder": RECIPE["autoencoder_epochs"], "exact": 10}.get(key["model"], RECIPE["epochs"])
+    epochs = {"autoencoder": RECIPE["autoencoder_epochs"], "exact": 10}.get(
+        key["model"], RECIPE["epochs"]
+    )
     return epochs * -(-key["n"] // RECIPE["batch_size"])

@@ -64,7 +64,13 @@ def masked_vae_activity(
     matched = match(net, adata)
     x, cells = read_values(adata, matched.genes, matched.columns, layer=layer)
     fit = fit_masked_vae(
-        x, matched.network, epochs=epochs, kl_weight=kl_weight, rng=rng, device=device, progress=progress
+        x,
+        matched.network,
+        epochs=epochs,
+        kl_weight=kl_weight,
+        rng=rng,
+        device=device,
+        progress=progress,
     )
     fit, *_ = orient(fit, matched.network)
     activity = np.empty(fit.activity.shape)

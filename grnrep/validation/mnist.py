@@ -104,7 +104,9 @@ def mnist_study(
     if unknown or not models:
         raise ValueError(f"models must be among {', '.join(MODELS)}; found {list(models)}")
     if "encoder_on_decoder" in models and "decoder" not in models:
-        raise ValueError("models must name decoder beside encoder_on_decoder, which is trained on it")
+        raise ValueError(
+            "models must name decoder beside encoder_on_decoder, which is trained on it"
+        )
     sizes = tuple(sizes) if sizes is not None else _QUICK[0] if quick else SIZES
     seeds = tuple(seeds) if seeds is not None else _QUICK[1] if quick else SEEDS
     settings = _TRAINER if epochs is None else _TRAINER | {"epochs": epochs}
@@ -118,7 +120,9 @@ def mnist_study(
         _D,
         Trainer(**settings, device=device),
     )
-    runs = Runs(None if out is None else Path(out), study="mnist", settings=settings | {"n_test": _N_TEST})
+    runs = Runs(
+        None if out is None else Path(out), study="mnist", settings=settings | {"n_test": _N_TEST}
+    )
     test = tensor(images.test[draw(len(images.test), _N_TEST, _TEST_SEED)])
     for seed in (seed + rng for seed in seeds):
         for n in sizes:
@@ -127,7 +131,9 @@ def mnist_study(
     return runs.table()
 
 
-def _add(runs: Runs, design: Design, x, test, *, seed: int, models: Sequence[str], progress: bool) -> None:
+def _add(
+    runs: Runs, design: Design, x, test, *, seed: int, models: Sequence[str], progress: bool
+) -> None:
     """Train what is missing of one size and seed."""
     n, decoder = len(x), None
     for kind in MODELS:
@@ -141,9 +147,13 @@ def _add(runs: Runs, design: Design, x, test, *, seed: int, models: Sequence[str
             design, n, kind=kind, seed=seed, decoder=None if decoder is None else decoder.decoder
         )
         checkpoint = (
-            None if runs.path is None else runs.path.with_name(f".mnist-{n}-{seed}-{kind}.checkpoint")
+            None
+            if runs.path is None
+            else runs.path.with_name(f".mnist-{n}-{seed}-{kind}.checkpoint")
         )
         result = train(model, design, x, test, seed=seed, checkpoint=checkpoint, progress=progress)
-        logger.info("mnist: %d images, seed %d, %s: test error %.4f", n, seed, kind, result["test_error"])
+        logger.info(
+            "mnist: %d images, seed %d, %s: test error %.4f", n, seed, kind, result["test_error"]
+        )
         runs.add(key, result | loads(design, n, x[0].numel()))
         decoder = model if kind == "decoder" else decoder

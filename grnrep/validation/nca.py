@@ -125,7 +125,9 @@ def dense(weight: np.ndarray, network: Network) -> np.ndarray:
     return out
 
 
-def _unit(weight: np.ndarray, activity: np.ndarray, network: Network) -> tuple[np.ndarray, np.ndarray]:
+def _unit(
+    weight: np.ndarray, activity: np.ndarray, network: Network
+) -> tuple[np.ndarray, np.ndarray]:
     size = np.sqrt(np.bincount(network.regulator, weight**2, network.n_regulators))
     size = np.where(size > 0, size, 1.0)
     return weight / size[network.regulator], activity * size

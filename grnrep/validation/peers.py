@@ -93,4 +93,6 @@ def _plain(adata: AnnData | pd.DataFrame, layer: str | None) -> AnnData:
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"adata has no layer {layer!r}; there are {list(adata.layers)}")
     matrix = adata.X if layer is None else adata.layers[layer]
-    return AnnData(matrix, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=adata.var_names))
+    return AnnData(
+        matrix, obs=pd.DataFrame(index=adata.obs_names), var=pd.DataFrame(index=adata.var_names)
+    )

@@ -97,7 +97,9 @@ def perturbed_samples(
     )
 
 
-def pooled_auc(scores: np.ndarray, truth: np.ndarray, *, ties: str = "magnitude") -> tuple[float, float]:
+def pooled_auc(
+    scores: np.ndarray, truth: np.ndarray, *, ties: str = "magnitude"
+) -> tuple[float, float]:
     """AUROC and calibrated AUPRC of all sample × regulator pairs pooled.
 
     The scores of every sample are divided by the largest absolute one among them
@@ -189,7 +191,9 @@ def perturbation_metrics(
     if n_boot < 0:
         raise ValueError(f"n_boot must be 0 or more; found {n_boot}")
     table = perturbed_samples(activity, perturbed, expected=expected, reference=reference)
-    scores = table["expected"].to_numpy()[:, None] * activity.loc[table.index].to_numpy(dtype=np.float64)
+    scores = table["expected"].to_numpy()[:, None] * activity.loc[table.index].to_numpy(
+        dtype=np.float64
+    )
     ranks = _pooled_ranks(scores, ties)
     truth = table["regulator"].to_numpy()[:, None] == activity.columns.to_numpy()
     moves, percentile = table["moves_as_expected"].to_numpy(), table["percentile"].to_numpy()
@@ -209,18 +213,26 @@ def perturbation_metrics(
 
 def _check_activity(activity: pd.DataFrame, reference: str | None) -> None:
     if not isinstance(activity, pd.DataFrame):
-        raise TypeError(f"activity must be a DataFrame samples × regulators; found {type(activity).__name__}")
+        raise TypeError(
+            f"activity must be a DataFrame samples × regulators; found {type(activity).__name__}"
+        )
     for what, names in (("samples", activity.index), ("regulators", activity.columns)):
         if not names.is_unique:
-            raise ValueError(f"activity repeats {what}: {list(names[names.duplicated()].unique()[:3])}")
+            raise ValueError(
+                f"activity repeats {what}: {list(names[names.duplicated()].unique()[:3])}"
+            )
     if activity.shape[1] < 2:
-        raise ValueError(f"activity needs two regulators or more to rank; found {list(activity.columns)}")
+        raise ValueError(
+            f"activity needs two regulators or more to rank; found {list(activity.columns)}"
+        )
     bad = ~np.isfinite(activity.to_numpy(dtype=np.float64))
     if bad.any():
         where = [str(name) for name in activity.columns[bad.any(axis=0)][:3]]
         raise ValueError(f"activity has {bad.sum()} values that are not finite, first in {where}")
     if reference is not None and reference not in activity.index:
-        raise KeyError(f"reference {reference!r} is no sample of activity; first: {list(activity.index[:5])}")
+        raise KeyError(
+            f"reference {reference!r} is no sample of activity; first: {list(activity.index[:5])}"
+        )
 
 
 def _directions(expected: int | Mapping[str, int] | pd.Series, samples: pd.Index) -> np.ndarray:

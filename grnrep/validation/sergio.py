@@ -86,7 +86,9 @@ def load_sergio(
     genes = [f"G{int(gene)}" for gene in levels.index]
     cells = [f"cell{cell}" for cell in levels.columns]
     adata = AnnData(
-        levels.T.to_numpy(dtype=np.float32), obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes)
+        levels.T.to_numpy(dtype=np.float32),
+        obs=pd.DataFrame(index=cells),
+        var=pd.DataFrame(index=genes),
     )
     return adata, read_interactions(edges)
 
@@ -103,14 +105,19 @@ def read_interactions(lines: Sequence[str]) -> pd.DataFrame:
             )
         strengths = values[2 + n : 2 + 2 * n]
         edges += [
-            (f"G{int(r)}", f"G{int(values[0])}", k) for r, k in zip(values[2 : 2 + n], strengths, strict=True)
+            (f"G{int(r)}", f"G{int(values[0])}", k)
+            for r, k in zip(values[2 : 2 + n], strengths, strict=True)
         ]
     net = pd.DataFrame(edges, columns=["source", "target", "weight"])
     return net[net["source"] != net["target"]].reset_index(drop=True)
 
 
 def technical_noise(
-    levels: np.ndarray, *, percentile: float, shape: float = 8.0, rng: int | np.random.Generator | None = 0
+    levels: np.ndarray,
+    *,
+    percentile: float,
+    shape: float = 8.0,
+    rng: int | np.random.Generator | None = 0,
 ) -> np.ndarray:
     r"""Counts from levels as SERGIO makes them: drop-outs, then Poisson.
 
@@ -143,7 +150,9 @@ def technical_noise(
     """
     draw = np.random.default_rng(rng)
     log = np.log1p(levels, dtype=np.float64)
-    kept = draw.random(log.shape) < 1 / (1 + np.exp(-shape * (log - np.percentile(log, percentile))))
+    kept = draw.random(log.shape) < 1 / (
+        1 + np.exp(-shape * (log - np.percentile(log, percentile)))
+    )
     return draw.poisson(np.where(kept, levels, 0.0)).astype(np.float32)
 
 
@@ -176,7 +185,9 @@ def level_correlation(activity: pd.DataFrame, levels: AnnData) -> pd.Series:
     return activity.astype(np.float64).corrwith(truth).fillna(0.0).rename_axis("regulator")
 
 
-def regulator_activity(adata: AnnData, net: pd.DataFrame, *, method: str, rng: int = 0) -> pd.DataFrame:
+def regulator_activity(
+    adata: AnnData, net: pd.DataFrame, *, method: str, rng: int = 0
+) -> pd.DataFrame:
     """Activities by any of :data:`METHODS`, each with its defaults, all regulators kept.
 
     Parameters
@@ -279,7 +290,9 @@ def sergio_recovery(
                 table = pd.DataFrame({"pearson": pearson, "n_targets": n_targets}).reset_index(
                     names="regulator"
                 )
-                rows.append(table.assign(set=name, replicate=replicate, method=method, seconds=seconds))
+                rows.append(
+                    table.assign(set=name, replicate=replicate, method=method, seconds=seconds)
+                )
     order = ["set", "replicate", "method", "regulator", "n_targets", "pearson", "seconds"]
     return pd.concat(rows, ignore_index=True)[order]
 

@@ -24,7 +24,9 @@ _HELD_OUT = 0.1  # share of the values
 _FIT = {"max_iter": 100, "tol": 3e-3}  # predictions have settled long before weights have
 
 
-def shuffled_network(net: pd.DataFrame, *, rng: int | np.random.Generator | None = 0) -> pd.DataFrame:
+def shuffled_network(
+    net: pd.DataFrame, *, rng: int | np.random.Generator | None = 0
+) -> pd.DataFrame:
     """Shuffle who regulates whom; everyone's number of edges stays.
 
     Every regulator keeps its number of targets and every gene its number of regulators.
@@ -200,7 +202,11 @@ def network_information(
     held = draw.random(x.shape) < _HELD_OUT
     link = "identity" if np.any(x < 0) else "relu"
     real = _unsigned(matched.network)
-    model = {"link": link, "intercept": link == "identity" or needs_intercept(x, real, rng=rng), "rng": rng}
+    model = {
+        "link": link,
+        "intercept": link == "identity" or needs_intercept(x, real, rng=rng),
+        "rng": rng,
+    }
     edges = matched.edges[[_keys.SOURCE, _keys.TARGET]]
     figures = []
     for k in tqdm(range(n_shuffles + 1), desc="network", delay=1, disable=not progress):
@@ -258,7 +264,9 @@ def _trade(gene: np.ndarray, sizes: np.ndarray, draw: np.random.Generator) -> np
         own_b = np.setdiff1d(targets[b], targets[a], assume_unique=True)
         pool = draw.permutation(np.concatenate([own_a, own_b]))
         targets[a] = np.concatenate([targets[a][shared], pool[: len(own_a)]])
-        targets[b] = np.concatenate([np.setdiff1d(targets[b], own_b, assume_unique=True), pool[len(own_a) :]])
+        targets[b] = np.concatenate(
+            [np.setdiff1d(targets[b], own_b, assume_unique=True), pool[len(own_a) :]]
+        )
     return np.concatenate(targets)
 
 

@@ -103,7 +103,9 @@ def theory_study(
     settings = {"n": _N, "n_features": _N_FEATURES, "d": _D, "rng": int(rng)}
     runs = Runs(None if out is None else Path(out), study="theory", settings=settings)
     keys = [
-        {"method": m, "replicate": k} for k in range(1 if quick else 5) for m in ("alternation", "gradient")
+        {"method": m, "replicate": k}
+        for k in range(1 if quick else 5)
+        for m in ("alternation", "gradient")
     ]
     for key in tqdm(keys, desc="theory", disable=not progress):
         steps = _CLOSED if key["method"] == "alternation" else _EPOCHS
@@ -112,7 +114,9 @@ def theory_study(
         seed = np.random.default_rng([rng, key["replicate"]])
         x = seed.normal(size=(_N, _N_FEATURES)) @ seed.normal(size=(_N_FEATURES, _N_FEATURES))
         x = (x - x.mean(0)) / np.sqrt(_N_FEATURES)
-        for n, decoder in (_alternate if key["method"] == "alternation" else _descend)(x, steps, rng).items():
+        for n, decoder in (_alternate if key["method"] == "alternation" else _descend)(
+            x, steps, rng
+        ).items():
             row = {"angle": principal_angle(decoder, x), "excess_error": _excess(decoder, x)}
             runs.add(key | {"steps": n}, row)
     return runs.table()
@@ -162,11 +166,17 @@ def theory_figure(table: pd.DataFrame) -> Figure:
     for (method, part), colour in zip(table.groupby("method"), (BLUE, ORANGE), strict=False):
         angle = part.groupby("steps")["angle"]
         mean = angle.mean()
-        label = {"alternation": "alternation, iterations", "gradient": "gradients, epochs"}[str(method)]
+        label = {"alternation": "alternation, iterations", "gradient": "gradients, epochs"}[
+            str(method)
+        ]
         right.plot(mean.index, mean, color=colour, marker="o", markersize=4, label=label)
-        right.fill_between(mean.index, angle.min(), angle.max(), color=colour, alpha=0.2, linewidth=0)
+        right.fill_between(
+            mean.index, angle.min(), angle.max(), color=colour, alpha=0.2, linewidth=0
+        )
     right.axhline(_TARGET, color=GREY, linewidth=0.8)
-    right.set(xscale="log", yscale="log", xlabel="steps", ylabel="largest principal angle to PCA, rad")
+    right.set(
+        xscale="log", yscale="log", xlabel="steps", ylabel="largest principal angle to PCA, rad"
+    )
     right.legend(frameon=False)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)

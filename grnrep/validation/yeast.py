@@ -59,7 +59,9 @@ def load_yeast(data_dir: str | os.PathLike[str] | None = None) -> tuple[AnnData,
             "no data folder: pass data_dir or set GRNREP_DATA_DIR to a folder that holds "
             f"{', '.join(f'yeast/{name}' for name in _FILES)}, from {_SOURCE}"
         )
-    expression, edges = (pd.read_csv(_find(Path(data_dir), name), sep="\t", index_col=0) for name in _FILES)
+    expression, edges = (
+        pd.read_csv(_find(Path(data_dir), name), sep="\t", index_col=0) for name in _FILES
+    )
     adata = AnnData(expression.T.astype("float64"))
     net = edges.rename_axis(index="target", columns="source").stack().rename("weight").reset_index()
     net = net.loc[net["weight"] != 0, ["source", "target", "weight"]].reset_index(drop=True)

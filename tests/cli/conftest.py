@@ -35,6 +35,9 @@ def listing(work):
     """Everything in the folder: names and, of files, contents."""
 
     def of() -> dict[str, bytes]:
-        return {str(p.relative_to(work)): p.read_bytes() if p.is_file() else b"" for p in work.rglob("*")}
+        return {
+            str(p.relative_to(work)): p.read_bytes() if p.is_file() else b""
+            for p in work.rglob("*")
+        }
 
     return of

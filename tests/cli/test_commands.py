@@ -74,7 +74,11 @@ def test_simulate_as_in_memory(grnrep, work, form, table):
     back = _read(f"x.{form}")
     np.testing.assert_array_equal(back.X.toarray(), adata.X)
     np.testing.assert_array_equal(back.layers["counts"].toarray(), adata.layers["counts"].toarray())
-    readers = {"csv": pd.read_csv, "tsv": lambda p: pd.read_csv(p, sep="\t"), "parquet": pd.read_parquet}
+    readers = {
+        "csv": pd.read_csv,
+        "tsv": lambda p: pd.read_csv(p, sep="\t"),
+        "parquet": pd.read_parquet,
+    }
     pd.testing.assert_frame_equal(readers[table](f"n.{table}"), net)
 
 
@@ -95,7 +99,9 @@ def test_fit_is_the_same_for_every_format(grnrep, work, small, form, table):
     assert f"wrote out.{form}" in result.stderr
     gr.tl.fit(adata, net, progress=False)
     back = _read(f"out.{form}")
-    pd.testing.assert_frame_equal(back.obsm["grnrep"], adata.obsm["grnrep"], check_column_type=False)
+    pd.testing.assert_frame_equal(
+        back.obsm["grnrep"], adata.obsm["grnrep"], check_column_type=False
+    )
     np.testing.assert_array_equal(back.varm["grnrep"].toarray(), adata.varm["grnrep"].toarray())
     assert dict(back.uns["grnrep"]["params"]) == adata.uns["grnrep"]["params"]
 
@@ -105,11 +111,26 @@ def test_fit_passes_its_options_on(grnrep, work, given, used):
     data = ad.read_h5ad("data.h5ad")
     data.layers["twice"] = 2 * data.X
     data.write_h5ad("data.h5ad")
-    options = {"--intercept": given, "--layer": "twice", "--key-added": "mine", "--max-iter": 7, "--rng": 5}
-    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *sum(options.items(), ()), "--link=relu")
+    options = {
+        "--intercept": given,
+        "--layer": "twice",
+        "--key-added": "mine",
+        "--max-iter": 7,
+        "--rng": 5,
+    }
+    result = grnrep(
+        "fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *sum(options.items(), ()), "--link=relu"
+    )
     assert result.exit_code == 0, result.stderr
     params = ad.read_h5ad("out.h5ad").uns["mine"]["params"]
-    wanted = {"intercept": used, "layer": "twice", "max_iter": 7, "rng": 5, "link": "relu", "solver": "exact"}
+    wanted = {
+        "intercept": used,
+        "layer": "twice",
+        "max_iter": 7,
+        "rng": 5,
+        "link": "relu",
+        "solver": "exact",
+    }
     assert {name: params[name] for name in wanted} == wanted
 
 
@@ -144,7 +165,9 @@ def test_fit_with_everything_that_is_off_by_default(grnrep, work):
     data.obs["depth"] = np.arange(data.n_obs) * 1.5
     data.write_h5ad("data.h5ad")
     options = ["--covariate", "batch", "--covariate", "depth", "--repair", "--uncertainty"]
-    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options, "--likelihood=gaussian")
+    result = grnrep(
+        "fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options, "--likelihood=gaussian"
+    )
     assert result.exit_code == 0, result.stderr
     back = ad.read_h5ad("out.h5ad")
     assert back.uns["grnrep"]["covariates"]["covariate"].tolist() == ["batch", "depth"]
@@ -182,7 +205,9 @@ def test_transform_as_in_memory(grnrep, work, form):
     adata, new, net = ad.read_h5ad("data.h5ad"), ad.read_h5ad("new.h5ad"), pd.read_csv("net.csv")
     gr.tl.fit(adata, net, key_added="mine", progress=False)
     _save(adata, f"fitted.{form}")
-    result = grnrep("transform", "new.h5ad", f"fitted.{form}", "-o", f"out.{form}", "--key", "mine", "-q")
+    result = grnrep(
+        "transform", "new.h5ad", f"fitted.{form}", "-o", f"out.{form}", "--key", "mine", "-q"
+    )
     assert result.exit_code == 0, result.stderr
     gr.tl.transform(new, adata, key="mine", progress=False)
     back = _read(f"out.{form}")
@@ -194,7 +219,9 @@ def test_transform_as_in_memory(grnrep, work, form):
 
 
 def test_a_model_does_what_the_data_do(grnrep, work):
-    written = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--model", "m.zarr", "--key-added=mine")
+    written = grnrep(
+        "fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--model", "m.zarr", "--key-added=mine"
+    )
     assert written.exit_code == 0, written.stderr
     assert "wrote m.zarr" in written.stderr
     assert "wrote out.h5ad" in written.stderr
@@ -207,7 +234,8 @@ def test_a_model_does_what_the_data_do(grnrep, work):
     pd.testing.assert_frame_equal(by_data.obsm["mine"], by_model.obsm["mine"], check_exact=True)
     model = gr.io.load("m.zarr")
     np.testing.assert_array_equal(
-        model.varm["mine"].toarray(), ad.read_h5ad("out.h5ad")[:, model.var_names].varm["mine"].toarray()
+        model.varm["mine"].toarray(),
+        ad.read_h5ad("out.h5ad")[:, model.var_names].varm["mine"].toarray(),
     )
 
 
@@ -246,7 +274,10 @@ def test_evaluate_prints_and_saves_recovery(grnrep, work):
         "R², genes": genes,
     }.items():
         quantiles = values.quantile([0, 0.05, 0.5, 0.95, 1])
-        assert rows[name] == [str(values.count()), *(f"{v:.3f}" for v in (values.mean(), *quantiles))]
+        assert rows[name] == [
+            str(values.count()),
+            *(f"{v:.3f}" for v in (values.mean(), *quantiles)),
+        ]
     saved = pd.read_csv("table.csv", index_col="regulator", float_precision="round_trip")
     pd.testing.assert_frame_equal(saved, table, check_names=False)
 

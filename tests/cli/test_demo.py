@@ -25,13 +25,20 @@ def done(grnrep, work):
 def test_numbers_are_those_of_the_files(done):
     result, folder = done
     assert sorted(path.name for path in folder.iterdir()) == OUTPUTS
-    training, held_out = ad.read_h5ad(folder / "training.h5ad"), ad.read_h5ad(folder / "held_out.h5ad")
+    training, held_out = (
+        ad.read_h5ad(folder / "training.h5ad"),
+        ad.read_h5ad(folder / "held_out.h5ad"),
+    )
     net = pd.read_csv(folder / "network.csv")
-    shown = dict(line.rsplit("  ", 1) for line in result.stdout.splitlines() if "  " in line.strip())
+    shown = dict(
+        line.rsplit("  ", 1) for line in result.stdout.splitlines() if "  " in line.strip()
+    )
     shown = {name.strip(): value.strip() for name, value in shown.items()}
     new = gr.metrics.recovery(held_out)["pearson"]
     learned = training.varm["grnrep"].toarray()
-    edges = learned[training.var_names.get_indexer(net["target"]), pd.factorize(net["source"], sort=True)[0]]
+    edges = learned[
+        training.var_names.get_indexer(net["target"]), pd.factorize(net["source"], sort=True)[0]
+    ]
     agree = np.sign(edges) * np.sign(net["weight"])
     expected = {
         "cells: fitted + held out": "60 + 20",
@@ -51,7 +58,10 @@ def test_numbers_are_those_of_the_files(done):
 
 def test_cells_are_of_one_simulation_and_no_sign_was_given(done):
     _, folder = done
-    training, held_out = ad.read_h5ad(folder / "training.h5ad"), ad.read_h5ad(folder / "held_out.h5ad")
+    training, held_out = (
+        ad.read_h5ad(folder / "training.h5ad"),
+        ad.read_h5ad(folder / "held_out.h5ad"),
+    )
     data, net = gr.ds.simulate(n_obs=80, n_vars=80, n_regulators=6)
     np.testing.assert_array_equal(np.concatenate([training.X, held_out.X]), data.X)
     pd.testing.assert_frame_equal(pd.read_csv(folder / "network.csv"), net)
@@ -66,7 +76,9 @@ def test_figure(done, monkeypatch):
     assert image.shape[:2] == (780, 2100)
     data = {name: ad.read_h5ad(folder / f"{name}.h5ad") for name in ("training", "held_out")}
     net = pd.read_csv(folder / "network.csv")
-    fig = demo.figure(demo.Demo(**data, net=net, seconds={"simulate": 0.5, "fit": 12.34, "project": 0.5}))
+    fig = demo.figure(
+        demo.Demo(**data, net=net, seconds={"simulate": 0.5, "fit": 12.34, "project": 0.5})
+    )
     left, middle, right = fig.axes[:3]
     assert left.collections[0].get_array().sum() == 20 * 6
     assert len(middle.collections[0].get_offsets()) == 6
@@ -80,14 +92,19 @@ def test_results_are_not_overwritten_unasked(grnrep, done, listing):
     assert result.exit_code == 2
     assert "exists" in result.stderr
     assert listing() == before
-    assert grnrep("demo", *SMALL, "--output-dir", "here/demo", "--overwrite", "--rng", 1).exit_code == 0
+    assert (
+        grnrep("demo", *SMALL, "--output-dir", "here/demo", "--overwrite", "--rng", 1).exit_code
+        == 0
+    )
     after = listing()
     assert set(after) == set(before)
     assert after["here/demo/network.csv"] != before["here/demo/network.csv"]
 
 
 def test_sign_shares_by_hand():
-    net = pd.DataFrame({"source": list("PPQQ"), "target": list("abab"), "weight": [1.0, -2.0, 0.5, 3.0]})
+    net = pd.DataFrame(
+        {"source": list("PPQQ"), "target": list("abab"), "weight": [1.0, -2.0, 0.5, 3.0]}
+    )
     learned = net.iloc[::-1].assign(learned=[0.0, -1.0, -1.0, 2.0], weight=np.nan)
     adata = ad.AnnData(uns={"grnrep": {"network": learned}})
     shares = demo.sign_shares(demo.Demo(training=adata, held_out=adata, net=net, seconds={}))

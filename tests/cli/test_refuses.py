@@ -18,11 +18,23 @@ SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"
         # inputs
         (["fit", "lost.h5ad", "net.csv", "-o", "out.h5ad"], ["'lost.h5ad' does not exist"]),
         (["fit", "data.h5ad", "lost.csv", "-o", "out.h5ad"], ["'lost.csv' does not exist"]),
-        (["fit", "data.loom", "net.csv", "-o", "out.h5ad"], ["must end in .h5ad or .zarr; found .loom"]),
-        (["fit", "data.h5ad", "net.xlsx", "-o", "out.h5ad"], [".csv, .tsv or .parquet; found .xlsx"]),
+        (
+            ["fit", "data.loom", "net.csv", "-o", "out.h5ad"],
+            ["must end in .h5ad or .zarr; found .loom"],
+        ),
+        (
+            ["fit", "data.h5ad", "net.xlsx", "-o", "out.h5ad"],
+            [".csv, .tsv or .parquet; found .xlsx"],
+        ),
         (["fit", "data.h5ad", "net", "-o", "out.h5ad"], ["found no extension"]),
-        (["fit", "junk.h5ad", "net.csv", "-o", "out.h5ad"], ["'junk.h5ad' could not be read as .h5ad"]),
-        (["fit", "data.h5ad", "junk.parquet", "-o", "out.h5ad"], ["'junk.parquet' could not be read"]),
+        (
+            ["fit", "junk.h5ad", "net.csv", "-o", "out.h5ad"],
+            ["'junk.h5ad' could not be read as .h5ad"],
+        ),
+        (
+            ["fit", "data.h5ad", "junk.parquet", "-o", "out.h5ad"],
+            ["'junk.parquet' could not be read"],
+        ),
         (["evaluate", "junk.zarr"], ["'junk.zarr' could not be read as .zarr"]),
         (["transform", "new.h5ad", "junk.h5ad", "-o", "o.h5ad"], ["'junk.h5ad' could not be read"]),
         (["check-network", "data.h5ad", "data.h5ad"], [".csv, .tsv or .parquet; found .h5ad"]),
@@ -41,14 +53,23 @@ SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"
         ([*FIT, "--layer", "lost"], ["'lost'"]),
         ([*FIT, "--solver", "magic"], ["solver must be one of 'exact', 'gradient'; found 'magic'"]),
         ([*FIT, "--epochs", "3"], ["epochs is an option of solver='gradient' only"]),
-        ([*FIT, "--intercept", "maybe"], ["--intercept must be one of auto, yes, no; found 'maybe'"]),
+        (
+            [*FIT, "--intercept", "maybe"],
+            ["--intercept must be one of auto, yes, no; found 'maybe'"],
+        ),
         ([*FIT, "--signed", "maybe"], ["--signed must be one of auto, yes, no; found 'maybe'"]),
         ([*FIT, "--key-added", "a/b"], ["key_added must be a non-empty name without '/'"]),
         (["fit", "data.h5ad", "bare.csv", "-o", "out.h5ad"], ["columns 'source' and 'target'"]),
         (["fit", "data.h5ad", "holes.csv", "-o", "out.h5ad"], ["1 row(s) without"]),
-        (["transform", "new.h5ad", "data.h5ad", "-o", "o.h5ad"], ["key='grnrep' is no fit", "none"]),
+        (
+            ["transform", "new.h5ad", "data.h5ad", "-o", "o.h5ad"],
+            ["key='grnrep' is no fit", "none"],
+        ),
         (["evaluate", "data.h5ad"], ["key='grnrep' is not in adata.obsm", "'true_activity'"]),
-        (["evaluate", "data.h5ad", "--key=true_activity", "--truth=lost"], ["truth='lost' is not in"]),
+        (
+            ["evaluate", "data.h5ad", "--key=true_activity", "--truth=lost"],
+            ["truth='lost' is not in"],
+        ),
         ([*SIMULATE, "--connectivity", "2"], ["connectivity must be at most 1; found 2.0"]),
         ([*SIMULATE, "--counts", "nbinom"], ["counts must be one of 'poisson', 'nb'"]),
         (["validate", "mars"], ["NAME must be one of yeast, load-study, ", "; found 'mars'"]),
@@ -76,7 +97,9 @@ def test_refusal(grnrep, work, listing, arguments, fragments):
     assert listing() == before
 
 
-@pytest.mark.parametrize("arguments", [["fit", "data.h5ad"], FIT[:3], ["demo", "--n-obs", "1"], ["lost"]])
+@pytest.mark.parametrize(
+    "arguments", [["fit", "data.h5ad"], FIT[:3], ["demo", "--n-obs", "1"], ["lost"]]
+)
 def test_wrong_use_has_exit_code_2(grnrep, work, listing, arguments):
     before = listing()
     assert grnrep(*arguments).exit_code == 2
@@ -105,10 +128,16 @@ def test_a_defect_keeps_its_traceback(grnrep, work, monkeypatch):
         ([*FIT, "--model", "junk.zarr", "--overwrite"], ["'junk.zarr' exists and is no model"]),
         ([*FIT, "--model", "m.h5ad"], ["must end in .zarr; found 'm.h5ad'"]),
         ([*FIT, "--model", "lost/m.zarr"], ["'lost/m.zarr' is in a folder that does not exist"]),
-        ([*FIT[:4], "m.zarr", "--model", "./m.zarr"], ["--model and --output must differ; found 'm.zarr'"]),
+        (
+            [*FIT[:4], "m.zarr", "--model", "./m.zarr"],
+            ["--model and --output must differ; found 'm.zarr'"],
+        ),
         ([*FIT[:4], "model.zarr", "--overwrite"], ["'model.zarr' exists and is no .zarr data"]),
         (["fit", "model.zarr", *FIT[2:]], ["'model.zarr' is a model, which has no cells"]),
-        (["transform", "model.zarr", "model.zarr", "-o", "o.h5ad"], ["is a model, which has no cells"]),
+        (
+            ["transform", "model.zarr", "model.zarr", "-o", "o.h5ad"],
+            ["is a model, which has no cells"],
+        ),
         (
             ["transform", "new.h5ad", "model.zarr", "-o", "o.h5ad"],
             ["key='grnrep' is no fit", "there: 'mine'"],
@@ -151,12 +180,19 @@ def quick(monkeypatch):
 def test_overwrite_replaces(grnrep, work, quick, form):
     output = f"out.{form}"
     first = grnrep("fit", "data.h5ad", "net.csv", "-o", output, "--key-added", "one")
-    second = grnrep("fit", "data.h5ad", "net.csv", "-o", output, "--key-added", "two", "--overwrite")
+    second = grnrep(
+        "fit", "data.h5ad", "net.csv", "-o", output, "--key-added", "two", "--overwrite"
+    )
     assert (first.exit_code, second.exit_code) == (0, 0)
     back = ad.read_h5ad(output) if form == "h5ad" else ad.read_zarr(output)
     assert "two" in back.uns
     assert "one" not in back.uns
-    assert sorted(path.name for path in work.iterdir()) == ["data.h5ad", "net.csv", "new.h5ad", output]
+    assert sorted(path.name for path in work.iterdir()) == [
+        "data.h5ad",
+        "net.csv",
+        "new.h5ad",
+        output,
+    ]
 
 
 def test_output_may_be_the_input(grnrep, work, quick):

@@ -13,7 +13,13 @@ from grnrep import validation
 from grnrep.cli.studies import STUDIES
 
 ROWS = [
-    {"n_train": n, "model": model, "seed": seed, "train_error": 0.1, "test_error": n / 8000 + seed / 64}
+    {
+        "n_train": n,
+        "model": model,
+        "seed": seed,
+        "train_error": 0.1,
+        "test_error": n / 8000 + seed / 64,
+    }
     for n in (500, 1000)
     for model in ("decoder", "autoencoder")
     for seed in (0, 1)
@@ -102,7 +108,9 @@ def test_claims_are_printed(grnrep, work, monkeypatch):
         | {"pcc": [0.25], "abs_pcc": [0.25], "worst_pcc": [-0.5]}
     )
     monkeypatch.setattr(validation, "load_study", lambda **options: rows)
-    monkeypatch.setattr(validation, "load_claims", lambda table: pd.DataFrame({"verdict": ["not tested"]}))
+    monkeypatch.setattr(
+        validation, "load_claims", lambda table: pd.DataFrame({"verdict": ["not tested"]})
+    )
     result = grnrep("validate", "load-study", "-q")
     assert result.exit_code == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -121,8 +129,12 @@ def test_what_has_no_value_is_blank_and_rates_without_one_are_kept():
 
 @pytest.fixture
 def yeast(monkeypatch):
-    index = pd.MultiIndex.from_tuples([("ulm", "auroc"), ("ulm", "auprc")], names=["method", "metric"])
-    table = pd.DataFrame({"estimate": [0.25, 0.5], "low": [0.2, 0.4], "high": [0.3, 0.6]}, index=index)
+    index = pd.MultiIndex.from_tuples(
+        [("ulm", "auroc"), ("ulm", "auprc")], names=["method", "metric"]
+    )
+    table = pd.DataFrame(
+        {"estimate": [0.25, 0.5], "low": [0.2, 0.4], "high": [0.3, 0.6]}, index=index
+    )
     calls = []
 
     def study(data_dir, *, rng):

@@ -23,7 +23,9 @@ def collinear(seed, *, nested=False, n_cells=30, n_genes=50, m=4, noise=0.3):
     rng = np.random.default_rng(seed)
     n_twins = 1 + seed % 2
     mask = rng.random((n_genes, m)) < 0.3
-    mask = np.hstack([mask, mask[:, :n_twins] & (rng.random((n_genes, 1)) < (0.5 if nested else 2))])
+    mask = np.hstack(
+        [mask, mask[:, :n_twins] & (rng.random((n_genes, 1)) < (0.5 if nested else 2))]
+    )
     w = mask * rng.uniform(0.2, 1, mask.shape) * np.resize(rng.choice([-1, 1], m), m + n_twins)
     z = rng.gamma(1.0, size=(n_cells, m + n_twins))
     e = noise * rng.normal(size=(n_cells, n_genes))
@@ -39,7 +41,9 @@ def collinear(seed, *, nested=False, n_cells=30, n_genes=50, m=4, noise=0.3):
     link=st.sampled_from(["identity", "relu"]),
     precision=st.sampled_from([np.float32, np.float64]),
 )
-def test_without_a_ridge_collinear_regulators_explain_no_less_than_the_truth(seed, nested, link, precision):
+def test_without_a_ridge_collinear_regulators_explain_no_less_than_the_truth(
+    seed, nested, link, precision
+):
     x, network, p = collinear(seed, nested=nested)
     x = (x if link == "identity" else np.maximum(x, 0)).astype(precision)
     fit = fit_exact(x, network, link=link, ridge=0.0, rng=seed)
@@ -71,7 +75,9 @@ def rising(objectives, dtype=torch.float32):
 
     problem.half_step = half_step
     with tqdm(disable=True) as bar:
-        return alternate(problem, problem.begin(start), sum_squares=6.0, max_iter=9, tol=0.0, bar=bar)
+        return alternate(
+            problem, problem.begin(start), sum_squares=6.0, max_iter=9, tol=0.0, bar=bar
+        )
 
 
 def test_a_rise_within_rounding_is_the_end_and_one_beyond_it_is_a_failure(caplog):
@@ -102,7 +108,9 @@ def test_after_a_rise_the_iterate_before_is_returned():
     problem.new_weight = lambda stats, weight: -3 * weight  # worse than before
     with tqdm(disable=True) as bar:
         start = problem.begin(torch.ones(2, dtype=torch.float64))
-        state, history, converged = alternate(problem, start, sum_squares=32.0, max_iter=9, tol=0, bar=bar)
+        state, history, converged = alternate(
+            problem, start, sum_squares=32.0, max_iter=9, tol=0, bar=bar
+        )
     assert not converged
     assert len(history) == 1
     _, _, objective = problem.half_step(State(state.weight, state.z))
@@ -112,7 +120,9 @@ def test_after_a_rise_the_iterate_before_is_returned():
 @pytest.mark.parametrize("objective", [float("nan"), float("inf")])
 @pytest.mark.parametrize("before", [[], [2.0, 1.0]])
 def test_an_objective_that_is_no_number_never_passes(objective, before):
-    with pytest.raises(FloatingPointError, match=f"objective is {objective} in iteration {len(before) + 1}"):
+    with pytest.raises(
+        FloatingPointError, match=f"objective is {objective} in iteration {len(before) + 1}"
+    ):
         rising([*before, objective, objective])
 
 
@@ -129,7 +139,9 @@ def test_counts_are_held_to_the_same(monkeypatch):
     c = np.random.default_rng(0).poisson(3.0, size=(20, 3))
     assert fit_counts(c, network, tol=0.0).converged
     step, left = counts._Problem.both_steps, [3.0, 2.0, 2.1, 2.1]
-    monkeypatch.setattr(counts._Problem, "both_steps", lambda self, at: (step(self, at)[0], left.pop(0)))
+    monkeypatch.setattr(
+        counts._Problem, "both_steps", lambda self, at: (step(self, at)[0], left.pop(0))
+    )
     assert not fit_counts(c, network, start=np.ones(3)).converged
     left += [np.nan]
     with pytest.raises(FloatingPointError, match="objective is nan"):

@@ -116,7 +116,9 @@ def test_quick_solver_takes_the_whole_inverse_where_regulators_are_alike():
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), 600, 300)
     weight = torch.as_tensor(1 + 0.1 * rng.normal(size=len(gene)))
-    solver = quick_solver(Pattern(network), weight, 300, torch.full((300,), 0.1, dtype=torch.float64))
+    solver = quick_solver(
+        Pattern(network), weight, 300, torch.full((300,), 0.1, dtype=torch.float64)
+    )
     assert solver.inverse.shape == (300, 300)
 
 
@@ -128,7 +130,10 @@ def test_company_does_not_matter_to_the_last_bit(ridge, dtype):
     together = project_cells(solver, block, start)
     order = torch.as_tensor(np.random.default_rng(0).permutation(40)[:33])
     torch.testing.assert_close(
-        project_cells(solver, block.cells(order), start[:, order]), together[:, order], rtol=0, atol=0
+        project_cells(solver, block.cells(order), start[:, order]),
+        together[:, order],
+        rtol=0,
+        atol=0,
     )
     for k in range(0, 40, 5):
         alone = project_cells(solver, block.cells(torch.tensor([k])), start[:, [k]])

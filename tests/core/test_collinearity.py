@@ -112,7 +112,9 @@ def test_sets_of_targets():
             own = targets[j].difference(*(targets[k] for k in range(m) if k != j))
             assert own_targets(network)[j] == len(own)
         assert sorted(set(group[group >= 0])) == list(range(group.max() + 1))
-        pairs = [(a, b) for a in range(m) for b in range(m) if targets[a] and targets[a] < targets[b]]
+        pairs = [
+            (a, b) for a in range(m) for b in range(m) if targets[a] and targets[a] < targets[b]
+        ]
         assert list(zip(*(part.tolist() for part in nested(network)), strict=True)) == pairs
         shared += (group >= 0).sum()
         inside += len(pairs)

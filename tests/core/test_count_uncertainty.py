@@ -34,7 +34,13 @@ def problem(seed=0, *, n_cells=30, n_genes=25, m=4, known=True, dispersion=None)
     parts = {"bias": b, "effects": e, "covariates": v} if known else {"bias": None}
     phi = None if dispersion is None else np.full(n_genes, dispersion)
     fit = CountFit(
-        w[gene, regulator], activity=z, ridge=ridge, mean=mean, softness=0.2 * mean, dispersion=phi, **parts
+        w[gene, regulator],
+        activity=z,
+        ridge=ridge,
+        mean=mean,
+        softness=0.2 * mean,
+        dispersion=phi,
+        **parts,
     )
     return rng.poisson(mu).astype(np.float64), s, fit, network, w
 
@@ -48,7 +54,10 @@ def hessian(f, at, step=1e-4):
     units = step * np.eye(len(at))
     return np.array(
         [
-            [(f(at + a + b) - f(at + a - b) - f(at - a + b) + f(at - a - b)) / (4 * step**2) for b in units]
+            [
+                (f(at + a + b) - f(at + a - b) - f(at - a + b) + f(at - a - b)) / (4 * step**2)
+                for b in units
+            ]
             for a in units
         ]
     )
@@ -106,7 +115,8 @@ def test_the_system_of_a_gene_is_the_hessian_of_its_objective():
 
         def objective(weight, i=i, columns=columns, edges=edges):
             return (
-                loss(x[:, i], s * rate(columns @ weight, fit.mean[i])) + (prior[edges] * weight**2).sum() / 2
+                loss(x[:, i], s * rate(columns @ weight, fit.mean[i]))
+                + (prior[edges] * weight**2).sum() / 2
             )
 
         size = len(edges)
@@ -180,7 +190,9 @@ def test_edges_lose_the_share_that_activities_take(phi):
     information = mu / (z * w) ** 2 / (1 + (phi or 0) * mu)
     share = information * w**2 / (information * w**2).sum(1, keepdims=True)
     precision = (information * (1 - share) * z**2).sum(0) + 1 / (w**2).mean()
-    spread = count_spread(mu, fit, network, size_factors=s)  # counts as expected: scatter stays at 1
+    spread = count_spread(
+        mu, fit, network, size_factors=s
+    )  # counts as expected: scatter stays at 1
     np.testing.assert_allclose(spread.weight_sd, precision**-0.5, rtol=5e-3)
     np.testing.assert_array_equal(spread.scatter, 1)
 

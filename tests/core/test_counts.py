@@ -17,7 +17,16 @@ from grnrep.core.signs import orient
 
 
 def problem(
-    seed=0, *, n_cells=60, n_genes=120, m=8, depth=3.0, dispersion=None, signed=True, offset=None, sd=0.3
+    seed=0,
+    *,
+    n_cells=60,
+    n_genes=120,
+    m=8,
+    depth=3.0,
+    dispersion=None,
+    signed=True,
+    offset=None,
+    sd=0.3,
 ):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < 0.25
@@ -30,7 +39,12 @@ def problem(
         mean = mean * rng.gamma(1 / dispersion, dispersion, size=mean.shape)
     gene, regulator = np.nonzero(mask)
     sign = np.sign(w[gene, regulator]) if signed else np.zeros(len(gene))
-    return rng.poisson(mean).astype(np.float64), Network.from_edges(gene, regulator, sign, n_genes, m), z, w
+    return (
+        rng.poisson(mean).astype(np.float64),
+        Network.from_edges(gene, regulator, sign, n_genes, m),
+        z,
+        w,
+    )
 
 
 def correlation(a, b):
@@ -61,7 +75,10 @@ def rate(p, tau):
 
 
 def penalised(c, s, p, fit, z, w=None, lam_w=0.0):
-    total = deviance(c, s[:, None] * rate(p, fit.softness), fit.dispersion).sum() + (fit.ridge * z**2).sum()
+    total = (
+        deviance(c, s[:, None] * rate(p, fit.softness), fit.dispersion).sum()
+        + (fit.ridge * z**2).sum()
+    )
     return total if w is None else total + lam_w * (w**2).sum()
 
 
@@ -77,7 +94,9 @@ def test_softness_is_in_proportion_to_all_counts_and_follows_the_root_of_a_genes
     fit = fit_counts(c, network, max_iter=1, size_factors=np.ones(40))
     mean = c.mean(0)
     some = mean > 0
-    np.testing.assert_allclose(fit.softness[some], 0.2 * np.sqrt(mean * mean.mean())[some], rtol=1e-6)
+    np.testing.assert_allclose(
+        fit.softness[some], 0.2 * np.sqrt(mean * mean.mean())[some], rtol=1e-6
+    )
     assert 0 < fit.softness[3] < fit.softness[some].min()
 
 
@@ -85,17 +104,25 @@ def test_softness_is_in_proportion_to_all_counts_and_follows_the_root_of_a_genes
 def test_deviance_is_twice_the_log_likelihood_ratio(phi):
     rng = np.random.default_rng(0)
     mean = rng.uniform(0.5, 4, 6)
-    c, s, p = rng.poisson(3, (9, 6)).astype(float), rng.uniform(0.5, 2, 9), rng.uniform(-1, 8, (9, 6))
+    c, s, p = (
+        rng.poisson(3, (9, 6)).astype(float),
+        rng.uniform(0.5, 2, 9),
+        rng.uniform(-1, 8, (9, 6)),
+    )
     phi = None if phi is None else np.full(6, phi)
     model, block = tensors(c, s, mean, phi)
     mu, perfect = s[:, None] * rate(p, 0.2 * mean), np.where(c > 0, c, 1e-12)
     if phi is None:
         log_ratio = stats.poisson.logpmf(c, perfect) - stats.poisson.logpmf(c, mu)
     else:
-        log_ratio = np.subtract(*(stats.nbinom.logpmf(c, 1 / phi, 1 / (1 + phi * k)) for k in (perfect, mu)))
+        log_ratio = np.subtract(
+            *(stats.nbinom.logpmf(c, 1 / phi, 1 / (1 + phi * k)) for k in (perfect, mu))
+        )
     expected = 2 * log_ratio
     np.testing.assert_allclose(deviance(c, mu, phi), expected, rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(model.deviance(block, torch.tensor(p.T)).T, expected, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(
+        model.deviance(block, torch.tensor(p.T)).T, expected, rtol=1e-6, atol=1e-8
+    )
 
 
 def test_deviance_stays_finite_and_linear_far_below_zero():
@@ -119,7 +146,11 @@ def test_slope_and_weight_agree_with_finite_differences(phi):
         assert (weight > 0).all()
         if phi is None:
             curvature = (up - 2 * here + down) / (2 * step**2)
-            flat = 1e-3 * count * (torch.sigmoid(p / 0.3) / torch.nn.functional.softplus(p / 0.3) / 0.3) ** 2
+            flat = (
+                1e-3
+                * count
+                * (torch.sigmoid(p / 0.3) / torch.nn.functional.softplus(p / 0.3) / 0.3) ** 2
+            )
             np.testing.assert_allclose(weight - flat, curvature, rtol=1e-3, atol=2e-5)
 
 
@@ -127,7 +158,9 @@ def test_slope_and_weight_agree_with_finite_differences(phi):
 @pytest.mark.parametrize("intercept", [False, True])
 def test_projection_minimises_the_penalised_likelihood_of_every_cell(likelihood, intercept):
     c, network, *_ = problem(1, n_cells=40, dispersion=0.3 if likelihood == "nb" else None)
-    fit = fit_counts(c, network, likelihood=likelihood, intercept=intercept, ridge=0.01, max_iter=10)
+    fit = fit_counts(
+        c, network, likelihood=likelihood, intercept=intercept, ridge=0.01, max_iter=10
+    )
     new = problem(2, n_cells=5)[0]
     s, _ = cell_size_factors(new, fit.depth)
     z = project_counts(new, fit, network, tol=1e-9, max_iter=500)
@@ -140,7 +173,9 @@ def test_projection_minimises_the_penalised_likelihood_of_every_cell(likelihood,
         best = optimize.minimize(objective, z[k], method="BFGS")
         assert objective(z[k]) <= best.fun * (1 + 1e-7)
         if likelihood == "poisson":  # convex: from anywhere
-            best = optimize.minimize(objective, np.zeros(len(z[k])), method="BFGS", options={"gtol": 1e-7})
+            best = optimize.minimize(
+                objective, np.zeros(len(z[k])), method="BFGS", options={"gtol": 1e-7}
+            )
             np.testing.assert_allclose(z[k], best.x, rtol=1e-3, atol=1e-4 * np.abs(z[k]).max())
 
 
@@ -159,7 +194,9 @@ def test_fit_is_a_minimum_of_the_penalised_likelihood(likelihood):
         w, z = theta[: network.n_edges], theta[network.n_edges :].reshape(25, 4)
         return penalised(c, s, z @ dense(w, network).T, fit, z, w, lam)
 
-    here = np.concatenate([fit.weight, project_counts(c, fit, network, tol=1e-10, max_iter=500).ravel()])
+    here = np.concatenate(
+        [fit.weight, project_counts(c, fit, network, tol=1e-10, max_iter=500).ravel()]
+    )
     best = optimize.minimize(objective, here, method="L-BFGS-B", options={"maxfun": 40_000})
     assert fit.history[-1] == pytest.approx(objective(here), rel=1e-6)
     assert best.fun >= objective(here) * (1 - 1e-5)
@@ -184,7 +221,9 @@ def test_recovers_activities_better_than_logarithms_do():
     c, network, z, w = problem(5, n_cells=300, depth=2.0, signed=False, sd=0)
     fit, *_ = orient(fit_counts(c.astype(np.float32), network, size_factors=np.ones(300)), network)
     true_weights = np.log1p(c) @ np.linalg.pinv(w).T
-    assert correlation(fit.activity, z).mean() > max(0.95, correlation(true_weights, z).mean() + 0.02)
+    assert correlation(fit.activity, z).mean() > max(
+        0.95, correlation(true_weights, z).mean() + 0.02
+    )
 
 
 def test_intercepts_of_thresholded_genes():
@@ -211,7 +250,11 @@ def test_order_of_cells_genes_and_regulators_does_not_matter():
     cell, gene, reg = (rng.permutation(k) for k in (*c.shape, network.n_regulators))
     at_gene, at_reg = np.argsort(gene), np.argsort(reg)
     other = Network.from_edges(
-        at_gene[network.gene], at_reg[network.regulator], network.sign, network.n_genes, network.n_regulators
+        at_gene[network.gene],
+        at_reg[network.regulator],
+        network.sign,
+        network.n_genes,
+        network.n_regulators,
     )
     options = {"likelihood": "nb", "ridge": 0.01, "tol": 1e-9, "max_iter": 500}
     a = orient(fit_counts(c, network, **options), network)[0]
@@ -240,7 +283,9 @@ def test_unit_of_size_factors_is_the_unit_of_activities():
         orient(fit_counts(c, network, size_factors=k * s, tol=1e-8, max_iter=300), network)[0]
         for k in (1, 100)
     )
-    np.testing.assert_allclose(b.activity * 100, a.activity, rtol=1e-3, atol=1e-3 * np.abs(a.activity).max())
+    np.testing.assert_allclose(
+        b.activity * 100, a.activity, rtol=1e-3, atol=1e-3 * np.abs(a.activity).max()
+    )
     assert np.isnan(a.depth)
     with pytest.raises(ValueError, match="size_factors must be given"):
         project_counts(c, a, network)
@@ -256,7 +301,9 @@ def test_prior_signs_hold_weights():
 def test_empty_genes_cells_and_regulators_are_harmless():
     c, network, *_ = problem(12)
     c[:, 3], c[5] = 0, 0
-    lone = Network.from_edges(network.gene, network.regulator, network.sign, 120, 9)  # the last has no target
+    lone = Network.from_edges(
+        network.gene, network.regulator, network.sign, 120, 9
+    )  # the last has no target
     for likelihood in ("poisson", "nb"):
         fit = fit_counts(c, lone, likelihood=likelihood, max_iter=5)
         assert np.isfinite(fit.activity).all()
@@ -286,7 +333,12 @@ def test_choice_of_likelihood():
     assert choose_likelihood(c, network)[0] == "poisson"
     assert choose_likelihood(over, network)[0] == "nb"
     equal = np.tile(np.arange(120.0), (30, 1))
-    for x, why in ((c - 1, "negative"), (c + 0.5, "whole"), (c.clip(max=1), "0 or 1"), (equal, "the same")):
+    for x, why in (
+        (c - 1, "negative"),
+        (c + 0.5, "whole"),
+        (c.clip(max=1), "0 or 1"),
+        (equal, "the same"),
+    ):
         likelihood, reason = choose_likelihood(x, network)
         assert likelihood == "gaussian"
         assert why in reason

@@ -13,7 +13,10 @@ from grnrep.core.decoder import Pattern, SparseLinear
 from grnrep.core.network import Network
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-TOLERANCE = {torch.float32: {"rtol": 1e-5, "atol": 1e-5}, torch.float64: {"rtol": 1e-12, "atol": 1e-12}}
+TOLERANCE = {
+    torch.float32: {"rtol": 1e-5, "atol": 1e-5},
+    torch.float64: {"rtol": 1e-12, "atol": 1e-12},
+}
 
 # rows are genes; a row or column of zeros is a gene or regulator without edges
 MASKS = {
@@ -72,7 +75,9 @@ def test_values_and_gradients_of_dense_twin(name, bias, n_cells, dtype, device, 
     expected.backward(grad)
     torch.testing.assert_close(z.grad, twin_z.grad, **TOLERANCE[dtype])
     gene, regulator = np.nonzero(MASKS[name])
-    torch.testing.assert_close(layer.weight.grad, dense.weight.grad[gene, regulator], **TOLERANCE[dtype])
+    torch.testing.assert_close(
+        layer.weight.grad, dense.weight.grad[gene, regulator], **TOLERANCE[dtype]
+    )
     if bias:
         torch.testing.assert_close(layer.bias.grad, dense.bias.grad, **TOLERANCE[dtype])
 
@@ -83,8 +88,16 @@ def test_gradients_by_finite_differences(name, device, kernel):
     network = network_of(MASKS[name])
     pattern = Pattern(network).to(device)
     draw = torch.Generator().manual_seed(0)
-    weight = torch.randn(network.n_edges, generator=draw, dtype=torch.float64).to(device).requires_grad_()
-    z = torch.randn(network.n_regulators, 3, generator=draw, dtype=torch.float64).to(device).requires_grad_()
+    weight = (
+        torch.randn(network.n_edges, generator=draw, dtype=torch.float64)
+        .to(device)
+        .requires_grad_()
+    )
+    z = (
+        torch.randn(network.n_regulators, 3, generator=draw, dtype=torch.float64)
+        .to(device)
+        .requires_grad_()
+    )
     assert torch.autograd.gradcheck(lambda w, z: decoder._Product.apply(w, z, pattern), (weight, z))
 
 
@@ -146,7 +159,9 @@ def test_start_values_are_those_of_a_linear_layer():
     for rows in (network.gene < 200, network.gene >= 200):
         drawn = layer.weight.detach()[torch.as_tensor(rows)]
         assert drawn.abs().max() <= bound
-        assert drawn.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)  # of a uniform distribution
+        assert drawn.std().item() == pytest.approx(
+            bound / 3**0.5, rel=0.05
+        )  # of a uniform distribution
 
 
 def test_given_weights_are_copied():
@@ -180,7 +195,9 @@ class _Largest(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         for value in out if isinstance(out, tuple | list) else [out]:
             if isinstance(value, torch.Tensor) and value.layout == torch.strided:
-                self.n_elements = max(self.n_elements, value.untyped_storage().nbytes() // value.itemsize)
+                self.n_elements = max(
+                    self.n_elements, value.untyped_storage().nbytes() // value.itemsize
+                )
         return out
 
 
@@ -189,22 +206,31 @@ def test_no_dense_matrix_of_genes_by_regulators(device, kernel):
     n_genes, n_regulators, n_edges, n_cells = 200_000, 5_000, 1_000, 2
     draw = np.random.default_rng(0)
     gene = draw.choice(n_genes, n_edges, replace=False)
-    network = Network.from_edges(gene, draw.integers(n_regulators, size=n_edges), gene, n_genes, n_regulators)
+    network = Network.from_edges(
+        gene, draw.integers(n_regulators, size=n_edges), gene, n_genes, n_regulators
+    )
     layer = SparseLinear(network, device=device)
     z = torch.randn(n_cells, n_regulators, device=device, requires_grad=True)
     # the dispatch mode sees tensors that operations return; the profiler also what they allocate inside
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as allocations, _Largest() as seen:
+    with (
+        profile(activities=[ProfilerActivity.CPU], profile_memory=True) as allocations,
+        _Largest() as seen,
+    ):
         layer(z).square().sum().backward()
     allowed = 4 * n_cells * n_genes  # of 10⁹ entries that the dense matrix has
     assert n_cells * n_genes <= seen.n_elements <= allowed
     events = allocations.key_averages()
-    allocated = max(max(event.self_cpu_memory_usage, event.self_device_memory_usage) for event in events)
+    allocated = max(
+        max(event.self_cpu_memory_usage, event.self_device_memory_usage) for event in events
+    )
     assert 0 < allocated <= 16 * 4 * allowed  # all calls of one operation together, in bytes
     assert layer.weight.grad.shape == (n_edges,)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("n_genes", "m", "density"), [(30, 7, 0.4), (3000, 300, 0.02), (3000, 300, 0.5)])
+@pytest.mark.parametrize(
+    ("n_genes", "m", "density"), [(30, 7, 0.4), (3000, 300, 0.02), (3000, 300, 0.5)]
+)
 def test_gram_equals_the_dense_product(n_genes, m, density, dtype):
     rng = np.random.default_rng(0)
     gene, regulator = np.nonzero(rng.random((n_genes, m)) < density)
@@ -213,4 +239,6 @@ def test_gram_equals_the_dense_product(n_genes, m, density, dtype):
     w = np.zeros((n_genes, m))
     w[gene, regulator] = weight
     scale = 1e-12 if dtype is torch.float64 else 1e-5
-    np.testing.assert_allclose(pattern.gram(weight), w.T @ w, rtol=0, atol=scale * (w**2).sum(0).max())
+    np.testing.assert_allclose(
+        pattern.gram(weight), w.T @ w, rtol=0, atol=scale * (w**2).sum(0).max()
+    )

@@ -131,9 +131,13 @@ def _check_together(name: str, args: tuple, kwargs: dict) -> None:
     """Refuse tensors that are not on the fake device, but for single numbers, and positions to read at."""
     if name in ("__getitem__", "__setitem__") and isinstance(args[0], _Away):
         args = args[2:]
-    here = (a for a in _leaves((args, kwargs)) if isinstance(a, Tensor) and not isinstance(a, _Away))
+    here = (
+        a for a in _leaves((args, kwargs)) if isinstance(a, Tensor) and not isinstance(a, _Away)
+    )
     if any(a.ndim > 0 for a in here):
-        raise RuntimeError(f"{name}: expected all tensors to be on the same device; found cuda:0 and cpu")
+        raise RuntimeError(
+            f"{name}: expected all tensors to be on the same device; found cuda:0 and cpu"
+        )
 
 
 def _sampled(zero: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -167,7 +171,11 @@ def problem(*, n_cells=80, n_genes=60, m=5, signed=False, link="relu", dtype=np.
     mask[np.arange(n_genes), rng.integers(m, size=n_genes)] = True
     w = mask * rng.uniform(0.2, 1.0, mask.shape) * rng.choice([-1, 1], mask.shape)
     z, v = rng.gamma(1.0, size=(n_cells, m)), rng.normal(size=(n_cells, 2))
-    p = z @ w.T + 0.2 * v @ rng.normal(size=(2, n_genes)) + 0.3 * rng.normal(size=(n_cells, n_genes))
+    p = (
+        z @ w.T
+        + 0.2 * v @ rng.normal(size=(2, n_genes))
+        + 0.3 * rng.normal(size=(n_cells, n_genes))
+    )
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.sign(w[mask]) * signed, n_genes, m)
     return (np.maximum(p, 0) if link == "relu" else p).astype(dtype), network, v
@@ -254,16 +262,21 @@ def test_values_left_out_and_few_cells(fake):
     x, network, _ = problem(n_cells=8)
     without = np.random.default_rng(0).random(x.shape) < 0.1
     expected = fit_exact(x, network, without=without, ridge=1e-2)
-    assert_same_fit(fit_exact(x, network, without=without, ridge=1e-2, device="cuda"), expected, rel=1e-3)
+    assert_same_fit(
+        fit_exact(x, network, without=without, ridge=1e-2, device="cuda"), expected, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize(
-    ("link", "signed", "known"), [("relu", False, False), ("relu", True, True), ("identity", False, True)]
+    ("link", "signed", "known"),
+    [("relu", False, False), ("relu", True, True), ("identity", False, True)],
 )
 def test_the_posterior(fake, link, signed, known):
     x, network, v = problem(link=link, signed=signed)
     prior = {"prior": 0.3 * signed}
-    fit = fit_exact(x, network, link=link, intercept=known, covariates=v if known else None, **prior)
+    fit = fit_exact(
+        x, network, link=link, intercept=known, covariates=v if known else None, **prior
+    )
     options = prior | {"link": link, "n_draws": 12 if fake else 400}
     expected = sample_posterior(x, fit, network, **options)
     found = sample_posterior(x, fit, network, device="cuda", **options)
@@ -325,7 +338,9 @@ def test_counts(fake, likelihood, known):
     assert_same_fit(fit_counts(counts, network, device="cuda", **model), expected, rel=1e-2)
     model["start"] = expected.weight
     assert_same_fit(
-        fit_counts(counts, network, device="cuda", **model), fit_counts(counts, network, **model), rel=1e-2
+        fit_counts(counts, network, device="cuda", **model),
+        fit_counts(counts, network, **model),
+        rel=1e-2,
     )
     options = {"covariates": model["covariates"]}
     activity = project_counts(counts, expected, network, device="cuda", **options)

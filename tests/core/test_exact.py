@@ -12,7 +12,9 @@ from grnrep.core.projection import project
 from grnrep.core.signs import orient
 
 
-def problem(seed=0, *, n_cells=60, n_genes=200, m=20, noise=0.0, low=-1.0, signed=False, quantile=None):
+def problem(
+    seed=0, *, n_cells=60, n_genes=200, m=20, noise=0.0, low=-1.0, signed=False, quantile=None
+):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < 0.15
     w = mask * rng.uniform(low, 1, mask.shape)
@@ -106,7 +108,9 @@ def test_noise_free_regulators_come_back_without_signs(seed, low):
 
 @pytest.mark.parametrize(("low", "n_cells", "n_genes"), [(0.0, 4, 400), (-1.0, 8, 300)])
 @pytest.mark.parametrize("graduated", [True, False])
-def test_graduated_shrinkage_loses_no_regulator_near_load_one(monkeypatch, low, n_cells, n_genes, graduated):
+def test_graduated_shrinkage_loses_no_regulator_near_load_one(
+    monkeypatch, low, n_cells, n_genes, graduated
+):
     if not graduated:
         monkeypatch.setattr(exact, "_LOW_LOAD", 0.0)
     lost = 0
@@ -131,7 +135,9 @@ def test_thresholded_genes_with_intercepts(seed):
 def test_identity_link_without_zeros_reaches_the_optimum_of_both_links():
     x, network, *_ = problem(2, noise=0.1, low=0.0)
     x = x + 1e-3
-    fits = [fit_exact(x, network, link=link, tol=1e-9, max_iter=3000) for link in ("relu", "identity")]
+    fits = [
+        fit_exact(x, network, link=link, tol=1e-9, max_iter=3000) for link in ("relu", "identity")
+    ]
     assert fits[0].history[-1] == pytest.approx(fits[1].history[-1], rel=1e-3)
 
 
@@ -153,7 +159,9 @@ def test_block_size_does_not_matter(monkeypatch):
 
 def test_precision_of_input_hardly_matters():
     x, network, z, _ = problem(5, noise=0.2)
-    single, double = (orient(fit_exact(x.astype(t), network), network)[0] for t in (np.float32, np.float64))
+    single, double = (
+        orient(fit_exact(x.astype(t), network), network)[0] for t in (np.float32, np.float64)
+    )
     difference = correlation(single.activity, z) - correlation(double.activity, z)
     np.testing.assert_allclose(difference, 0, atol=1e-4)
 
@@ -194,7 +202,9 @@ def test_all_zero_data_give_zero_activities():
 def test_strong_prior_is_ridge_regression_on_the_signs(intercept, shared):
     x, network, *_ = problem(3, noise=0.5, signed=True)
     prior = {"prior": 1e9, "shared": shared, "ridge": 0.1}
-    fit = fit_exact(x, network, link="identity", intercept=intercept, **prior, tol=1e-12, max_iter=3000)
+    fit = fit_exact(
+        x, network, link="identity", intercept=intercept, **prior, tol=1e-12, max_iter=3000
+    )
     signs = dense(network.sign, network)
     if shared:
         signs = signs / np.sqrt(np.maximum(1, np.abs(signs).sum(1, keepdims=True)))
@@ -256,7 +266,9 @@ def test_unknown_link():
         fit_exact(np.zeros((2, 200)), problem()[1], link="tanh")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device to compare with the CPU")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="there is no CUDA device to compare with the CPU"
+)
 def test_cuda_equals_cpu():
     x, network, *_ = problem(9, noise=0.2)
     cpu, cuda = (orient(fit_exact(x, network, device=d), network)[0] for d in ("cpu", "cuda"))

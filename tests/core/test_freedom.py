@@ -41,7 +41,9 @@ def dense_trace(fit, x, network, weight_ridge, link):
     return np.square(1 / (1 + np.linalg.eigvalsh(j @ j.T).clip(0))).sum()
 
 
-@pytest.mark.parametrize(("link", "intercept"), [("identity", False), ("relu", False), ("identity", True)])
+@pytest.mark.parametrize(
+    ("link", "intercept"), [("identity", False), ("relu", False), ("identity", True)]
+)
 @pytest.mark.parametrize(("n_cells", "ridge"), [(2, 1e-2), (4, 1e-3), (8, 0.3)])
 def test_estimate_is_the_dense_trace(monkeypatch, link, intercept, n_cells, ridge):
     x, network, _ = problem(n_cells, n_cells=n_cells, link=link)
@@ -68,7 +70,9 @@ def test_noise_is_found_at_every_load(link, ridge):
     for n_cells in (2, 4, 10, 24):
         for seed in range(2):
             x, network, _ = problem(seed, n_cells=n_cells, n_genes=100, m=10, link=link)
-            load = np.count_nonzero(x > 0 if link == "relu" else x == x) / (network.n_edges + 10 * n_cells)
+            load = np.count_nonzero(x > 0 if link == "relu" else x == x) / (
+                network.n_edges + 10 * n_cells
+            )
             options = {"link": link, "ridge": ridge, "tol": 1e-2}
             found[load] = fit_exact(x.astype(np.float32), network, **options).noise_variance
     assert min(found) < 1.0 < 2.0 < max(found)

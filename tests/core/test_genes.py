@@ -24,7 +24,9 @@ def problem(seed, n_genes=60, m=12, n_cells=50, density=0.3):
 
 def sums(network, weight, z, x, cuts=()):
     pattern, stats = Pattern(network), Stats.zero(network.n_regulators, network.n_edges)
-    for zb, xb in zip(torch.tensor_split(z, cuts, dim=1), torch.tensor_split(x, cuts, dim=1), strict=True):
+    for zb, xb in zip(
+        torch.tensor_split(z, cuts, dim=1), torch.tensor_split(x, cuts, dim=1), strict=True
+    ):
         zb = zb.contiguous()
         stats.add(pattern, zb, residual(xb, pattern.matmul(weight, zb), "relu"))
     return stats
@@ -52,7 +54,9 @@ def test_sums_add_over_blocks_of_cells(cuts):
     network, weight, z, x = problem(3)
     whole, parts = sums(network, weight, z, x), sums(network, weight, z, x, cuts)
     for name in ("gram", "edge", "loss"):
-        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(
+            getattr(parts, name), getattr(whole, name), rtol=1e-12, atol=1e-12
+        )
 
 
 def test_sums_equal_their_definition():
@@ -79,7 +83,10 @@ def test_collinear_regulators_get_the_least_norm_weights():
 
 def test_only_one_triangle_of_the_gram_matrix_is_needed():
     network, weight, z, x = problem(6, m=300, density=0.05)
-    stats, lam = sums(network, weight, z, x), torch.full((network.n_edges,), 0.5, dtype=torch.float64)
+    stats, lam = (
+        sums(network, weight, z, x),
+        torch.full((network.n_edges,), 0.5, dtype=torch.float64),
+    )
     torch.testing.assert_close(stats.gram.tril(), (z @ z.mT).tril(), rtol=1e-12, atol=1e-12)
     solver = GeneSolver(network)
     found = solver.step(stats, weight, lam, weight.sign())

@@ -34,7 +34,9 @@ def _generic(network: Network) -> np.ndarray:
     draw = np.random.default_rng(12345)
     weight = np.zeros((network.n_genes, network.n_regulators))
     size = network.n_edges
-    weight[network.gene, network.regulator] = draw.uniform(0.5, 1.5, size) * draw.choice([-1, 1], size)
+    weight[network.gene, network.regulator] = draw.uniform(0.5, 1.5, size) * draw.choice(
+        [-1, 1], size
+    )
     return weight
 
 
@@ -113,8 +115,12 @@ def test_an_identified_network_has_no_other_solution():
             continue
         # the entries of A X outside the pattern are linear in X, stacked by columns
         conditions = scipy.linalg.block_diag(*[weight[weight[:, j] == 0] for j in range(m)])
-        free = scipy.linalg.null_space(conditions, rcond=1e-10) if len(conditions) else np.eye(m * m)
-        moved = (np.abs(free) > 1e-9).any(axis=1).reshape(m, m)  # [j, k]: X[k, j] can be other than 0
+        free = (
+            scipy.linalg.null_space(conditions, rcond=1e-10) if len(conditions) else np.eye(m * m)
+        )
+        moved = (
+            (np.abs(free) > 1e-9).any(axis=1).reshape(m, m)
+        )  # [j, k]: X[k, j] can be other than 0
         identified = ~(moved & ~np.eye(m, dtype=bool)).any(axis=0)
         np.testing.assert_array_equal(test.activity_identified, identified, err_msg=str(seed))
         passed = test.rank == m and not test.deficit.any()
@@ -127,7 +133,10 @@ def test_order_of_genes_regulators_and_edges_does_not_matter():
     for seed in range(100):
         network, draw = _random(seed), np.random.default_rng(seed)
         wanted = rank_test(network)
-        genes, regulators = draw.permutation(network.n_genes), draw.permutation(network.n_regulators)
+        genes, regulators = (
+            draw.permutation(network.n_genes),
+            draw.permutation(network.n_regulators),
+        )
         edge = draw.permutation(network.n_edges)
         moved = Network.from_edges(
             genes[network.gene[edge]],
@@ -171,7 +180,9 @@ def test_a_large_network():
     n, m = 20_000, 1_000
     edge = np.unique(draw.integers(0, n, 40_000) * m + draw.integers(0, m, 40_000))
     gene, regulator = np.divmod(edge, m)
-    keep = regulator >= 300  # 300 regulators with two targets each, linked as a chain, apart from the rest
+    keep = (
+        regulator >= 300
+    )  # 300 regulators with two targets each, linked as a chain, apart from the rest
     low = np.arange(300)
     gene = np.concatenate([gene[keep], n + low, n + low + 1])
     regulator = np.concatenate([regulator[keep], low, low])
@@ -213,7 +224,9 @@ def test_loads_average_to_that_of_the_network(intercept):
     )
     total = decoder_load(n_obs, 40, n_regulators=6, n_edges=edges.sum() + 40 * intercept)
     np.testing.assert_allclose((load * own).sum() / own.sum(), total)
-    by_hand = [sum(n_obs / degree[i] for i in np.flatnonzero(edges[:, j])) / own[j] for j in range(6)]
+    by_hand = [
+        sum(n_obs / degree[i] for i in np.flatnonzero(edges[:, j])) / own[j] for j in range(6)
+    ]
     np.testing.assert_allclose(load, by_hand)
 
 

@@ -146,9 +146,15 @@ assert "mul" in code and not called, called
 
 def test_a_processor_without_fused_instructions_gets_the_same_without_calls(tmp_path):
     dense, z, x, most, least = problem(37, np.float32)
-    wanted = dense.T[:7] @ expected(dense, z, x, most, least) - np.linspace(0, 1, 7)[:, None] * z[:7]
+    wanted = (
+        dense.T[:7] @ expected(dense, z, x, most, least) - np.linspace(0, 1, 7)[:, None] * z[:7]
+    )
     np.savez(tmp_path / "problem.npz", dense, z, x, most, least, wanted)
-    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    other = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
     run = subprocess.run(
         [sys.executable, "-c", OTHER_PROCESSOR, tmp_path / "problem.npz"],
         env=os.environ | other, capture_output=True, text=True, timeout=600, check=False,

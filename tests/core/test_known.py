@@ -62,7 +62,8 @@ def test_columns_and_their_weights_come_back():
     assert matrix.tolist() == [[0, 1, 4, 6, 7], [2, 3, 5, 8, 9]]
     found = split_weights(values, full, 2, intercept=True)
     assert all(
-        np.array_equal(found[k], v) for k, v in [("weight", weight), ("bias", bias), ("effects", effects)]
+        np.array_equal(found[k], v)
+        for k, v in [("weight", weight), ("bias", bias), ("effects", effects)]
     )
     assert full_network(network, Fit(weight, None, np.zeros((0, 2))))[0] is network
 
@@ -153,5 +154,7 @@ def test_posterior_keeps_covariates():
     fit = fit_exact(x, network, intercept=True, covariates=v)
     found, *_ = sample_posterior(x, fit, network, n_draws=100).orient(network)
     assert found.fit.effects.shape == (40, 2)
-    rest = without_known(torch.as_tensor(z), torch.as_tensor(known_columns(80, intercept=True, covariates=v)))
+    rest = without_known(
+        torch.as_tensor(z), torch.as_tensor(known_columns(80, intercept=True, covariates=v))
+    )
     assert correlation(found.fit.activity, rest.numpy()).min() > 0.9

@@ -32,7 +32,9 @@ def test_prepared_residuals_are_the_same_and_zero_where_left_out(link):
     expected = residual(x, p, link)
     torch.testing.assert_close(Observed.of(x, link).censor(x - p), expected)
     some = torch.tensor([3, 8])
-    torch.testing.assert_close(Observed.of(x, link).cells(some).censor((x - p)[:, some]), expected[:, some])
+    torch.testing.assert_close(
+        Observed.of(x, link).cells(some).censor((x - p)[:, some]), expected[:, some]
+    )
     left = Observed.of(x, link, out).censor(x - p)
     torch.testing.assert_close(left, expected.masked_fill(out, 0.0))
 
@@ -43,5 +45,7 @@ def test_squared_sum_keeps_float64_over_many_rows():
 
 
 def test_unknown_link():
-    with pytest.raises(ValueError, match=r"link must be one of \('relu', 'identity'\); found 'softmax'"):
+    with pytest.raises(
+        ValueError, match=r"link must be one of \('relu', 'identity'\); found 'softmax'"
+    ):
         check_link("softmax")

@@ -31,7 +31,9 @@ def test_decoder_load_tends_to_compression_rate():
 
 def test_encoder_load_by_hand():
     # the paper's linear encoder for 1000 genes and 100 regulators has 100,000 weights
-    np.testing.assert_allclose(load.encoder_load([10, 1000, 5000], 100, n_weights=100_000), [0.01, 1, 5])
+    np.testing.assert_allclose(
+        load.encoder_load([10, 1000, 5000], 100, n_weights=100_000), [0.01, 1, 5]
+    )
 
 
 @pytest.mark.parametrize("n_obs", [1, 37, 4000])
@@ -48,14 +50,23 @@ def test_effective_load_is_the_load_times_the_positive_fraction():
     x = np.maximum(np.random.default_rng(0).normal(size=(30, 50)), 0)
     n_constraints = load.count_constraints(x)
     effective = load.effective_load(n_constraints, 30, n_regulators=4, n_edges=60)
-    assert effective == pytest.approx((x > 0).mean() * load.decoder_load(30, 50, n_regulators=4, n_edges=60))
+    assert effective == pytest.approx(
+        (x > 0).mean() * load.decoder_load(30, 50, n_regulators=4, n_edges=60)
+    )
     assert load.effective_load(0, 30, n_regulators=4, n_edges=60) == 0
 
 
 def test_count_constraints_does_not_depend_on_the_container():
     x = np.random.default_rng(1).integers(-1, 3, size=(20, 15)).astype(np.float32)
     expected = sum(value > 0 for value in x.ravel().tolist())
-    forms = [np.asarray, np.asfortranarray, sp.csr_matrix, sp.csc_array, sp.coo_matrix, sp.lil_matrix]
+    forms = [
+        np.asarray,
+        np.asfortranarray,
+        sp.csr_matrix,
+        sp.csc_array,
+        sp.coo_matrix,
+        sp.lil_matrix,
+    ]
     assert [load.count_constraints(form(x)) for form in forms] == [expected] * len(forms)
     assert load.count_constraints(x[:8]) + load.count_constraints(x[8:]) == expected
 
@@ -105,7 +116,9 @@ def test_a_load_out_of_reach_names_the_limit(wanted):
 
 
 def test_arrays_broadcast():
-    table = load.decoder_load(np.array([[10], [20]]), np.array([100, 200, 300]), n_regulators=5, n_edges=50)
+    table = load.decoder_load(
+        np.array([[10], [20]]), np.array([100, 200, 300]), n_regulators=5, n_edges=50
+    )
     assert table.shape == (2, 3)
     assert table[1, 2] == 20 * 300 / (50 + 20 * 5)
 
@@ -113,14 +126,23 @@ def test_arrays_broadcast():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: load.decoder_load(0, 10, n_regulators=1, n_edges=1), "n_obs must be finite and above 0"),
+        (
+            lambda: load.decoder_load(0, 10, n_regulators=1, n_edges=1),
+            "n_obs must be finite and above 0",
+        ),
         (lambda: load.decoder_load(1, [10, -2], n_regulators=1, n_edges=1), "n_vars .* found -2"),
-        (lambda: load.decoder_load(1, 10, n_regulators=np.nan, n_edges=1), "n_regulators .* found nan"),
+        (
+            lambda: load.decoder_load(1, 10, n_regulators=np.nan, n_edges=1),
+            "n_regulators .* found nan",
+        ),
         (lambda: load.decoder_load(1, 10, n_regulators=1, n_edges=-1), "n_edges .* 0 or above"),
         (lambda: load.encoder_load(1, 10, n_weights=0), "n_weights"),
         (lambda: load.effective_load(-1, 10, n_regulators=1, n_edges=1), "n_constraints"),
         (lambda: load.n_obs_for_load(-1, 10, n_regulators=1, n_edges=1), "load must be finite"),
-        (lambda: load.decoder_load_from_encoder_load(np.inf, n_vars=2, n_regulators=1), "load .* found inf"),
+        (
+            lambda: load.decoder_load_from_encoder_load(np.inf, n_vars=2, n_regulators=1),
+            "load .* found inf",
+        ),
     ],
 )
 def test_bad_numbers_are_named(call, message):

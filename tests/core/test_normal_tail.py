@@ -46,7 +46,10 @@ def test_quantiles_below_a_bound_are_those_of_a_truncated_normal(bound, dtype):
     assert y.var() == pytest.approx(truth.var(), rel=5e-3)
     shares = torch.rand(5000, generator=torch.Generator().manual_seed(1), dtype=dtype)
     drawn = quantile_below(torch.full_like(shares, bound), 1 - shares).double().numpy()
-    assert stats.kstest(np.exp(special.log_ndtr(drawn) - special.log_ndtr(bound)), "uniform").pvalue > 1e-3
+    assert (
+        stats.kstest(np.exp(special.log_ndtr(drawn) - special.log_ndtr(bound)), "uniform").pvalue
+        > 1e-3
+    )
 
 
 def test_quantiles_of_every_bound_in_one_array():

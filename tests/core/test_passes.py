@@ -16,7 +16,9 @@ from grnrep.core.passes import refine
 from grnrep.core.projection import Projection, project
 
 
-def problem(seed=0, *, n_cells=900, n_genes=80, m=6, noise=0.7, link="relu", signed=False, covariate=False):
+def problem(
+    seed=0, *, n_cells=900, n_genes=80, m=6, noise=0.7, link="relu", signed=False, covariate=False
+):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < 0.3
     mask[np.arange(n_genes), rng.integers(m, size=n_genes)] = True
@@ -52,12 +54,17 @@ def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **opti
         if len(calls) == interrupt:
             raise KeyboardInterrupt
         whole = Projection.of(fit, network, link=link)
-        total = Stats.zero(network.n_regulators + known.shape[1], network.n_edges + len(x.T) * known.shape[1])
+        total = Stats.zero(
+            network.n_regulators + known.shape[1], network.n_edges + len(x.T) * known.shape[1]
+        )
         for cells in (slice(0, 311), slice(311, None)):
             total.merge(whole.sums(x[cells], None if covariates is None else covariates[cells]))
         return total
 
-    size = {"sum_squares": float(np.square(x, dtype=float).sum()), "energy": float(np.square(rest).sum())}
+    size = {
+        "sum_squares": float(np.square(x, dtype=float).sum()),
+        "energy": float(np.square(rest).sum()),
+    }
     size["n_cells"] = len(x)
     shrinkage = {name: options[name] for name in ("ridge", "prior") if name in options}
     return first, refine(first, network, sums, **size, **shrinkage), calls
@@ -79,7 +86,9 @@ def test_passes_reach_the_decoder_of_all_cells(link, covariate, options):
     whole = fit_exact(x, network, **model, **options, tol=1e-5)
     first, fit, _ = in_passes(x, network, 100, **model, **options)
     wanted = predictions(x, whole, network, **model)
-    near, far = (np.square(predictions(x, f, network, **model) - wanted).mean() for f in (fit, first))
+    near, far = (
+        np.square(predictions(x, f, network, **model) - wanted).mean() for f in (fit, first)
+    )
     assert near < 0.05 * far
     assert fit.converged
     assert np.all(np.diff(fit.history) <= 0)
@@ -116,6 +125,7 @@ def test_ctrl_c_brings_the_decoder_so_far():
     assert not np.allclose(so_far.weight, first.weight)
     whole = fit_exact(x, network, ridge=1e-3)
     error = [
-        np.square(predictions(x, f, network) - predictions(x, whole, network)).mean() for f in (so_far, first)
+        np.square(predictions(x, f, network) - predictions(x, whole, network)).mean()
+        for f in (so_far, first)
     ]
     assert error[0] < error[1]

@@ -53,7 +53,9 @@ def test_an_unsigned_edge_beside_signed_ones_has_the_variance_of_either_sign(rid
     activity = SUMS["energy"] / (squares * SUMS["n_cells"])
     noise = float(penalty.z[0]) * activity
     variance = noise / penalty.w.numpy()
-    draws = np.sqrt(squares / 4) + np.array([-1, 1]) * np.sqrt(variance[0])  # N(size, v) by two points
+    draws = np.sqrt(squares / 4) + np.array([-1, 1]) * np.sqrt(
+        variance[0]
+    )  # N(size, v) by two points
     assert variance[2] == pytest.approx(np.square([draws, -draws]).mean())
     assert penalty.anchor[2] == 0
     assert penalty.w[3] == penalty.w[0]
@@ -77,7 +79,9 @@ def test_unsigned_edges_are_learned_whatever_the_prior_of_the_others(link, hidde
     for prior in (0.0, 10.0):
         fit, *_ = orient(fit_exact(x, network, **options, prior=prior), network)
         slope.append((fit.weight * w)[unsigned].sum() / np.square(w[unsigned]).sum())
-        recovery.append(np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(fit.activity.T, z.T, strict=True)]))
+        recovery.append(
+            np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(fit.activity.T, z.T, strict=True)])
+        )
     assert slope[1] > 0.8 * slope[0]
     assert recovery[1] > recovery[0] - 0.03
 

@@ -14,13 +14,19 @@ from grnrep.core.posterior import sample_posterior
 from grnrep.core.signs import orient
 
 
-def problem(seed=0, *, n_cells=60, n_genes=150, m=12, noise=0.3, link="relu", bias=False, density=0.2):
+def problem(
+    seed=0, *, n_cells=60, n_genes=150, m=12, noise=0.3, link="relu", bias=False, density=0.2
+):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < density
     mask[np.arange(n_genes), rng.integers(m, size=n_genes)] = True
     w = mask * rng.uniform(-1, 1, (n_genes, m))
     z = rng.gamma(1.0, size=(n_cells, m))
-    p = z @ w.T + (rng.normal(size=n_genes) if bias else 0) + noise * rng.normal(size=(n_cells, n_genes))
+    p = (
+        z @ w.T
+        + (rng.normal(size=n_genes) if bias else 0)
+        + noise * rng.normal(size=(n_cells, n_genes))
+    )
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m)
     return np.maximum(p, 0) if link == "relu" else p, network, z, w[gene, regulator]
@@ -48,7 +54,9 @@ def test_intervals_contain_the_truth(link, bias, noise):
         factor, learned, truth = aligned(found, z, network)
         cells.append(np.abs(learned * factor - truth) < 1.96 * found.activity_sd * np.abs(factor))
         factor = factor[network.regulator]
-        edges.append(np.abs(found.fit.weight / factor - w) < 1.96 * found.weight_sd / np.abs(factor))
+        edges.append(
+            np.abs(found.fit.weight / factor - w) < 1.96 * found.weight_sd / np.abs(factor)
+        )
     assert 0.92 < np.mean(cells) < 0.98
     # weights of genes with an intercept and few values above zero take longer chains
     assert 0.88 < np.mean(np.concatenate(edges)) < 0.985
@@ -80,7 +88,9 @@ def test_what_was_censored_is_drawn_from_a_truncated_normal(dtype):
     block, sd = chain.blocks[0], torch.ones(50, dtype=torch.float64)
     for p in (-3.0, 0.0, 2.0, 6.0, 40.0):
         level = torch.full_like(block.x, p)
-        drawn = [chain.complete(block, chain.zeros[0], level, sd)[block.most == 0] for _ in range(40)]
+        drawn = [
+            chain.complete(block, chain.zeros[0], level, sd)[block.most == 0] for _ in range(40)
+        ]
         drawn = torch.cat(drawn).double().numpy()
         assert drawn.max() <= -p
         share = np.exp(special.log_ndtr(drawn) - special.log_ndtr(-p))
@@ -99,9 +109,9 @@ def test_same_seed_same_result():
 def test_units_of_expression_are_units_of_activity():
     x, network, *_ = problem(bias=True)
     one, four = (
-        sample_posterior(c * x, fit_exact(c * x, network, intercept=True), network, n_draws=20).orient(
-            network
-        )[0]
+        sample_posterior(
+            c * x, fit_exact(c * x, network, intercept=True), network, n_draws=20
+        ).orient(network)[0]
         for c in (1.0, 4.0)
     )  # a power of two: the same draws to the bit
     np.testing.assert_allclose(four.activity_sd, 4 * one.activity_sd, rtol=1e-6)
@@ -124,7 +134,9 @@ def test_orient_keeps_predictions_and_relative_errors():
 def test_shrinkage_to_prior_signs_is_that_of_the_fit():
     """With a prior that outweighs the data, weights stay at their signs and are sure of it."""
     x, network, _, w = problem(noise=1.0)
-    signed = Network(network.gene, network.regulator, np.sign(w), network.n_genes, network.n_regulators)
+    signed = Network(
+        network.gene, network.regulator, np.sign(w), network.n_genes, network.n_regulators
+    )
     fit = fit_exact(x, signed, prior=100.0, ridge=0.01)
     found = sample_posterior(x, fit, signed, prior=100.0, n_draws=50)
     np.testing.assert_allclose(found.fit.weight, fit.weight, atol=0.15)

@@ -94,7 +94,9 @@ def test_edges_without_standard_error_are_as_likely_false_as_any_other():
     true = np.where(np.arange(2000) < 600, 0.0, rng.uniform(-1, 1, 2000))
     weight, std_err = true + 0.05 * rng.normal(size=2000), np.full(2000, 0.05)
     known = probability_false(weight, std_err)
-    with_unknown = probability_false(np.append(weight, [0.0, 5.0]), np.append(std_err, [np.nan, np.nan]))
+    with_unknown = probability_false(
+        np.append(weight, [0.0, 5.0]), np.append(std_err, [np.nan, np.nan])
+    )
     np.testing.assert_array_equal(with_unknown[:-2], known)
     np.testing.assert_allclose(with_unknown[-2:], known.mean(), rtol=1e-4)
     assert probability_false(np.array([0.0, 1.0]), np.zeros(2)).tolist() == [0.0, 0.0]

@@ -54,11 +54,16 @@ def test_recovery_does_not_fall_with_the_number_of_cells():
     """Under much noise inside the ReLU, whose bias more cells do not lower."""
     found = {1000: [], 6000: []}
     for seed in (0, 2):  # at 2, the search from weak ridges meets a bump
-        adata, net = gr.ds.simulate(6000, 200, n_regulators=20, noise_sd=2, rng=seed, progress=False)
+        adata, net = gr.ds.simulate(
+            6000, 200, n_regulators=20, noise_sd=2, rng=seed, progress=False
+        )
         matched = match(net, adata)
         network, true = matched.network, matched.edges["weight"].to_numpy()
         unsigned = replace(network, sign=np.zeros(network.n_edges))
-        x, z = np.asarray(adata.X[:, matched.columns]), adata.obsm["true_activity"][matched.regulators]
+        x, z = (
+            np.asarray(adata.X[:, matched.columns]),
+            adata.obsm["true_activity"][matched.regulators],
+        )
         for n_cells, figures in found.items():
             fit = fit_exact(x[:n_cells], unsigned, ridge=choose_ridge(x[:n_cells], unsigned))
             of = [unsigned.regulator == j for j in range(unsigned.n_regulators)]

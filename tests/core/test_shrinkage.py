@@ -49,9 +49,13 @@ def test_without_signs_weights_stay_free():
 def test_with_few_genes_values_are_held_out_instead_of_genes():
     x, network = problem(0, spread=0.0, noise=3.0)
     first = network.gene < 60
-    few = Network.from_edges(network.gene[first], network.regulator[first], network.sign[first], 60, 15)
+    few = Network.from_edges(
+        network.gene[first], network.regulator[first], network.sign[first], 60, 15
+    )
     ridge, prior, shared, _ = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
-    assert (prior, shared) == choose_prior(x[:, :60], few, ridge=ridge, link="identity", intercept=True)
+    assert (prior, shared) == choose_prior(
+        x[:, :60], few, ridge=ridge, link="identity", intercept=True
+    )
     assert prior >= 0.3  # weights are ±1, and noise is strong
     clear, *_ = problem(0, spread=0.9, noise=0.01)
     assert choose_shrinkage(clear[:, :60], few, link="identity", intercept=True)[1] < prior
@@ -88,13 +92,18 @@ def test_prediction_leaves_as_many_zeros_as_the_gene_has():
     activity, signs = rng.normal(size=(100, 3)), np.eye(3)
     x = np.maximum(rng.normal(size=(100, 3)) - [0.0, 1.0, -9.0], 0)
     predicted = predict_by_signs(activity, signs, x, link="relu")
-    np.testing.assert_allclose((predicted == 0).mean(0), np.maximum((x == 0).mean(0), 0.01), atol=0.011)
+    np.testing.assert_allclose(
+        (predicted == 0).mean(0), np.maximum((x == 0).mean(0), 0.01), atol=0.011
+    )
     np.testing.assert_array_equal(predict_by_signs(activity, signs, x, link="identity"), activity)
 
 
 def as_table(network):
     """Edges of a network with names, and back."""
-    names = {"source": [f"r{j:03}" for j in network.regulator], "target": [f"g{i:03}" for i in network.gene]}
+    names = {
+        "source": [f"r{j:03}" for j in network.regulator],
+        "target": [f"g{i:03}" for i in network.gene],
+    }
     return pd.DataFrame(names | {"weight": network.sign})
 
 
@@ -134,7 +143,9 @@ def test_sign_permuted_and_shuffled_networks_are_told_from_real_ones(monkeypatch
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(
     best=st.sampled_from([-0.9, -0.1, -1e-9, 0.0, 1e-9, 0.1, 0.9]),
-    below=st.lists(st.floats(0, 0.5), min_size=len(RIDGES) * len(PRIORS), max_size=len(RIDGES) * len(PRIORS)),
+    below=st.lists(
+        st.floats(0, 0.5), min_size=len(RIDGES) * len(PRIORS), max_size=len(RIDGES) * len(PRIORS)
+    ),
     free=st.floats(-1, 1),
     error=st.floats(0, 0.5),
 )

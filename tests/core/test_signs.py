@@ -21,7 +21,9 @@ def problem(seed=0, sign=0.0, bias=False):
         z = z - z.mean(0)
     flip = rng.choice([-1.0, 1.0], 8)
     network = Network.from_edges(gene, regulator, sign * weight, 60, 8)
-    fit = Fit(weight * flip[regulator], np.zeros(60) if bias else None, z * flip, ridge=np.full(8, 0.5))
+    fit = Fit(
+        weight * flip[regulator], np.zeros(60) if bias else None, z * flip, ridge=np.full(8, 0.5)
+    )
     return fit, network, weight, z
 
 
@@ -137,7 +139,9 @@ def test_noise_discounts_the_data():
     _, confidence, source = one_regulator(np.zeros(5), weight, z, **fields)
     assert source == "positive"
     assert confidence == pytest.approx(expit(min(4, 8.5 / (1 + share / 0.1))), rel=1e-5)
-    louder = one_regulator(np.zeros(5), weight, z, **(fields | {"noise_variance": 100 * variance}))[1]
+    louder = one_regulator(np.zeros(5), weight, z, **(fields | {"noise_variance": 100 * variance}))[
+        1
+    ]
     assert louder == pytest.approx(expit(8.5 / (1 + 100 * share / 0.1)), rel=1e-5)
 
 
@@ -156,7 +160,9 @@ def test_confidence_depends_on_neither_units_nor_order_nor_start_sign(bias):
     expected = orient(fit, network)[1:]
     shuffled = replace(fit, activity=fit.activity[::-1])
     flip = np.where(np.arange(8) % 2, -1.0, 1.0)
-    flipped = replace(fit, weight=fit.weight * flip[network.regulator], activity=fit.activity * flip)
+    flipped = replace(
+        fit, weight=fit.weight * flip[network.regulator], activity=fit.activity * flip
+    )
     units = replace(fit, activity=1000 * fit.activity, squared_error=1e6 * 400.0)
     for other in (shuffled, flipped, units):
         confidence, source = orient(other, network)[1:]
@@ -183,14 +189,21 @@ PRIORS = {
     "a fifth of a third wrong": lambda rng, weight: (
         np.sign(weight) * rng.choice([0, 1, -1], len(weight), p=[0.67, 0.26, 0.07])
     ),
-    "a fifth wrong": lambda rng, weight: np.sign(weight) * rng.choice([1, -1], len(weight), p=[0.8, 0.2]),
+    "a fifth wrong": lambda rng, weight: (
+        np.sign(weight) * rng.choice([1, -1], len(weight), p=[0.8, 0.2])
+    ),
 }
 
 
 def test_confidence_is_calibrated():
     settings = [
         {"n_cells": n_cells, "noise": noise, "shape": shape, "threshold": threshold}
-        for n_cells, noise, shape in [(12, 0.2, 1.0), (12, 1.0, 2.0), (60, 0.2, 5.0), (60, 2.0, 1.0)]
+        for n_cells, noise, shape in [
+            (12, 0.2, 1.0),
+            (12, 1.0, 2.0),
+            (60, 0.2, 5.0),
+            (60, 2.0, 1.0),
+        ]
         for threshold in (False, True)
     ]
     confidence, right = [], []  # (prior, fit, regulator)

@@ -16,7 +16,9 @@ def problem(sign):
         + 0.05 * rng.normal(size=(80, 30))
     )
     gene, regulator = np.nonzero(mask)
-    return Network.from_edges(gene, regulator, sign * np.ones(len(gene)), 30, 3), torch.as_tensor(x.T.copy())
+    return Network.from_edges(gene, regulator, sign * np.ones(len(gene)), 30, 3), torch.as_tensor(
+        x.T.copy()
+    )
 
 
 def test_start_is_the_first_principal_component_of_every_regulon():

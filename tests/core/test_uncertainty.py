@@ -19,7 +19,9 @@ from grnrep.core.projection import project
 from grnrep.core.uncertainty import activity_sd, noise_variance, weight_se
 
 
-def problem(seed=0, *, n_cells=40, n_genes=60, m=5, noise=0.3, link="relu", bias=False, density=0.5):
+def problem(
+    seed=0, *, n_cells=40, n_genes=60, m=5, noise=0.3, link="relu", bias=False, density=0.5
+):
     """Data of Eq. 6 with a known decoder and activities, as if they had been fitted."""
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < density
@@ -45,8 +47,12 @@ def test_curvature_is_the_second_derivative_of_the_tobit_likelihood():
     step = 1e-4
     value = [-torch.special.log_ndtr(-(u + k * step)) for k in (-1, 0, 1)]
     numeric = (value[0] - 2 * value[1] + value[2]) / step**2
-    torch.testing.assert_close(censored_curvature(Observed.of(x, "relu"), u), numeric, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(mean_above(u), (value[2] - value[0]) / (2 * step), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        censored_curvature(Observed.of(x, "relu"), u), numeric, atol=1e-6, rtol=1e-5
+    )
+    torch.testing.assert_close(
+        mean_above(u), (value[2] - value[0]) / (2 * step), atol=1e-6, rtol=1e-5
+    )
     assert (censored_curvature(Observed.of(x, "identity"), u) == 1).all()
 
 
@@ -73,7 +79,9 @@ def test_activity_sd_equals_the_dense_formula(link, bias):
 def test_activity_sd_without_shrinkage_is_that_of_least_squares():
     x, fit, network, w = problem(link="identity")
     fit = replace(fit, ridge=None)
-    ours = activity_sd(x, fit, network, link="identity", noise_variance=np.full(network.n_genes, 0.09))
+    ours = activity_sd(
+        x, fit, network, link="identity", noise_variance=np.full(network.n_genes, 0.09)
+    )
     expected = 0.3 * np.sqrt(np.diag(np.linalg.inv(w.T @ w)))
     np.testing.assert_allclose(ours, np.tile(expected, (len(x), 1)), rtol=1e-6)
 
@@ -100,7 +108,9 @@ def test_weight_se_equals_the_dense_formula(link):
         z = fit.activity[:, own]
         system = z.T @ np.diag(d[:, i] / s2) @ z + np.diag(1 / mean_square[own])
         expected = np.sqrt(np.diag(np.linalg.inv(system)))
-        np.testing.assert_allclose(ours[network.indptr[i] : network.indptr[i + 1]], expected, rtol=1e-6)
+        np.testing.assert_allclose(
+            ours[network.indptr[i] : network.indptr[i + 1]], expected, rtol=1e-6
+        )
 
 
 def test_a_gene_without_values_above_zero_has_the_spread_of_its_regulators_weights():
@@ -146,7 +156,9 @@ def test_intervals_of_held_out_cells_contain_the_truth(noise):
     variance = noise_variance(x[:400], fit, network)
     se = weight_se(x[:400], fit, network, noise_variance=variance)
     z = project(x[400:], fit, network)
-    sd = activity_sd(x[400:], replace(fit, activity=z), network, noise_variance=variance, weight_sd=se)
+    sd = activity_sd(
+        x[400:], replace(fit, activity=z), network, noise_variance=variance, weight_sd=se
+    )
     factor = (fit.activity * true.activity[:400]).sum(0) / np.square(fit.activity).sum(0)
     error = (z * factor - true.activity[400:]) / (sd * np.abs(factor))
     assert 0.92 < np.mean(np.abs(error) < 1.96) < 0.975

@@ -45,7 +45,10 @@ def problems(draw, *, n_cells=40, n_genes=30, m=4):
     link = draw(st.sampled_from(["relu", "identity"]))
     model = {"intercept": draw(st.booleans())}
     model["covariates"] = v if model["intercept"] and draw(st.booleans()) else None
-    penalty = {"ridge": draw(st.sampled_from([1e-4, 1e-2])), "prior": 0.0 if signed == "none" else 0.3}
+    penalty = {
+        "ridge": draw(st.sampled_from([1e-4, 1e-2])),
+        "prior": 0.0 if signed == "none" else 0.3,
+    }
     mixed = signed == "some regulators"
     return np.maximum(p, 0) if link == "relu" else p, network, {"link": link}, model, penalty, mixed
 
@@ -100,7 +103,9 @@ def test_of_a_posterior_and_of_cells_outside_the_chain(problem, c):
         fit = fit_exact(x, network, **link, **model, **penalty)
         some = replace(fit, activity=fit.activity[:30], covariates=None if v is None else v[:30])
         options = {"prior": penalty["prior"], "n_draws": 12}
-        found, confidence, _ = sample_posterior(x[:30], some, network, **link, **options).orient(network)
+        found, confidence, _ = sample_posterior(x[:30], some, network, **link, **options).orient(
+            network
+        )
         new = project(x[30:], found.fit, network, **link, covariates=later)
         fit = replace(found.fit, activity=new, covariates=later)
         spread = {"noise_variance": found.noise_variance, "weight_sd": found.weight_sd}
@@ -139,7 +144,9 @@ def test_of_passes_over_all_cells(problem, c):
 @given(problems(n_cells=50, n_genes=24, m=3), UNITS)
 def test_of_a_repaired_network(problem, c):
     x, network, link, *_ = problem
-    found, expected = (repair_network(unit * x, network, **link, intercept=True) for unit in (c, 1.0))
+    found, expected = (
+        repair_network(unit * x, network, **link, intercept=True) for unit in (c, 1.0)
+    )
     np.testing.assert_array_equal(found.kept, expected.kept)
     t = [r.weight / r.std_err for r in (found, expected)]
     assert_units({"t": t[0], "fdr": found.fdr}, {"t": t[1], "fdr": expected.fdr}, c)
@@ -166,7 +173,11 @@ def test_of_counts_is_that_of_their_size_factors(seed, likelihood, intercept, c)
         fit, confidence, _ = orient(fit_counts(counts, network, size_factors=s, **options), network)
         spread = count_spread(counts, fit, network, size_factors=s)
         sd = count_activity_sd(counts, fit, network, spread, size_factors=s)
-        found = of_fit(fit) | {"activity_sd": sd, "weight_sd": spread.weight_sd, "scatter": spread.scatter}
+        found = of_fit(fit) | {
+            "activity_sd": sd,
+            "weight_sd": spread.weight_sd,
+            "scatter": spread.scatter,
+        }
         # the loss of counts has no unit, so that the penalty of squared activities has one over theirs
         return found | {"ridge": fit.ridge / s.mean() ** 2, "confidence": confidence}
 

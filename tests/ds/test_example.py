@@ -31,7 +31,11 @@ def test_example_matches_its_description():
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        import_module("grnrep.ds.example"), "__file__", str(tmp_path / "grnrep" / "ds" / "example.py")
+        import_module("grnrep.ds.example"),
+        "__file__",
+        str(tmp_path / "grnrep" / "ds" / "example.py"),
     )
-    with pytest.raises(FileNotFoundError, match=r"example.h5ad and example_network.csv are in none of"):
+    with pytest.raises(
+        FileNotFoundError, match=r"example.h5ad and example_network.csv are in none of"
+    ):
         example()

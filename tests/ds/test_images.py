@@ -22,7 +22,9 @@ FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "$GRNREP_DATA_DIR"))
 
 
 def needs(path):
-    return pytest.mark.skipif(not (FOLDER / path).is_file(), reason=f"real data: {FOLDER / path} is missing")
+    return pytest.mark.skipif(
+        not (FOLDER / path).is_file(), reason=f"real data: {FOLDER / path} is missing"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,11 @@ def no_network(monkeypatch, tmp_path):
 
 
 def idx(values: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
+    return (
+        bytes([0, 0, 8, values.ndim])
+        + struct.pack(f">{values.ndim}I", *values.shape)
+        + values.tobytes()
+    )
 
 
 @pytest.fixture
@@ -87,7 +93,10 @@ def test_folder_from_the_environment_and_files_without_gz(mnist_folder, monkeypa
     [
         (lambda raw: gzip.compress(raw)[:-20], "end-of-stream"),
         (lambda raw: raw, "gzip"),
-        (lambda raw: gzip.compress(raw[:-1]), r"shape \(5, 28, 28\) takes 3,936 bytes; it holds 3,935"),
+        (
+            lambda raw: gzip.compress(raw[:-1]),
+            r"shape \(5, 28, 28\) takes 3,936 bytes; it holds 3,935",
+        ),
         (lambda raw: gzip.compress(raw + b"0"), "it holds 3,937"),
         (lambda raw: gzip.compress(raw[:11]), "takes"),
         (lambda raw: gzip.compress(b""), "starts"),
@@ -96,7 +105,10 @@ def test_folder_from_the_environment_and_files_without_gz(mnist_folder, monkeypa
             r"with 3 axes was expected; it starts 00000801",
         ),
         (lambda raw: gzip.compress(b"\0\0\x0d\x03" + raw[4:]), "starts 00000d03"),
-        (lambda raw: gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1])), "not the official file.*sha256"),
+        (
+            lambda raw: gzip.compress(raw[:-1] + bytes([raw[-1] ^ 1])),
+            "not the official file.*sha256",
+        ),
     ],
 )
 def test_damaged_mnist_is_named(mnist_folder, damage, message):
@@ -120,7 +132,9 @@ def test_missing_files_are_downloaded_or_named(mnist_folder, monkeypatch):
     folder, content = mnist_folder
     path = folder / "mnist" / "t10k-labels-idx1-ubyte.gz"
     path.rename(folder / "elsewhere.gz")
-    with pytest.raises(OSError, match=rf"downloaded from https://.*no network.*put it at .*{path.name}"):
+    with pytest.raises(
+        OSError, match=rf"downloaded from https://.*no network.*put it at .*{path.name}"
+    ):
         gr.ds.mnist(data_dir=folder)
     asked = {}
 
@@ -144,7 +158,18 @@ def test_real_mnist():
     # the mean and standard deviation that the field normalises by
     assert found.train.mean(dtype=np.float64) == pytest.approx(0.1307, abs=5e-5)
     assert found.train.std(dtype=np.float64) == pytest.approx(0.3081, abs=5e-5)
-    assert np.bincount(found.test_labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(found.test_labels).tolist() == [
+        980,
+        1135,
+        1032,
+        1010,
+        982,
+        892,
+        958,
+        1028,
+        974,
+        1009,
+    ]
 
 
 # CIFAR
@@ -162,7 +187,11 @@ def records(n: int, *, seed: int) -> tuple[bytes, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 10, n, dtype=np.uint8)
     pixels = rng.integers(0, 256, (n, 3, 32, 32), dtype=np.uint8)
-    return b"".join(bytes([k]) + p.tobytes() for k, p in zip(labels, pixels, strict=True)), labels, pixels
+    return (
+        b"".join(bytes([k]) + p.tobytes() for k, p in zip(labels, pixels, strict=True)),
+        labels,
+        pixels,
+    )
 
 
 @pytest.fixture
@@ -176,10 +205,14 @@ def cifar_folder(tmp_path, monkeypatch):
     files = {"batches.meta.txt": b"classes", **{name: made[name][0] for name in reversed(names)}}
     archive(path, files)
     monkeypatch.setattr(images, "_CIFAR_MD5", hashlib.md5(path.read_bytes()).hexdigest())
-    few = {name: records(3, seed=i)[0] for i, name in enumerate(["data_batch_1.bin", "test_batch.bin"])}
+    few = {
+        name: records(3, seed=i)[0] for i, name in enumerate(["data_batch_1.bin", "test_batch.bin"])
+    }
     archive(tmp_path / "cifar10" / "cifar-10-binary-subset.tar.gz", few)
     monkeypatch.setattr(
-        images, "_SUBSET_SHA256", {name: hashlib.sha256(raw).hexdigest() for name, raw in few.items()}
+        images,
+        "_SUBSET_SHA256",
+        {name: hashlib.sha256(raw).hexdigest() for name, raw in few.items()},
     )
     return tmp_path, [made[name] for name in names]
 
@@ -200,7 +233,9 @@ def test_cifar_of_a_folder(cifar_folder, sub, allow_subset):
 def test_a_subset_only_if_accepted(cifar_folder, caplog):
     folder, _ = cifar_folder
     (folder / "cifar10" / "cifar-10-binary.tar.gz").unlink()
-    with pytest.raises(OSError, match=r"no network.*accept the subset '.*subset\.tar\.gz' by allow_subset"):
+    with pytest.raises(
+        OSError, match=r"no network.*accept the subset '.*subset\.tar\.gz' by allow_subset"
+    ):
         gr.ds.cifar10(data_dir=folder)
     with caplog.at_level(logging.WARNING, logger="grnrep"):
         found = gr.ds.cifar10(data_dir=folder, allow_subset=True)
@@ -222,10 +257,22 @@ def test_a_changed_official_archive_is_named(cifar_folder):
     ("files", "options", "message"),
     [
         ({"test_batch.bin": b"\0" * 3073}, {}, r"it lacks data_batch_1\.bin"),
-        ({"data_batch_1.bin": b"\0" * 3072, "test_batch.bin": b""}, {}, "data_batch_1.bin has 3,072 bytes"),
+        (
+            {"data_batch_1.bin": b"\0" * 3072, "test_batch.bin": b""},
+            {},
+            "data_batch_1.bin has 3,072 bytes",
+        ),
         ({"data_batch_1.bin": b"", "test_batch.bin": b"\0" * 3073}, {}, "has 0 bytes"),
-        (dict.fromkeys(("data_batch_1.bin", "test_batch.bin"), b"\x0a" * 3073), {}, "label.* is 10"),
-        (dict.fromkeys(("data_batch_1.bin", "test_batch.bin"), b""), {"kind": tarfile.SYMTYPE}, "lacks"),
+        (
+            dict.fromkeys(("data_batch_1.bin", "test_batch.bin"), b"\x0a" * 3073),
+            {},
+            "label.* is 10",
+        ),
+        (
+            dict.fromkeys(("data_batch_1.bin", "test_batch.bin"), b""),
+            {"kind": tarfile.SYMTYPE},
+            "lacks",
+        ),
     ],
 )
 def test_damaged_batches_are_named(tmp_path, files, options, message):
@@ -250,7 +297,9 @@ def test_a_changed_subset_is_named(cifar_folder):
     (folder / "cifar10" / "cifar-10-binary.tar.gz").unlink()
     path = folder / "cifar10" / "cifar-10-binary-subset.tar.gz"
     archive(path, {name: records(3, seed=7)[0] for name in ("data_batch_1.bin", "test_batch.bin")})
-    with pytest.raises(ValueError, match=r"data_batch_1\.bin of .*subset\.tar\.gz is not the official"):
+    with pytest.raises(
+        ValueError, match=r"data_batch_1\.bin of .*subset\.tar\.gz is not the official"
+    ):
         gr.ds.cifar10(data_dir=folder, allow_subset=True)
 
 
@@ -258,7 +307,9 @@ def test_a_changed_subset_is_named(cifar_folder):
 def test_real_subset():
     found = gr.ds.cifar10(data_dir=FOLDER, allow_subset=True)
     if not found.note:
-        pytest.skip(f"the official archive in {FOLDER} is read instead of the subset that this is about")
+        pytest.skip(
+            f"the official archive in {FOLDER} is read instead of the subset that this is about"
+        )
     assert (found.train.shape, found.test.shape) == ((10000, 3, 32, 32), (1000, 3, 32, 32))
     assert np.bincount(found.train_labels).tolist() == [1000] * 10
     assert np.bincount(found.test_labels).tolist() == [100] * 10
@@ -277,4 +328,8 @@ def test_digits_are_those_of_scikit_learn():
     both = np.concatenate([found.train, found.test])
     np.testing.assert_array_equal(both.reshape(1797, 64) * 16, pixels)
     np.testing.assert_array_equal(np.concatenate([found.train_labels, found.test_labels]), labels)
-    assert (found.train.dtype, found.train_labels.dtype, len(found.test)) == (np.float32, np.int64, 360)
+    assert (found.train.dtype, found.train_labels.dtype, len(found.test)) == (
+        np.float32,
+        np.int64,
+        360,
+    )

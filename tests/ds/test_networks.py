@@ -19,7 +19,12 @@ def net():
 
 
 def draw(rng, **kwargs):
-    options = {"connectivity": 0.1, "min_targets": 1, "weight_low": -1.0, "weight_high": 1.0} | kwargs
+    options = {
+        "connectivity": 0.1,
+        "min_targets": 1,
+        "weight_low": -1.0,
+        "weight_high": 1.0,
+    } | kwargs
     genes, regulators = [f"g{i}" for i in range(300)], [f"r{j}" for j in range(80)]
     return draw_network(genes, regulators, **options, rng=np.random.default_rng(rng))
 
@@ -32,7 +37,9 @@ def test_edges_are_bernoulli_and_weights_uniform(rng):
     assert abs(len(net) - 0.1 * n_pairs) < 5 * np.sqrt(n_pairs * 0.1 * 0.9)
     for side, n in [("source", 300), ("target", 80)]:
         degrees = net[side].value_counts()
-        assert degrees.var() == pytest.approx(n * 0.1 * 0.9, rel=0.8)  # binomial, as Bernoulli edges give
+        assert degrees.var() == pytest.approx(
+            n * 0.1 * 0.9, rel=0.8
+        )  # binomial, as Bernoulli edges give
     assert stats.kstest(net["weight"], "uniform", args=(-0.5, 2.5)).pvalue > 1e-4
 
 
@@ -46,7 +53,9 @@ def test_every_regulator_has_min_targets():
     assert len(draw(0, connectivity=1.0)) == 300 * 80
 
 
-@pytest.mark.parametrize(("missing", "false"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.3), (0.2, 0.2), (0.9, 1.5)])
+@pytest.mark.parametrize(
+    ("missing", "false"), [(0.0, 0.0), (0.2, 0.0), (0.0, 0.3), (0.2, 0.2), (0.9, 1.5)]
+)
 def test_missing_and_false_fractions_are_exact(net, missing, false):
     out = corrupt_network(net, missing=missing, false=false)
     kept, added = pairs(out) & pairs(net), pairs(out) - pairs(net)
@@ -65,7 +74,9 @@ def test_weights_stay_with_their_edges(net):
 
 
 def test_hidden_and_flipped_are_exact_and_disjoint(net):
-    out = corrupt_network(net, hide_signs=0.25, flip_signs=0.1).merge(net, on=EDGE, suffixes=("", "_true"))
+    out = corrupt_network(net, hide_signs=0.25, flip_signs=0.1).merge(
+        net, on=EDGE, suffixes=("", "_true")
+    )
     assert len(out) == len(net)
     hidden = out["weight"].isna()
     flipped = out["weight"] == -out["weight_true"]
@@ -77,7 +88,9 @@ def test_hidden_and_flipped_are_exact_and_disjoint(net):
 
 
 def test_signs_unknown_before_stay_unknown():
-    net = pd.DataFrame({"source": list("aabb"), "target": list("xyxy"), "weight": [1.0, np.nan, 0.0, -1.0]})
+    net = pd.DataFrame(
+        {"source": list("aabb"), "target": list("xyxy"), "weight": [1.0, np.nan, 0.0, -1.0]}
+    )
     out = corrupt_network(net, flip_signs=1.0)
     np.testing.assert_array_equal(out["weight"], [-1.0, np.nan, 0.0, 1.0])
 
@@ -93,7 +106,9 @@ def test_every_free_pair_is_found_and_no_other():
 def test_false_edges_are_uniform_over_free_pairs():
     net = pd.DataFrame({"source": list("aabc"), "target": list("xyzx")})
     found = [
-        pair for seed in range(500) for pair in pairs(corrupt_network(net, false=0.25, rng=seed)) - pairs(net)
+        pair
+        for seed in range(500)
+        for pair in pairs(corrupt_network(net, false=0.25, rng=seed)) - pairs(net)
     ]
     counts = pd.Series(found).value_counts()
     assert len(counts) == 5
@@ -113,8 +128,12 @@ def test_false_edges_reach_other_genes_and_regulators(net):
 def test_result_depends_on_the_seed_alone_not_on_the_order_of_rows(net):
     options = {"missing": 0.2, "false": 0.2, "hide_signs": 0.2, "flip_signs": 0.2}
     out = corrupt_network(net, **options, rng=5)
-    pd.testing.assert_frame_equal(out, corrupt_network(net.sample(frac=1, random_state=0), **options, rng=5))
-    pd.testing.assert_frame_equal(out, corrupt_network(net, **options, rng=np.random.default_rng(5)))
+    pd.testing.assert_frame_equal(
+        out, corrupt_network(net.sample(frac=1, random_state=0), **options, rng=5)
+    )
+    pd.testing.assert_frame_equal(
+        out, corrupt_network(net, **options, rng=np.random.default_rng(5))
+    )
     assert not out.equals(corrupt_network(net, **options, rng=6))
 
 

@@ -32,7 +32,9 @@ def test_noise_is_normal_and_inside_the_relu(rng):
     assert (adata.X[p < -6 * sd] == 0).all()  # noise outside would show here
     far = p > 6 * sd  # never cut
     assert stats.kstest((adata.X - p)[far] / sd, "norm").pvalue > 1e-4
-    bare = adata.X[:, ~adata.var_names.isin(net["target"])]  # genes without a regulator: ReLU(noise)
+    bare = adata.X[
+        :, ~adata.var_names.isin(net["target"])
+    ]  # genes without a regulator: ReLU(noise)
     assert bare.size > 10_000
     assert abs((bare == 0).mean() - 0.5) < 5 * 0.5 / np.sqrt(bare.size)
     assert stats.kstest(bare[bare > 0] / sd, "halfnorm").pvalue > 1e-4
@@ -43,7 +45,13 @@ def test_noise_is_normal_and_inside_the_relu(rng):
 @pytest.mark.parametrize("correlation", [0.0, 0.6])
 def test_activities_are_gamma_with_the_wanted_correlation(rng, shape, scale, correlation):
     adata, _ = simulate(
-        2000, 20, n_regulators=8, shape=shape, scale=scale, regulator_correlation=correlation, rng=rng
+        2000,
+        20,
+        n_regulators=8,
+        shape=shape,
+        scale=scale,
+        regulator_correlation=correlation,
+        rng=rng,
     )
     z = adata.obsm["true_activity"]
     for name in z:
@@ -103,7 +111,12 @@ def test_a_generator_moves_on():
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"regulator_correlation": 0.5}, {"counts": "nb"}, {"counts": "poisson", "zero_fraction": 0.7}],
+    [
+        {},
+        {"regulator_correlation": 0.5},
+        {"counts": "nb"},
+        {"counts": "poisson", "zero_fraction": 0.7},
+    ],
 )
 @pytest.mark.parametrize("n_obs", [1, model.BLOCK - 1, model.BLOCK, 2 * model.BLOCK + 3])
 def test_the_first_cells_do_not_depend_on_the_number_of_cells(options, n_obs):
@@ -116,7 +129,9 @@ def test_the_first_cells_do_not_depend_on_the_number_of_cells(options, n_obs):
     pd.testing.assert_frame_equal(few.obs, many.obs)
     pd.testing.assert_frame_equal(few.var, many.var)
     if "counts" in options:
-        np.testing.assert_array_equal(few.layers["counts"].toarray(), many.layers["counts"].toarray())
+        np.testing.assert_array_equal(
+            few.layers["counts"].toarray(), many.layers["counts"].toarray()
+        )
 
 
 def test_blocks_are_independent():
@@ -176,7 +191,9 @@ def test_counts_have_the_wanted_mean_and_variance(counts, rng):
 
 
 def test_a_cell_without_expression_has_no_counts():
-    adata, _ = simulate(50, 5, n_regulators=1, weight_low=-1.0, weight_high=-0.5, noise_sd=0.0, counts="nb")
+    adata, _ = simulate(
+        50, 5, n_regulators=1, weight_low=-1.0, weight_high=-0.5, noise_sd=0.0, counts="nb"
+    )
     assert (adata.X == 0).all()
     assert adata.layers["counts"].nnz == 0
 
@@ -188,7 +205,12 @@ def test_uns_holds_network_and_plain_parameters():
     assert stored["network"] is not net
     params = stored["params"]
     assert {type(value) for value in params.values()} <= {int, float, str}
-    assert (params["n_obs"], params["noise_sd"], params["rng"], params["counts"]) == (10, 0.2, 4, "poisson")
+    assert (params["n_obs"], params["noise_sd"], params["rng"], params["counts"]) == (
+        10,
+        0.2,
+        4,
+        "poisson",
+    )
     assert "zero_fraction" not in params
     again, _ = simulate(**params)
     np.testing.assert_array_equal(again.X, adata.X)
@@ -210,9 +232,17 @@ def test_uns_holds_network_and_plain_parameters():
         ({"noise_sd": -0.1}, ValueError, "noise_sd must be at least 0"),
         ({"noise_sd": "high"}, ValueError, "noise_sd must be a finite number; found 'high'"),
         ({"zero_fraction": 1.5}, ValueError, "zero_fraction must be at most 1"),
-        ({"counts": "binomial"}, ValueError, "counts must be one of 'poisson', 'nb'; found 'binomial'"),
+        (
+            {"counts": "binomial"},
+            ValueError,
+            "counts must be one of 'poisson', 'nb'; found 'binomial'",
+        ),
         ({"counts": "nb", "dispersion": 0.0}, ValueError, "dispersion must be above 0"),
-        ({"counts": "nb", "library_size": float("inf")}, ValueError, "library_size must be a finite number"),
+        (
+            {"counts": "nb", "library_size": float("inf")},
+            ValueError,
+            "library_size must be a finite number",
+        ),
     ],
 )
 def test_bad_arguments_are_named(options, error, message):

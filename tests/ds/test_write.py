@@ -26,7 +26,9 @@ def memory():
 
 def assert_same(found, adata):
     np.testing.assert_array_equal(found.X.toarray(), adata.X)
-    np.testing.assert_array_equal(found.layers["counts"].toarray(), adata.layers["counts"].toarray())
+    np.testing.assert_array_equal(
+        found.layers["counts"].toarray(), adata.layers["counts"].toarray()
+    )
     assert (found.X.dtype, found.layers["counts"].dtype) == (np.float32, np.int32)
     pd.testing.assert_frame_equal(found.obsm["true_activity"], adata.obsm["true_activity"])
     pd.testing.assert_frame_equal(found.obs, adata.obs)
@@ -52,7 +54,10 @@ def test_disk_equals_memory_whatever_the_chunks(memory, tmp_path, monkeypatch, s
 def test_matrices_stay_on_disk_until_indexed(memory, tmp_path, suffix):
     adata, _ = memory
     found, _ = simulate(**OPTIONS, path=tmp_path / f"cells{suffix}")
-    for matrix, expected in [(found.X, adata.X), (found.layers["counts"], adata.layers["counts"].toarray())]:
+    for matrix, expected in [
+        (found.X, adata.X),
+        (found.layers["counts"], adata.layers["counts"].toarray()),
+    ]:
         assert not isinstance(matrix, np.ndarray | sp.spmatrix | sp.sparray)
         assert matrix.shape == adata.shape
         np.testing.assert_array_equal(matrix[7:300].toarray(), expected[7:300])

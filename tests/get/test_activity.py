@@ -64,12 +64,16 @@ def test_table_of_another_method_works(fitted):
 
 
 def test_unknown_key_lists_tables(fitted, refuses):
-    with refuses(KeyError, "key='acts' is not in adata.obsm", "'true_activity', 'grnrep'", adata=fitted):
+    with refuses(
+        KeyError, "key='acts' is not in adata.obsm", "'true_activity', 'grnrep'", adata=fitted
+    ):
         gr.get.activity(fitted, key="acts")
 
 
 def test_array_without_names_is_refused(fitted, refuses):
-    with refuses(TypeError, "adata.obsm['X_umap'] must be a DataFrame", "found ndarray", adata=fitted):
+    with refuses(
+        TypeError, "adata.obsm['X_umap'] must be a DataFrame", "found ndarray", adata=fitted
+    ):
         gr.get.activity(fitted, key="X_umap")
 
 

@@ -48,7 +48,9 @@ def mark(tmp_path, monkeypatch):
     return tmp_path / "code was run"
 
 
-def _hostile_data(adata, path: Path, mark: Path, *, array=PICKLED, linked=False, consolidated=False) -> None:
+def _hostile_data(
+    adata, path: Path, mark: Path, *, array=PICKLED, linked=False, consolidated=False
+) -> None:
     """Write data whose ``VALUE`` is pickled, as zarr version 2."""
     with ad.settings.override(zarr_write_format=2):
         adata.write_zarr(path)
@@ -103,7 +105,14 @@ def test_a_pickle_in_data_is_not_run(fitted, tmp_path, mark, monkeypatch, how):
 def test_a_pickle_in_a_model_is_not_run(model, mark, group):
     """Consolidated metadata of version 3 may hold arrays of version 2."""
     about = {"encoding-type": "string", "encoding-version": "0.2.0"}
-    array = {"zarr_format": 2, "shape": [], "chunks": [], "dtype": "|O", "fill_value": "", "order": "C"}
+    array = {
+        "zarr_format": 2,
+        "shape": [],
+        "chunks": [],
+        "dtype": "|O",
+        "fill_value": "",
+        "order": "C",
+    }
     every = {
         file.parent.relative_to(model / group).as_posix(): json.loads(file.read_text())
         for file in (model / group).glob("*/**/zarr.json")
@@ -114,7 +123,9 @@ def test_a_pickle_in_a_model_is_not_run(model, mark, group):
     consolidated = {"kind": "inline", "must_understand": False, "metadata": every}
     _edit(model / group / "zarr.json", {"consolidated_metadata": consolidated})
     attributes = json.loads((model / "zarr.json").read_text())["attributes"]
-    _edit(model / "zarr.json", {"attributes": {**attributes, "sha256": checksum(model, attributes)}})
+    _edit(
+        model / "zarr.json", {"attributes": {**attributes, "sha256": checksum(model, attributes)}}
+    )
     with pytest.raises(ValueError, match=r"'pickle'|as no model does"):
         gr.io.load(model)
     assert not mark.exists()

@@ -49,7 +49,9 @@ def _edit_attributes(model, **changed):
     """Change attributes of a model as somebody would who knows of the checksum; None drops one."""
     document = json.loads((model / "zarr.json").read_text())
     document["attributes"] |= changed
-    attributes = {name: value for name, value in document["attributes"].items() if value is not None}
+    attributes = {
+        name: value for name, value in document["attributes"].items() if value is not None
+    }
     attributes["sha256"] = gr.io.store.checksum(model, attributes)
     (model / "zarr.json").write_text(json.dumps(document | {"attributes": attributes}))
 
@@ -104,7 +106,9 @@ def test_load_refuses_hidden_files_and_says_what_to_remove(model):
     assert gr.io.load(model).n_obs == 0
 
 
-@pytest.mark.parametrize("name", ["record/network/zarr.json", "record/network", "record/params/link/c", "x"])
+@pytest.mark.parametrize(
+    "name", ["record/network/zarr.json", "record/network", "record/params/link/c", "x"]
+)
 def test_load_refuses_links_even_to_what_was_there(model, name):
     if (model / name).exists():
         (model / name).rename(model.parent / "elsewhere")
@@ -129,7 +133,9 @@ def test_load_refuses_attributes_that_no_model_has(model):
     _refuses(model, ValueError, "is damaged: it has 'key', as no model does")
     document = json.loads((model / "zarr.json").read_text())
     (model / "zarr.json").write_text(json.dumps(document | {"consolidated_metadata": {}}))
-    _refuses(model, ValueError, "is damaged: it has 'consolidated_metadata', 'key', as no model does")
+    _refuses(
+        model, ValueError, "is damaged: it has 'consolidated_metadata', 'key', as no model does"
+    )
 
 
 def test_load_refuses_a_record_of_a_later_version(model):
@@ -140,7 +146,13 @@ def test_load_refuses_a_record_of_a_later_version(model):
     write_elem(group, "version", "9.1.0")
     assert version.exists()
     _edit_attributes(model)
-    _refuses(model, ValueError, "is whole, but cannot be used", "written by grnrep 9.1.0", "Update grnrep")
+    _refuses(
+        model,
+        ValueError,
+        "is whole, but cannot be used",
+        "written by grnrep 9.1.0",
+        "Update grnrep",
+    )
 
 
 def test_load_refuses_a_record_without_a_part(model):
@@ -158,7 +170,9 @@ def edited_metadata(draw, files):
     name = draw(st.sampled_from(sorted(files)))
     document = part = json.loads(files[name])
     for _ in range(draw(st.integers(0, 4))):
-        inner = [key for key in (part if isinstance(part, dict) else ()) if isinstance(part[key], dict)]
+        inner = [
+            key for key in (part if isinstance(part, dict) else ()) if isinstance(part[key], dict)
+        ]
         if not inner:
             break
         part = part[draw(st.sampled_from(inner))]
@@ -177,7 +191,9 @@ def edited_metadata(draw, files):
 def test_edited_metadata_are_refused_or_do_no_harm(fitted, whole, data):
     """Whoever edits a model can mend its checksum too."""
     model, files = whole
-    name, content = data.draw(edited_metadata({n: c for n, c in files.items() if n.endswith("zarr.json")}))
+    name, content = data.draw(
+        edited_metadata({n: c for n, c in files.items() if n.endswith("zarr.json")})
+    )
     (model / name).write_bytes(content)
     attributes = json.loads((model / "zarr.json").read_bytes()).get("attributes")
     if isinstance(attributes, dict):
@@ -228,5 +244,9 @@ def test_load_says_that_a_whole_model_cannot_be_read(model):
     group = zarr.open_group(model, mode="r+")
     group.attrs.update(sha256=gr.io.store.checksum(model, dict(group.attrs)))
     _refuses(
-        model, ValueError, "is whole, but could not be read", gr.__version__, "Update grnrep and anndata"
+        model,
+        ValueError,
+        "is whole, but could not be read",
+        gr.__version__,
+        "Update grnrep and anndata",
     )

@@ -106,7 +106,12 @@ def test_nothing_of_the_cells_is_saved(fitted, model):
 def test_attributes_say_what_it_is(model):
     attributes = dict(zarr.open_group(model, mode="r").attrs)
     assert len(attributes.pop("sha256")) == 64
-    about = {"format": "grnrep-model", "format_version": 1, "grnrep_version": gr.__version__, "key": "grnrep"}
+    about = {
+        "format": "grnrep-model",
+        "format_version": 1,
+        "grnrep_version": gr.__version__,
+        "key": "grnrep",
+    }
     assert attributes == about
 
 
@@ -241,7 +246,9 @@ SAVE = """
 
 
 def test_a_limit_on_the_size_of_files(model, tmp_path):
-    pytest.importorskip("resource", reason="a limit on the size of files can be set on POSIX systems only")
+    pytest.importorskip(
+        "resource", reason="a limit on the size of files can be set on POSIX systems only"
+    )
     (tmp_path / "there").mkdir()
     target = tmp_path / "there" / "model.zarr"
     # -B: Python itself would leave compiled modules cut off at the limit

@@ -60,7 +60,9 @@ def test_new_cells_with_fewer_genes(fitted):
     gr.tl.transform(new, adata, progress=False)
     found = gr.metrics.reconstruction(new)
     assert set(found.index) == set(new.var_names)
-    wanted = r2_score(new[:, found.index].X, _predict(new, "grnrep", found.index), multioutput="raw_values")
+    wanted = r2_score(
+        new[:, found.index].X, _predict(new, "grnrep", found.index), multioutput="raw_values"
+    )
     np.testing.assert_allclose(found["r2"], wanted, rtol=1e-4, atol=1e-6)
 
 

@@ -41,7 +41,9 @@ def test_r2_pools_the_targets(fitted):
     adata, net = fitted
     found = gr.metrics.recovery(adata)
     bias = adata.uns["grnrep"]["genes"]["intercept"].reindex(adata.var_names).to_numpy()
-    predicted = np.maximum(adata.obsm["grnrep"].to_numpy() @ adata.varm["grnrep"].toarray().T + bias, 0)
+    predicted = np.maximum(
+        adata.obsm["grnrep"].to_numpy() @ adata.varm["grnrep"].toarray().T + bias, 0
+    )
     for name, edges in net.groupby("source"):
         mine = adata.var_names.isin(edges["target"])
         x = adata.X[:, mine].astype(np.float64)
@@ -102,7 +104,9 @@ def test_missing_key_and_truth_list_what_there_is(fitted, refuses):
 def test_truth_without_names_is_refused(fitted, refuses):
     adata, _ = fitted
     adata.obsm["true_activity"] = adata.obsm["true_activity"].to_numpy()
-    with refuses(TypeError, "adata.obsm['true_activity'] must be a DataFrame", "ndarray", adata=adata):
+    with refuses(
+        TypeError, "adata.obsm['true_activity'] must be a DataFrame", "ndarray", adata=adata
+    ):
         gr.metrics.recovery(adata)
 
 

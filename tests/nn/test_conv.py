@@ -69,7 +69,8 @@ def test_cifar(kind):
     encoder_shapes, decoder_shapes, d = CIFAR[kind]
     encoder, decoder, x = cifar_encoder(kind), cifar_decoder(kind), torch.rand(2, 3, 32, 32)
     assert shapes(encoder, x) == [
-        ("Conv2d", window, shape) for window, shape in zip(WINDOWS[kind], encoder_shapes, strict=True)
+        ("Conv2d", window, shape)
+        for window, shape in zip(WINDOWS[kind], encoder_shapes, strict=True)
     ]
     assert encoder(x).shape == (2, d)
     assert shapes(decoder, torch.rand(2, d)) == [

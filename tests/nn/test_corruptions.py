@@ -46,7 +46,8 @@ def test_same_generator_same_result(corruption):
 
 
 @pytest.mark.parametrize(
-    ("make", "message"), [(lambda: GaussianNoise(-1), "sd must"), (lambda: Masking(1.5), "found 1.5")]
+    ("make", "message"),
+    [(lambda: GaussianNoise(-1), "sd must"), (lambda: Masking(1.5), "found 1.5")],
 )
 def test_refuses(make, message):
     with pytest.raises(ValueError, match=message):

@@ -108,6 +108,10 @@ def test_pretrain_refuses_what_does_not_mirror(decoder):
     before = encoder[0].weight.detach().clone()
     with pytest.raises(ValueError, match=r"mirror|begin with a Linear"):
         pretrain(
-            encoder, decoder, uniform(9, 6), trainer=Trainer(epochs=1, progress=False), loss=SquaredError()
+            encoder,
+            decoder,
+            uniform(9, 6),
+            trainer=Trainer(epochs=1, progress=False),
+            loss=SquaredError(),
         )
     assert torch.equal(encoder[0].weight, before)

@@ -59,9 +59,13 @@ def test_every_member_beats_the_mean_image(name, digits, decoder):
 
 def test_same_seed_same_member(digits):
     short = replace(TRAINER, epochs=2)
-    z = [train_member("vae", digits[0][:200], d=D, trainer=short).encode(digits[1]) for _ in range(2)]
+    z = [
+        train_member("vae", digits[0][:200], d=D, trainer=short).encode(digits[1]) for _ in range(2)
+    ]
     assert torch.equal(*z)
-    other = train_member("vae", digits[0][:200], d=D, trainer=replace(short, rng=1)).encode(digits[1])
+    other = train_member("vae", digits[0][:200], d=D, trainer=replace(short, rng=1)).encode(
+        digits[1]
+    )
     assert not torch.equal(z[0], other)
 
 
@@ -85,9 +89,14 @@ def test_contractive_is_less_sensitive(digits):
 
 def test_variational_codes_are_nearer_to_the_prior(digits):
     def divergence(member):
-        model = train_member(member, digits[0], d=D, trainer=replace(TRAINER, epochs=10), width=0.25).model
+        model = train_member(
+            member, digits[0], d=D, trainer=replace(TRAINER, epochs=10), width=0.25
+        ).model
         code = model.eval().encode(digits[1])
-        return 0.5 * (code.mean**2 + code.log_variance.exp() - 1 - code.log_variance).sum(1).mean().item()
+        return (
+            0.5
+            * (code.mean**2 + code.log_variance.exp() - 1 - code.log_variance).sum(1).mean().item()
+        )
 
     weak = replace(FAMILY["vae"], penalties=(KL(beta=0.01),))
     assert divergence(FAMILY["beta-vae"]) < divergence(FAMILY["vae"]) < divergence(weak)
@@ -123,7 +132,9 @@ def test_encoder_to_representations_learns_them(digits, decoder):
     off = {}
     for kind in ("data", "reconstruction"):
         member = f"encoder-{kind}"
-        trained = train_member(member, digits[0], d=D, trainer=TRAINER, width=0.25, decoder=decoder.model)
+        trained = train_member(
+            member, digits[0], d=D, trainer=TRAINER, width=0.25, decoder=decoder.model
+        )
         off[kind] = mean_error(table, trained.encode(digits[0]))
     assert off["data"] < off["reconstruction"]
     assert off["data"] < 0.2 * mean_error(table, table.mean(0))
@@ -153,7 +164,9 @@ def test_parts_of_ones_own(digits):
         loss = SquaredError(link="relu")
         return Parts(linear(64, n_out), linear(n_in, 64), loss)
 
-    trained = train_member(member, digits[0], d=5, trainer=replace(TRAINER, epochs=1), architecture=parts)
+    trained = train_member(
+        member, digits[0], d=5, trainer=replace(TRAINER, epochs=1), architecture=parts
+    )
     assert ((trained.encode(digits[1]) != 0).sum(1) == 2).all()
     assert trained.decode(torch.randn(3, 5)).min() >= 0
 
@@ -175,5 +188,7 @@ def test_linear_autoencoder_finds_the_principal_subspace():
     x = x - x.mean(0)
     trainer = Trainer(epochs=3000, batch_size=80, lr=3e-3, progress=False)
     decoder = train_member("linear", x, d=3, trainer=trainer).model.decoder[0]
-    angle = subspace_angles(decoder.weight.detach().numpy(), PCA(3).fit(x).components.T.numpy()).max()
+    angle = subspace_angles(
+        decoder.weight.detach().numpy(), PCA(3).fit(x).components.T.numpy()
+    ).max()
     assert angle < 1e-3

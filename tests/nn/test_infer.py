@@ -107,5 +107,7 @@ def test_reconstruction_and_errors_are_those_of_the_loss():
 
 def test_descent_lowers_the_loss_of_a_deep_decoder():
     model = decoder_alone(mlp((2, 16, 6), activation="tanh"))
-    start, end = (errors(model, X, infer(model, X, epochs=n, lr=0.1, batch_size=1)) for n in (1, 200))
+    start, end = (
+        errors(model, X, infer(model, X, epochs=n, lr=0.1, batch_size=1)) for n in (1, 200)
+    )
     assert (end < start).all()

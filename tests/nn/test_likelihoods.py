@@ -67,7 +67,9 @@ def test_negative_binomial():
 
 
 def test_negative_binomial_learns_its_dispersion():
-    x = tensor(stats.nbinom.rvs(2.0, 2.0 / (2.0 + 5.0), size=(1000, 1), random_state=0).astype(float))
+    x = tensor(
+        stats.nbinom.rvs(2.0, 2.0 / (2.0 + 5.0), size=(1000, 1), random_state=0).astype(float)
+    )
     loss, p = NegativeBinomial(1).double(), x.mean().log().expand(1000, 1)
     descent = torch.optim.LBFGS(loss.parameters(), max_iter=50)
 

@@ -54,7 +54,9 @@ def test_loss_is_the_negative_bound():
         p = Normal(z @ w.T + model.decoder.bias, (model.log_noise / 2).exp())
         constant = 0.5 * network.n_genes * np.log(2 * np.pi)
         for kl_weight in (0.0, 1.0, 3.0):
-            bound = p.log_prob(x).sum(1) + constant - kl_weight * torch_kl(q, Normal(0.0, 1.0)).sum(1)
+            bound = (
+                p.log_prob(x).sum(1) + constant - kl_weight * torch_kl(q, Normal(0.0, 1.0)).sum(1)
+            )
             torch.testing.assert_close(model.loss(x, noise, kl_weight=kl_weight), -bound.mean())
 
 
@@ -93,14 +95,18 @@ def test_units_of_expression_change_units_of_weights_alone():
 
 def test_the_same_seed_gives_the_same_fit():
     x, network, _ = problem(n_cells=50)
-    one, two, other = (fit_masked_vae(x, network, epochs=3, rng=seed, progress=False) for seed in (1, 1, 2))
+    one, two, other = (
+        fit_masked_vae(x, network, epochs=3, rng=seed, progress=False) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(one.activity, two.activity)
     assert not np.array_equal(one.activity, other.activity)
 
 
 def test_strong_weight_of_the_divergence_empties_the_latent_space():
     x, network, _ = problem(n_cells=100)
-    free, bound = (fit_masked_vae(x, network, epochs=60, kl_weight=k, progress=False) for k in (1.0, 1000.0))
+    free, bound = (
+        fit_masked_vae(x, network, epochs=60, kl_weight=k, progress=False) for k in (1.0, 1000.0)
+    )
     assert bound.activity.std() < 0.05 < 0.5 < free.activity.std()
 
 
@@ -115,9 +121,14 @@ def test_constant_gene_is_harmless():
 def test_table_follows_names():
     x, network, z = problem()
     adata = anndata.AnnData(
-        pd.DataFrame(x, index=[f"c{k:03d}" for k in range(len(x))], columns=[f"g{i:02d}" for i in range(40)])
+        pd.DataFrame(
+            x, index=[f"c{k:03d}" for k in range(len(x))], columns=[f"g{i:02d}" for i in range(40)]
+        )
     )
-    edges = {"source": [f"R{j}" for j in network.regulator], "target": [f"g{i:02d}" for i in network.gene]}
+    edges = {
+        "source": [f"R{j}" for j in network.regulator],
+        "target": [f"g{i:02d}" for i in network.gene],
+    }
     net = pd.DataFrame({**edges, "weight": network.sign})
     table = masked_vae_activity(adata, net, epochs=60, progress=False)
     assert list(table.columns) == ["R0", "R1", "R2", "R3"]
@@ -125,12 +136,15 @@ def test_table_follows_names():
     mixed = adata[np.random.default_rng(0).permutation(len(x)), ::-1].copy()
     other = masked_vae_activity(mixed, net.iloc[::-1], epochs=60, progress=False)
     pd.testing.assert_frame_equal(other.loc[table.index], table)
-    turned = masked_vae_activity(adata, net.assign(weight=-net["weight"]), epochs=60, progress=False)
+    turned = masked_vae_activity(
+        adata, net.assign(weight=-net["weight"]), epochs=60, progress=False
+    )
     assert (turned.corrwith(table) < -0.7).all()
 
 
 @pytest.mark.parametrize(
-    ("change", "message"), [({"epochs": 0}, "epochs"), ({"lr": 0.0}, "lr"), ({"batch_size": 0}, "batch_size")]
+    ("change", "message"),
+    [({"epochs": 0}, "epochs"), ({"lr": 0.0}, "lr"), ({"batch_size": 0}, "batch_size")],
 )
 def test_refuses(change, message):
     x, network, _ = problem(n_cells=10)
@@ -140,5 +154,7 @@ def test_refuses(change, message):
 
 def test_refuses_other_genes():
     x, network, _ = problem(n_cells=10)
-    with pytest.raises(ValueError, match=r"x must have shape \(n_cells > 0, 40\); found \(10, 39\)"):
+    with pytest.raises(
+        ValueError, match=r"x must have shape \(n_cells > 0, 40\); found \(10, 39\)"
+    ):
         fit_masked_vae(x[:, 1:], network, progress=False)

@@ -39,7 +39,9 @@ class Spy(nn.Module):
 
 
 def test_losses_add_up():
-    model = Model(mlp((5, 2)), mlp((2, 5), rng=1), loss=SquaredError(), penalties=(Spy(2.0), Spy(0.25)))
+    model = Model(
+        mlp((5, 2)), mlp((2, 5), rng=1), loss=SquaredError(), penalties=(Spy(2.0), Spy(0.25))
+    )
     total, reconstruction = model.objective(X)
     expected = (model.decoder(model.source(X)) - X).square().sum(1).mean()
     torch.testing.assert_close(reconstruction, expected)
@@ -60,13 +62,17 @@ def test_target_is_what_is_predicted():
 
 def test_an_encoder_sees_corrupted_data_and_predicts_the_clean_ones():
     spy = Spy(0.0)
-    model = Model(mlp((5, 2)), mlp((2, 5)), loss=SquaredError(), corruption=Masking(0.5), penalties=(spy,))
+    model = Model(
+        mlp((5, 2)), mlp((2, 5)), loss=SquaredError(), corruption=Masking(0.5), penalties=(spy,)
+    )
     found = model.objective(X, generator=seed(3))[1]
     seen = Masking(0.5)(X, generator=seed(3))
     assert torch.equal(spy.batch.seen, seen)
     assert torch.equal(spy.batch.x, X)
     assert not torch.equal(seen, X)
-    torch.testing.assert_close(found, (model.decoder(model.source(seen)) - X).square().sum(1).mean())
+    torch.testing.assert_close(
+        found, (model.decoder(model.source(seen)) - X).square().sum(1).mean()
+    )
     model.eval()
     model.objective(X, generator=seed(3))
     assert torch.equal(spy.batch.seen, X)
@@ -75,7 +81,9 @@ def test_an_encoder_sees_corrupted_data_and_predicts_the_clean_ones():
 def test_a_penalty_is_given_every_stage():
     spy, generator = Spy(0.0), seed(4)
     encoder = mlp((5, 4))
-    model = Model(encoder, mlp((2, 5)), loss=SquaredError(), bottleneck=Variational(), penalties=(spy,))
+    model = Model(
+        encoder, mlp((2, 5)), loss=SquaredError(), bottleneck=Variational(), penalties=(spy,)
+    )
     model.objective(X, generator=generator)
     assert spy.batch.source is encoder
     assert spy.batch.generator is generator
@@ -87,7 +95,9 @@ def test_a_penalty_is_given_every_stage():
 def test_representations_are_looked_up():
     table = torch.rand(9, 2, generator=seed(1))
     spy, rows = Spy(0.0), torch.tensor([7, 0, 3, 3, 1, 8])
-    model = Model(Representation(9, 2, init=table), mlp((2, 5)), loss=SquaredError(), penalties=(spy,))
+    model = Model(
+        Representation(9, 2, init=table), mlp((2, 5)), loss=SquaredError(), penalties=(spy,)
+    )
     model.objective(X, rows)
     assert not model.has_encoder
     assert spy.batch.seen is None

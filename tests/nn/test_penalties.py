@@ -30,7 +30,9 @@ def batch_of(z, *, code=None, x=None, source=None, seed=0):
 
 def test_kl_is_the_closed_form():
     mean, log_variance = normal(7, 3), normal(7, 3, seed=1)
-    expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(1).mean()
+    expected = (
+        kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(1).mean()
+    )
     found = KL(beta=2.5)(batch_of(mean, code=Code(mean, mean, log_variance)))
     torch.testing.assert_close(found, 2.5 * expected)
 
@@ -47,7 +49,9 @@ def test_kl_is_what_sampling_gives():
 def kernel_of(kind, bandwidth):
     def kernel(a, b):
         distance = sum((p - q) ** 2 for p, q in zip(a, b, strict=True))
-        return math.exp(-distance / bandwidth) if kind == "rbf" else bandwidth / (bandwidth + distance)
+        return (
+            math.exp(-distance / bandwidth) if kind == "rbf" else bandwidth / (bandwidth + distance)
+        )
 
     return kernel
 
@@ -76,7 +80,10 @@ def test_mmd_of_normal_codes_is_zero_on_average(kind):
     )
     assert abs(values.mean()) < 4 * values.std() / 20
     shifted = np.array(
-        [float(MMD(kernel=kind)(batch_of(normal(20, 4, seed=s) * 0.2, seed=s + 999))) for s in range(50)]
+        [
+            float(MMD(kernel=kind)(batch_of(normal(20, 4, seed=s) * 0.2, seed=s + 999)))
+            for s in range(50)
+        ]
     )
     assert shifted.mean() > 5 * shifted.std() / 50**0.5
 
@@ -161,7 +168,10 @@ def test_contractive_leaves_the_data_alone():
         (lambda: MMD(kernel="cosine"), "rbf, imq; found 'cosine'"),
         (lambda: MMD(bandwidth=0), "bandwidth must"),
         (lambda: Contractive(weight=-1), "weight must"),
-        (lambda: Contractive()(batch_of(normal(2, 2), source=Representation(2, 2))), "Representation"),
+        (
+            lambda: Contractive()(batch_of(normal(2, 2), source=Representation(2, 2))),
+            "Representation",
+        ),
     ],
 )
 def test_refuses(make, message):

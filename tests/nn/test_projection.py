@@ -49,7 +49,9 @@ def test_finds_the_truth_under_the_true_decoder(truth, link, intercept, dtype, d
 
 def test_is_least_squares_with_identity_link(truth):
     z, network, decoder = truth
-    x = expression(z, network, decoder, "identity") + np.random.default_rng(1).normal(size=(20, 150))
+    x = expression(z, network, decoder, "identity") + np.random.default_rng(1).normal(
+        size=(20, 150)
+    )
     dense = expression(np.eye(8), network, replace(decoder, bias=None), "identity").T
     expected = np.linalg.lstsq(dense, (x - decoder.bias).T, rcond=None)[0].T
     found = project_gradient(x, decoder, network, link="identity", progress=False)
@@ -97,7 +99,9 @@ def test_cells_do_not_influence_each_other(truth):
     close = {"rtol": 1e-9, "atol": 1e-12}
     shuffled = project_gradient(x[order], decoder, network, progress=False)
     np.testing.assert_allclose(shuffled, whole[order], **close)
-    np.testing.assert_allclose(project_gradient(x[:1], decoder, network, progress=False), whole[:1], **close)
+    np.testing.assert_allclose(
+        project_gradient(x[:1], decoder, network, progress=False), whole[:1], **close
+    )
     in_batches = project_gradient(x, decoder, network, batch_size=3, progress=False)
     np.testing.assert_allclose(in_batches, whole, **close)
     as_sparse = project_gradient(sp.csr_array(x), decoder, network, progress=False)
@@ -149,4 +153,6 @@ def test_refuses_bad_arguments(truth, bad, message):
     z, network, decoder = truth
     arguments = {"x": expression(z, network, decoder, "relu"), "fit": decoder, **bad}
     with pytest.raises(ValueError, match=message):
-        project_gradient(arguments.pop("x"), arguments.pop("fit"), network, progress=False, **arguments)
+        project_gradient(
+            arguments.pop("x"), arguments.pop("fit"), network, progress=False, **arguments
+        )

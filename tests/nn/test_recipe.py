@@ -25,7 +25,9 @@ def simulate(n_cells, n_genes=120, n_regulators=10, *, seed=0, offset=0.0, link=
     """
     draw = np.random.default_rng(seed)
     mask = draw.random((n_genes, n_regulators)) < 0.3
-    weight = draw.uniform(0.1, 1, mask.shape) * np.where(draw.random(mask.shape) < 0.1, -1, 1) * mask
+    weight = (
+        draw.uniform(0.1, 1, mask.shape) * np.where(draw.random(mask.shape) < 0.1, -1, 1) * mask
+    )
     z = draw.gamma(1, 1, (n_cells, n_regulators))
     p = z @ weight.T + offset
     gene, regulator = np.nonzero(mask)
@@ -37,7 +39,9 @@ def pearson(a, b):
     return np.array([np.corrcoef(*pair)[0, 1] for pair in zip(a.T, b.T, strict=True)])
 
 
-def by_hand(x, network, start, batches, *, link, lr, weight_decay, lr_activity, momentum, batch_size):
+def by_hand(
+    x, network, start, batches, *, link, lr, weight_decay, lr_activity, momentum, batch_size
+):
     """The recipe in dense numpy: Adam after every batch, one momentum step after every epoch."""
     n_genes, m = network.n_genes, network.n_regulators
     w, b, z = start.weight.copy(), start.bias, start.activity.copy()
@@ -70,7 +74,9 @@ def by_hand(x, network, start, batches, *, link, lr, weight_decay, lr_activity, 
 
 def assert_same(fit, expected, **close):
     for name in ("weight", "activity", "history"):
-        np.testing.assert_allclose(getattr(fit, name), getattr(expected, name), err_msg=name, **close)
+        np.testing.assert_allclose(
+            getattr(fit, name), getattr(expected, name), err_msg=name, **close
+        )
     if expected.bias is not None:
         np.testing.assert_allclose(fit.bias, expected.bias, err_msg="bias", **close)
 
@@ -94,7 +100,9 @@ def test_epochs_by_hand(link, intercept, device):
     same = {"link": link, "intercept": intercept, "rng": 3, "device": device, "progress": False}
     start = start_of(x, network, link=link, intercept=intercept, rng=3)
     fit = fit_gradient(x, network, epochs=4, batch_size=16, **SETTINGS, **same)
-    expected = by_hand(x, network, start, [[np.arange(9)]] * 4, link=link, batch_size=16, **SETTINGS)
+    expected = by_hand(
+        x, network, start, [[np.arange(9)]] * 4, link=link, batch_size=16, **SETTINGS
+    )
     assert (fit.bias is None) != intercept
     assert_same(fit, expected, rtol=1e-6, atol=1e-9)
     assert np.abs(fit.activity - start.activity).max() > 1e-3
@@ -112,7 +120,8 @@ def test_batches_by_hand(link):
         batches = [[order[:2], order[2:4], order[4:]]]
         expected = by_hand(x, network, start, batches, **settings)
         distance.append(
-            np.abs(fit.weight - expected.weight).max() + np.abs(fit.activity - expected.activity).max()
+            np.abs(fit.weight - expected.weight).max()
+            + np.abs(fit.activity - expected.activity).max()
         )
     assert np.min(distance) < 1e-9
     assert np.median(distance) > 1e-5  # so the order does matter, and the test can fail
@@ -166,7 +175,9 @@ def test_intercept_takes_up_an_offset(link, offset):
 def test_weights_start_with_prior_sign():
     _, _, network, _ = simulate(2)
     sign = np.resize([1, -1, 0, 0], network.n_edges)
-    signed = Network.from_edges(network.gene, network.regulator, sign, network.n_genes, network.n_regulators)
+    signed = Network.from_edges(
+        network.gene, network.regulator, sign, network.n_genes, network.n_regulators
+    )
     x = np.ones((2, network.n_genes))
     start, free = (start_of(x, net).weight for net in (signed, network))
     known = sign != 0
@@ -203,7 +214,9 @@ def test_cells_without_expression_stay_finite():
 def test_form_of_x_does_not_matter(form):
     x, _, network, _ = simulate(40)
     given = form(x)
-    dense, other = (fit_gradient(values, network, epochs=2, progress=False) for values in (x, given))
+    dense, other = (
+        fit_gradient(values, network, epochs=2, progress=False) for values in (x, given)
+    )
     np.testing.assert_array_equal(dense.activity, other.activity)
     np.testing.assert_array_equal(dense.weight, other.weight)
 

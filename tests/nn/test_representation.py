@@ -26,12 +26,16 @@ def test_gradients_of_batches_add_up_in_place(dtype, device):
 
 
 def test_start_is_drawn_once_and_keeps_given_values():
-    drawn = [Representation(200, 50, generator=torch.Generator().manual_seed(s)).table for s in (0, 0, 1)]
+    drawn = [
+        Representation(200, 50, generator=torch.Generator().manual_seed(s)).table for s in (0, 0, 1)
+    ]
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
     assert drawn[0].min() >= 0
     assert drawn[0].max() < 1
-    assert drawn[0].mean().item() == pytest.approx(0.5, abs=0.015)  # 10,000 draws: standard error 0.003
+    assert drawn[0].mean().item() == pytest.approx(
+        0.5, abs=0.015
+    )  # 10,000 draws: standard error 0.003
     given = torch.ones(2, 2)
     representation = Representation(2, 2, init=given, dtype=torch.float64)
     with torch.no_grad():
@@ -42,7 +46,9 @@ def test_start_is_drawn_once_and_keeps_given_values():
 
 def test_zeros_are_a_dead_point_and_the_start_is_not():
     draw = torch.Generator().manual_seed(0)
-    network = Network.from_edges([0, 0, 1, 2, 2, 3], [0, 1, 1, 0, 2, 2], [0] * 6, n_genes=4, n_regulators=3)
+    network = Network.from_edges(
+        [0, 0, 1, 2, 2, 3], [0, 1, 1, 0, 2, 2], [0] * 6, n_genes=4, n_regulators=3
+    )
     decoder = SparseLinear(network, bias=False, generator=draw)
     x = torch.rand(30, 4, generator=draw) + 0.1
     gradients = {}
@@ -54,7 +60,9 @@ def test_zeros_are_a_dead_point_and_the_start_is_not():
     assert not any(gradient.any() for gradient in gradients["zeros"])
     table, weight = gradients["default"]
     assert (table.abs().sum(1) > 0).float().mean() > 0.9  # of cells; a few may have all genes off
-    assert weight.count_nonzero() >= 4  # of 6; one may belong to a gene whose only weight is negative
+    assert (
+        weight.count_nonzero() >= 4
+    )  # of 6; one may belong to a gene whose only weight is negative
 
 
 def test_refuses_start_of_other_shape():

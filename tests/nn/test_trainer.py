@@ -56,7 +56,9 @@ def adam(parameter, gradient, state, step, lr, weight_decay):
     gradient = gradient + weight_decay * parameter
     state[0] = 0.9 * state[0] + 0.1 * gradient
     state[1] = 0.999 * state[1] + 0.001 * gradient**2
-    return parameter - lr * (state[0] / (1 - 0.9**step)) / (np.sqrt(state[1] / (1 - 0.999**step)) + 1e-8)
+    return parameter - lr * (state[0] / (1 - 0.9**step)) / (
+        np.sqrt(state[1] / (1 - 0.999**step)) + 1e-8
+    )
 
 
 def test_decoder_and_representations_by_hand():

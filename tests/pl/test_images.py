@@ -44,7 +44,9 @@ def test_colours():
 def test_bytes_and_values_out_of_range():
     levels = np.array([[[0, 51, 255]]], dtype=np.uint8)
     np.testing.assert_allclose(shown(gr.pl.image_grid(levels)), [[0, 0.2, 1]])
-    np.testing.assert_allclose(shown(gr.pl.image_grid(np.array([[[-1.0, 0.2, 7.0]]]))), [[0, 0.2, 1]])
+    np.testing.assert_allclose(
+        shown(gr.pl.image_grid(np.array([[[-1.0, 0.2, 7.0]]]))), [[0, 0.2, 1]]
+    )
 
 
 def test_square_by_default():

@@ -110,9 +110,15 @@ def test_activities_are_where_the_data_are(fitted, sign):
     x, y = np.asarray(hexagons.get_offsets()).T
     counts = hexagons.get_array()
     # standardised: weighted by counts, centre 0 and spread 1 but for the size of a hexagon
-    np.testing.assert_allclose(np.average(np.column_stack([x, y]), axis=0, weights=counts), 0, atol=0.05)
-    np.testing.assert_allclose(np.average(np.column_stack([x, y]) ** 2, axis=0, weights=counts), 1, atol=0.1)
-    pearson = np.corrcoef(adata.obsm["true_activity"]["TF_002"], adata.obsm["grnrep"]["TF_002"])[0, 1]
+    np.testing.assert_allclose(
+        np.average(np.column_stack([x, y]), axis=0, weights=counts), 0, atol=0.05
+    )
+    np.testing.assert_allclose(
+        np.average(np.column_stack([x, y]) ** 2, axis=0, weights=counts), 1, atol=0.1
+    )
+    pearson = np.corrcoef(adata.obsm["true_activity"]["TF_002"], adata.obsm["grnrep"]["TF_002"])[
+        0, 1
+    ]
     assert abs(pearson) > 0.5
     assert np.average(x * y, weights=counts) == pytest.approx(pearson, abs=0.1)
 
@@ -170,7 +176,9 @@ def test_weights_of_a_fit(fitted):
 
 def test_weights_need_a_true_weight(fitted):
     adata, _, net = fitted
-    with pytest.raises(ValueError, match=r"found none in common.*columns of net: 'source', 'target'"):
+    with pytest.raises(
+        ValueError, match=r"found none in common.*columns of net: 'source', 'target'"
+    ):
         gr.pl.weights(adata, net[["source", "target"]])
 
 

@@ -15,7 +15,9 @@ def partial(small):
     """Data that lack some targets, and a network with a regulator that has none of its own there."""
     adata, net = small()
     net.loc[::4, "weight"] = 0.0
-    extra = pd.DataFrame({"source": ["lost", "lost"], "target": ["absent1", "absent2"], "weight": 1.0})
+    extra = pd.DataFrame(
+        {"source": ["lost", "lost"], "target": ["absent1", "absent2"], "weight": 1.0}
+    )
     return adata[:, 5:].copy(), pd.concat([net, extra], ignore_index=True)
 
 

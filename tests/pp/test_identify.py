@@ -46,8 +46,12 @@ def test_words(report):
     words = report.regulators["verdict"]
     assert words["lost"] == "no target among the genes"
     assert words["still"] == "none of its targets varies"
-    assert words["one"].startswith("same targets as two: the network cannot tell them apart; 3 of 3 weights")
-    assert words["lone"].startswith("activity undetermined: has, with pair, third, too few targets together")
+    assert words["one"].startswith(
+        "same targets as two: the network cannot tell them apart; 3 of 3 weights"
+    )
+    assert words["lone"].startswith(
+        "activity undetermined: has, with pair, third, too few targets together"
+    )
     assert words["in"].startswith("activity may contain that of out")
     assert words["free"].startswith("activity may contain that of out")
     assert words["out"] == "5 of 6 weights may contain those of others"
@@ -178,7 +182,9 @@ def test_what_is_not_identified_can_be_changed_without_a_trace():
     np.testing.assert_allclose(other_activity @ other_weight.T, expression)
     assert ((other_weight != 0) == (weight != 0)).all(axis=None)
     changed = [
-        name for name in targets if abs(np.corrcoef(activity[name], other_activity[name])[0, 1]) < 0.999
+        name
+        for name in targets
+        if abs(np.corrcoef(activity[name], other_activity[name])[0, 1]) < 0.999
     ]
     assert changed == ["in"]
     assert not table["activity_identified"]["in"]

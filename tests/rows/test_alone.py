@@ -111,9 +111,9 @@ def test_a_lock_of_the_dead_is_taken_over_whatever_it_says(tmp_path):
     """On whatever machine, and where another process has the number by now."""
     lock = hidden(tmp_path / "place", ".lock")
     lock.write_text(json.dumps({"pid": os.getpid(), "host": "far away", "since": 0}))
-    assert while_alone({"store": tmp_path / "place"}, lambda: json.loads(lock.read_text())["host"]) == (
-        os.uname().nodename
-    )
+    assert while_alone(
+        {"store": tmp_path / "place"}, lambda: json.loads(lock.read_text())["host"]
+    ) == (os.uname().nodename)
 
 
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
@@ -135,7 +135,8 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "0 s"), (59, "59 s"), (240, "4 min"), (7200, "2 h"), (4e5, "5 days")]
+    ("seconds", "said"),
+    [(0.2, "0 s"), (59, "59 s"), (240, "4 min"), (7200, "2 h"), (4e5, "5 days")],
 )
 def test_the_age_is_said_in_a_unit_that_fits(seconds, said):
     owner = {"pid": 7, "host": "node", "since": alone.time.time() - seconds}
@@ -212,7 +213,9 @@ def test_ctrl_c_waits_for_what_must_be_done_whole():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
             whole()

@@ -73,7 +73,9 @@ def test_success(tmp_path, caplog, folder, exists):
 
 @kinds
 @pytest.mark.parametrize("exists", [True, False])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError("own"), OSError(5, "I/O error")])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt, SystemExit, ValueError("own"), OSError(5, "I/O error")]
+)
 def test_failure_while_writing(tmp_path, caplog, folder, exists, error):
     path = tmp_path / "out.zarr"
     if exists:
@@ -201,7 +203,9 @@ def test_a_folder_that_may_not_be_written_to():
             print(os.listdir(folder))
     """
     if not hasattr(os, "geteuid"):
-        pytest.skip("who a process acts for, and so what it may write, can be changed on POSIX systems only")
+        pytest.skip(
+            "who a process acts for, and so what it may write, can be changed on POSIX systems only"
+        )
     result = _run(code)
     message, listing = result.stdout.splitlines()
     assert "out.csv' could not be written: permission is denied" in message
@@ -209,7 +213,9 @@ def test_a_folder_that_may_not_be_written_to():
 
 
 def test_a_limit_on_the_size_of_files(tmp_path):
-    pytest.importorskip("resource", reason="a limit on the size of files can be set on POSIX systems only")
+    pytest.importorskip(
+        "resource", reason="a limit on the size of files can be set on POSIX systems only"
+    )
     code = """
         import resource, sys
         from pathlib import Path
@@ -221,7 +227,10 @@ def test_a_limit_on_the_size_of_files(tmp_path):
     path = tmp_path / "out.csv"
     path.write_text("old")
     result = _run(code, path)
-    assert f"'{path}' could not be written: the file is larger than allowed" in result.stderr.splitlines()[-1]
+    assert (
+        f"'{path}' could not be written: the file is larger than allowed"
+        in result.stderr.splitlines()[-1]
+    )
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["out.csv"]
 

@@ -48,7 +48,9 @@ def values():
 def data(x, names=None) -> ad.AnnData:
     names = [f"c{i}" for i in range(x.shape[0])] if names is None else names
     return ad.AnnData(
-        x, obs=pd.DataFrame(index=names), var=pd.DataFrame(index=[f"g{i}" for i in range(x.shape[1])])
+        x,
+        obs=pd.DataFrame(index=names),
+        var=pd.DataFrame(index=[f"g{i}" for i in range(x.shape[1])]),
     )
 
 
@@ -64,7 +66,11 @@ def stored(x, form, folder, names=None) -> ad.AnnData:
         np.save(folder / "x.npy", x)
         return data(np.load(folder / "x.npy", mmap_mode="r"), names)
     kind = (
-        sp.csr_matrix if "csr" in form or "lazy" in form else sp.csc_matrix if "csc" in form else np.asarray
+        sp.csr_matrix
+        if "csr" in form or "lazy" in form
+        else sp.csc_matrix
+        if "csc" in form
+        else np.asarray
     )
     if "h5ad" in form:
         data(kind(x), names).write_h5ad(folder / "x.h5ad")
@@ -102,16 +108,34 @@ def test_every_store_has_the_same_sums(values, form, tmp_path):
     np.testing.assert_allclose(scan.deviation, 23 * values[:, GENES].var(0))
     np.testing.assert_allclose(scan.depth, values.sum(1))
     assert (scan.negative.count, scan.fraction.count, scan.infinite.count) == (0, 0, 0)
-    assert (scan.n_constraints("relu"), scan.n_constraints("identity")) == ((values[:, GENES] > 0).sum(), 69)
+    assert (scan.n_constraints("relu"), scan.n_constraints("identity")) == (
+        (values[:, GENES] > 0).sum(),
+        69,
+    )
 
 
 @pytest.mark.parametrize("form", ["numpy", "csr_matrix", "h5ad csr", "zarr dense"])
 def test_what_is_odd_is_found_where_it_is(values, form, tmp_path):
-    values[9, 0], values[12, 4], values[14, 0], values[3, 1] = 0.5, -2, -3, np.nan  # g1 is not wanted
+    values[9, 0], values[12, 4], values[14, 0], values[3, 1] = (
+        0.5,
+        -2,
+        -3,
+        np.nan,
+    )  # g1 is not wanted
     blocks = Blocks.of(stored(values, form, tmp_path), GENES, n_rows=4)
     scan = add_scans([(blocks.rows(k), BlockScan(blocks)(k)) for k in range(len(blocks))])
-    assert (scan.fraction.count, scan.fraction.row, scan.fraction.gene, scan.fraction.value) == (1, 9, 1, 0.5)
-    assert (scan.negative.count, scan.negative.row, scan.negative.gene, scan.negative.value) == (2, 12, 0, -2)
+    assert (scan.fraction.count, scan.fraction.row, scan.fraction.gene, scan.fraction.value) == (
+        1,
+        9,
+        1,
+        0.5,
+    )
+    assert (scan.negative.count, scan.negative.row, scan.negative.gene, scan.negative.value) == (
+        2,
+        12,
+        0,
+        -2,
+    )
     assert scan.infinite.count == 0
 
 
@@ -165,7 +189,8 @@ def test_layer_is_read_instead_of_x(values):
     adata = data(values)
     adata.layers["twice"] = sp.csr_matrix(2.0 * values)
     np.testing.assert_array_equal(
-        Blocks.of(adata, GENES, layer="twice").read(0), 2 * values[:, GENES][np.argsort(adata.obs_names)]
+        Blocks.of(adata, GENES, layer="twice").read(0),
+        2 * values[:, GENES][np.argsort(adata.obs_names)],
     )
 
 
@@ -201,5 +226,7 @@ def test_a_file_that_changes_shape(values, tmp_path, kind, rows, columns):
     other = np.ones((rows, columns))
     data(as_kind(other)).write_h5ad(path)
     changed = pickle.loads(there)
-    with pytest.raises(ValueError, match="changed while they were read: there were 23 cells and 5 genes"):
+    with pytest.raises(
+        ValueError, match="changed while they were read: there were 23 cells and 5 genes"
+    ):
         changed.read(0)

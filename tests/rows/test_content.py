@@ -38,7 +38,12 @@ def test_the_format_does_not_matter(block):
     wanted = content_of(block)
     explicit = sp.csr_matrix(np.ones_like(block))
     explicit.data = block.ravel().copy()  # zeros are stored too, of both signs
-    for same in (sp.csr_matrix(block), explicit, block.astype(np.float64), np.asfortranarray(block)):
+    for same in (
+        sp.csr_matrix(block),
+        explicit,
+        block.astype(np.float64),
+        np.asfortranarray(block),
+    ):
         np.testing.assert_array_equal(content_of(same), wanted)
 
 

@@ -40,7 +40,9 @@ def test_fit_survives_a_file(small, tmp_path, form, signed):
     net = pd.concat([net, extra])
     gr.tl.fit(adata, net if signed else net[["source", "target"]], progress=False)
     back = _write_and_read(adata, tmp_path, form)
-    pd.testing.assert_frame_equal(adata.obsm["grnrep"], back.obsm["grnrep"], check_column_type=False)
+    pd.testing.assert_frame_equal(
+        adata.obsm["grnrep"], back.obsm["grnrep"], check_column_type=False
+    )
     np.testing.assert_array_equal(adata.varm["grnrep"].toarray(), back.varm["grnrep"].toarray())
     _assert_equal(adata.uns["grnrep"], back.uns["grnrep"])
     objective = adata.uns["grnrep"]["history"]["objective"]
@@ -62,7 +64,11 @@ def test_transform_and_later_steps_survive_a_file(small, tmp_path, form):
     _assert_equal(new.uns["grnrep"], back.uns["grnrep"])
     for measure in (gr.metrics.recovery, gr.metrics.reconstruction):
         pd.testing.assert_frame_equal(
-            measure(new), measure(back), check_index_type=False, check_column_type=False, check_exact=True
+            measure(new),
+            measure(back),
+            check_index_type=False,
+            check_column_type=False,
+            check_exact=True,
         )
     activity = _write_and_read(gr.get.activity(back), tmp_path, form)
     np.testing.assert_array_equal(activity.X, new.obsm["grnrep"])

@@ -31,7 +31,14 @@ def test_writes_every_documented_field(small):
     assert sp.issparse(weights)
     assert weights.format == "csr"
     assert weights.shape == (adata.n_vars, len(regulators))
-    assert set(record) == {"network", "regulators", "genes", "dropped_regulators", "params", "history"}
+    assert set(record) == {
+        "network",
+        "regulators",
+        "genes",
+        "dropped_regulators",
+        "params",
+        "history",
+    }
     assert {type(value) for value in record["params"].values()} <= {str, int, float, bool}
     assert list(record["genes"].index) == sorted(net["target"].unique())
     assert list(record["genes"].columns) == ["n_regulators", "intercept", "r2", *COLUMNS]
@@ -76,11 +83,15 @@ def test_recovers_activities_and_weights_of_noise_free_data(small):
 
 def test_gene_r2_is_that_of_the_prediction(small):
     adata, net = small()
-    adata.X = adata.X + np.random.default_rng(1).normal(0, 0.3, adata.shape).clip(0).astype(np.float32)
+    adata.X = adata.X + np.random.default_rng(1).normal(0, 0.3, adata.shape).clip(0).astype(
+        np.float32
+    )
     record = _fit(adata, net, intercept=True)
     genes = record["genes"]
     bias = genes["intercept"].reindex(adata.var_names).to_numpy()
-    predicted = np.maximum(adata.obsm["grnrep"].to_numpy() @ adata.varm["grnrep"].toarray().T + bias, 0)
+    predicted = np.maximum(
+        adata.obsm["grnrep"].to_numpy() @ adata.varm["grnrep"].toarray().T + bias, 0
+    )
     r2 = 1 - ((adata.X - predicted) ** 2).sum(0) / ((adata.X - adata.X.mean(0)) ** 2).sum(0)
     np.testing.assert_allclose(genes["r2"].reindex(adata.var_names), r2, rtol=1e-4)
     assert np.ptp(bias) > 0
@@ -106,7 +117,11 @@ def test_auto_is_relu_without_and_identity_with_negative_values(small, caplog):
     adata, net = small()
     with caplog.at_level(logging.INFO, logger="grnrep"):
         params = _fit(adata, net)["params"]
-    assert (params["link"], params["intercept"], params["likelihood"]) == ("relu", False, "gaussian")
+    assert (params["link"], params["intercept"], params["likelihood"]) == (
+        "relu",
+        False,
+        "gaussian",
+    )
     assert "link='auto' chose 'relu'" in caplog.text
     adata.X = adata.X - adata.X.mean(axis=0)
     caplog.clear()
@@ -118,7 +133,10 @@ def test_auto_is_relu_without_and_identity_with_negative_values(small, caplog):
 
 def test_identity_link_reconstructs_linear_data():
     rng = np.random.default_rng(0)
-    activity, weights = rng.normal(size=(50, 3)), rng.normal(size=(12, 3)) * (rng.random((12, 3)) < 0.7)
+    activity, weights = (
+        rng.normal(size=(50, 3)),
+        rng.normal(size=(12, 3)) * (rng.random((12, 3)) < 0.7),
+    )
     adata = ad.AnnData(activity @ weights.T + rng.normal(size=12))
     gene, regulator = np.nonzero(weights)
     net = pd.DataFrame({"source": [f"TF{j}" for j in regulator], "target": gene.astype(str)})
@@ -133,7 +151,9 @@ def test_layer_mask_and_key(small):
     adata.X = np.full(adata.shape, np.nan, dtype=np.float32)  # reading it would be an error
     adata.var["use"] = np.arange(adata.n_vars) % 2 == 0
     by_name = _fit(adata, net, layer="expression", mask_var="use", key_added="even")
-    by_array = _fit(adata, net, layer="expression", mask_var=adata.var["use"].to_numpy(), key_added="array")
+    by_array = _fit(
+        adata, net, layer="expression", mask_var=adata.var["use"].to_numpy(), key_added="array"
+    )
     assert set(by_name["genes"].index) == set(adata.var_names[::2])
     assert by_name["params"]["layer"] == "expression"
     pd.testing.assert_frame_equal(adata.obsm["even"], adata.obsm["array"], check_exact=True)
@@ -205,7 +225,9 @@ def test_view_becomes_actual_and_parent_stays(small, digest, caplog):
 
 def test_regulators_without_target_are_dropped_and_listed(small, caplog):
     adata, net = small()
-    extra = pd.DataFrame({"source": ["Zlost", "Alost"], "target": ["absent1", "absent2"], "weight": 1.0})
+    extra = pd.DataFrame(
+        {"source": ["Zlost", "Alost"], "target": ["absent1", "absent2"], "weight": 1.0}
+    )
     with caplog.at_level(logging.INFO, logger="grnrep"):
         record = _fit(adata, pd.concat([net, extra]))
     assert list(record["dropped_regulators"]) == ["Alost", "Zlost"]

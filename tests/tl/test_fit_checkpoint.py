@@ -61,7 +61,9 @@ def same(a, b):
     np.testing.assert_array_equal(a.obsm["grnrep"], b.obsm["grnrep"])
     assert set(a.uns["grnrep"]) == set(b.uns["grnrep"])
     for name in ("network", "regulators", "genes"):
-        pd.testing.assert_frame_equal(a.uns["grnrep"][name], b.uns["grnrep"][name], check_exact=True)
+        pd.testing.assert_frame_equal(
+            a.uns["grnrep"][name], b.uns["grnrep"][name], check_exact=True
+        )
     assert a.uns["grnrep"]["params"] == b.uns["grnrep"]["params"]
     np.testing.assert_array_equal(
         a.uns["grnrep"]["history"]["objective"], b.uns["grnrep"]["history"]["objective"]
@@ -125,7 +127,9 @@ def test_passes_are_not_repeated(tmp_path, monkeypatch, after):
     gr.tl.transform(adata.copy(), stop.value.model, progress=False)
     assert len(list((tmp_path / "run").glob("pass-*"))) == after // 5
     calls.clear()
-    monkeypatch.setattr(projection, "sums", lambda self, *args: calls.append(1) or sums(self, *args))
+    monkeypatch.setattr(
+        projection, "sums", lambda self, *args: calls.append(1) or sums(self, *args)
+    )
     gr.tl.fit(adata, net, checkpoint=tmp_path / "run", progress=False, **options)
     same(adata, wanted)
 
@@ -135,14 +139,18 @@ def test_a_store_that_appeared_before_the_kill_is_known_again(data, tmp_path, mo
     wanted, store = adata.copy(), tmp_path / "activity.zarr"
     gr.tl.fit(wanted, net, **OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(gr.tl._run, "results_of", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            gr.tl._run, "results_of", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)
     assert store.exists()
     with pytest.raises(ValueError, match="exists already"):
         gr.tl.fit(adata, net, activity_store=store, **OPTIONS)
     gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)
-    np.testing.assert_array_equal(np.asarray(adata.obsm["grnrep"]), wanted.obsm["grnrep"].to_numpy())
+    np.testing.assert_array_equal(
+        np.asarray(adata.obsm["grnrep"]), wanted.obsm["grnrep"].to_numpy()
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["activity.zarr"]
 
 
@@ -164,7 +172,9 @@ def test_a_store_of_the_same_run_is_written_anew_and_others_are_not(tiny, tmp_pa
 
 
 def test_counts_go_on_too(data, tmp_path, monkeypatch):
-    adata, net = gr.ds.simulate(300, 100, n_regulators=5, counts="nb", dispersion=0.5, rng=0, progress=False)
+    adata, net = gr.ds.simulate(
+        300, 100, n_regulators=5, counts="nb", dispersion=0.5, rng=0, progress=False
+    )
     adata.X = adata.layers["counts"]
     options, wanted = {"likelihood": "nb", "prior": 0.0}, adata.copy()
     gr.tl.fit(wanted, net, **OPTIONS | options)
@@ -192,7 +202,10 @@ def test_sigkill_at_random_moments(data, tmp_path):
     gr.tl.fit(wanted, net, **OPTIONS)
     wanted.write_h5ad(tmp_path / "wanted.h5ad")
     wanted = ad.read_h5ad(tmp_path / "wanted.h5ad")
-    paths = [str(tmp_path / name) for name in ("run.py", "data.h5ad", "net.csv", "checkpoint", "out.h5ad")]
+    paths = [
+        str(tmp_path / name)
+        for name in ("run.py", "data.h5ad", "net.csv", "checkpoint", "out.h5ad")
+    ]
     draw, killed = np.random.default_rng(0), 0
     for _ in range(5):
         process = subprocess.Popen([sys.executable, *paths], stdout=subprocess.PIPE, text=True)

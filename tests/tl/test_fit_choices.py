@@ -110,7 +110,9 @@ def test_gradient_solver(small):
 
 @pytest.mark.parametrize(("zero_fraction", "expected"), [(None, False), (0.7, True)])
 def test_auto_intercept_follows_the_data(zero_fraction, expected):
-    adata, net = gr.ds.simulate(200, 300, n_regulators=30, zero_fraction=zero_fraction, rng=1, progress=False)
+    adata, net = gr.ds.simulate(
+        200, 300, n_regulators=30, zero_fraction=zero_fraction, rng=1, progress=False
+    )
     gr.tl.fit(adata, net[["source", "target"]], progress=False)
     assert adata.uns["grnrep"]["params"]["intercept"] is expected
     assert gr.metrics.recovery(adata)["pearson"].median() > 0.95
@@ -119,7 +121,8 @@ def test_auto_intercept_follows_the_data(zero_fraction, expected):
 def test_decoder_is_learned_from_as_many_cells_as_asked(small):
     adata, net = small(n_obs=80)
     every, some, two = (
-        gr.tl.fit(adata, net, max_cells=n, progress=False, copy=True) for n in (None, 60, np.int64(100))
+        gr.tl.fit(adata, net, max_cells=n, progress=False, copy=True)
+        for n in (None, 60, np.int64(100))
     )
     assert [f.uns["grnrep"]["params"]["n_obs_learned"] for f in (every, some, two)] == [80, 60, 80]
     pd.testing.assert_frame_equal(every.obsm["grnrep"], two.obsm["grnrep"])
@@ -134,10 +137,14 @@ def test_cells_learned_from_do_not_depend_on_their_order(small):
     order = np.random.default_rng(0).permutation(80)
     a = gr.tl.fit(adata, net, max_cells=50, progress=False, copy=True)
     b = gr.tl.fit(adata[order].copy(), net, max_cells=50, progress=False, copy=True)
-    pd.testing.assert_frame_equal(b.obsm["grnrep"].loc[a.obs_names], a.obsm["grnrep"], check_exact=True)
+    pd.testing.assert_frame_equal(
+        b.obsm["grnrep"].loc[a.obs_names], a.obsm["grnrep"], check_exact=True
+    )
 
 
-@pytest.mark.parametrize(("prior", "drawn"), [(0.0, "free"), (0.03, "drawn to them as prior=0.03 does")])
+@pytest.mark.parametrize(
+    ("prior", "drawn"), [(0.0, "free"), (0.03, "drawn to them as prior=0.03 does")]
+)
 def test_signs_that_say_nothing_are_reported(small, caplog, monkeypatch, prior, drawn):
     choice = Shrinkage(0.01, prior, signs_predict=False)
     monkeypatch.setattr(gr.tl._auto, "choose_shrinkage", lambda *a, **k: choice)

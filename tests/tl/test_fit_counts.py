@@ -15,7 +15,13 @@ from grnrep.core.signs import orient
 
 
 def counted(**options):
-    sizes = {"n_obs": 250, "n_vars": 200, "n_regulators": 8, "connectivity": 0.2, "library_size": 2000}
+    sizes = {
+        "n_obs": 250,
+        "n_vars": 200,
+        "n_regulators": 8,
+        "connectivity": 0.2,
+        "library_size": 2000,
+    }
     adata, net = gr.ds.simulate(**{**sizes, "counts": "poisson", **options}, progress=False)
     # totals cannot tell a deep cell from one with more expression: activities are relative to it
     depth = adata.X.sum(1)
@@ -35,7 +41,11 @@ def test_counts_are_recognised_and_recovered(caplog):
         adata, new = adata[:200].copy(), adata[200:].copy()
         with caplog.at_level(logging.INFO, logger="grnrep"):
             params = fit(adata, net[["source", "target"]])["params"]
-        assert (params["likelihood"], params["link"], params["solver"]) == ("poisson", "softplus", "exact")
+        assert (params["likelihood"], params["link"], params["solver"]) == (
+            "poisson",
+            "softplus",
+            "exact",
+        )
         assert "likelihood='auto' chose 'poisson'" in caplog.text
         assert gr.metrics.recovery(adata)["pearson"].mean() > 0.9
         gr.tl.transform(new, adata, progress=False)
@@ -62,9 +72,13 @@ def test_the_verb_is_the_kernel_with_totals_over_all_genes():
     network = Network.from_edges(*edges, net["weight"], len(genes), len(regulators))
     sorted_ = adata[cells, genes].X.toarray().astype(np.float32)
     total = adata[cells].X.toarray().sum(1)
-    found = fit_counts(sorted_, network, likelihood="nb", size_factors=total / np.median(total), ridge=1e-3)
+    found = fit_counts(
+        sorted_, network, likelihood="nb", size_factors=total / np.median(total), ridge=1e-3
+    )
     wanted, *_ = orient(found, network)
-    np.testing.assert_allclose(adata.obsm["grnrep"].loc[cells], wanted.activity, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        adata.obsm["grnrep"].loc[cells], wanted.activity, rtol=1e-4, atol=1e-4
+    )
     assert record["params"]["depth"] == np.median(total)
     np.testing.assert_allclose(record["genes"]["dispersion"], wanted.dispersion)
 
@@ -168,7 +182,9 @@ def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(optio
     assert "noise_variance" not in record["genes"]
     assert "rhat" not in record["regulators"]
     found = record["network"].merge(net, on=["source", "target"])
-    size = found["source"].map((z * truth).sum() / (truth**2).sum()).abs()  # in the scale of the truth
+    size = (
+        found["source"].map((z * truth).sum() / (truth**2).sum()).abs()
+    )  # in the scale of the truth
     learned, true = found["learned"] * size, found["weight_y"]
     true = true * (learned @ true) / (true @ true)  # counts for one unit of expression
     assert ((learned - true).abs() <= 1.96 * found["std_err"] * size).mean() > 0.85
@@ -184,7 +200,12 @@ def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(optio
 
 @pytest.fixture(scope="module")
 def client():
-    options = {"n_workers": 1, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {
+        "n_workers": 1,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+    }
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -195,7 +216,12 @@ def test_deviations_of_a_file_are_those_of_memory(tmp_path, request, max_cells, 
     adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 2, "one", "two")
     ad.AnnData(adata.X, obs=adata.obs, var=adata.var).write_h5ad(tmp_path / "counts.h5ad")
     backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")
-    options = {"likelihood": "poisson", "uncertainty": True, "max_cells": max_cells, "covariates": ["batch"]}
+    options = {
+        "likelihood": "poisson",
+        "uncertainty": True,
+        "max_cells": max_cells,
+        "covariates": ["batch"],
+    }
     fit(adata, net, **options)
     options["client"] = request.getfixturevalue("client") if on_worker else None
     fit(backed, net, block_size=33, activity_store=tmp_path / "activity.zarr", **options)
@@ -203,7 +229,9 @@ def test_deviations_of_a_file_are_those_of_memory(tmp_path, request, max_cells, 
         wanted = adata.obsm[name].to_numpy()
         np.testing.assert_allclose(np.asarray(backed.obsm[name]), wanted, atol=1e-3 * wanted.std())
     np.testing.assert_allclose(
-        backed.uns["grnrep"]["network"]["std_err"], adata.uns["grnrep"]["network"]["std_err"], rtol=1e-6
+        backed.uns["grnrep"]["network"]["std_err"],
+        adata.uns["grnrep"]["network"]["std_err"],
+        rtol=1e-6,
     )
 
 
@@ -220,11 +248,23 @@ def test_deviations_fall_with_deeper_counts():
 @pytest.mark.parametrize(
     ("value", "options", "fragments"),
     [
-        (-1, {"likelihood": "poisson"}, ("must be counts", "found 1 other value(s), first -1", "gene")),
+        (
+            -1,
+            {"likelihood": "poisson"},
+            ("must be counts", "found 1 other value(s), first -1", "gene"),
+        ),
         (0.5, {"likelihood": "nb"}, ("must be counts", "first 0.5", "likelihood='gaussian'")),
-        (None, {"likelihood": "poisson", "link": "identity"}, ("link must be 'auto'", "found 'identity'")),
+        (
+            None,
+            {"likelihood": "poisson", "link": "identity"},
+            ("link must be 'auto'", "found 'identity'"),
+        ),
         (None, {"likelihood": "nb", "solver": "gradient"}, ("needs solver='exact'",)),
-        (None, {"likelihood": "bernoulli"}, ("'auto', 'gaussian', 'poisson', 'nb'; found 'bernoulli'",)),
+        (
+            None,
+            {"likelihood": "bernoulli"},
+            ("'auto', 'gaussian', 'poisson', 'nb'; found 'bernoulli'",),
+        ),
         (None, {"prior": 0.3, "likelihood": "nb"}, ("prior must be 'auto' or 0", "found 0.3")),
         (
             None,

@@ -23,7 +23,8 @@ def batches(seed=0, *, n_obs=300, n_vars=80, n_regulators=6, shift=1.0):
     cells, genes = [f"c{i}" for i in range(n_obs)], [f"g{i}" for i in range(n_vars)]
     regulators = [f"TF{i}" for i in range(n_regulators)]
     obs = pd.DataFrame(
-        {"batch": pd.Categorical(np.array(["one", "two"])[batch]), "pct_mito": rng.random(n_obs)}, index=cells
+        {"batch": pd.Categorical(np.array(["one", "two"])[batch]), "pct_mito": rng.random(n_obs)},
+        index=cells,
     )
     truth = pd.DataFrame(z, index=cells, columns=regulators)
     gene, regulator = np.nonzero(mask)
@@ -154,11 +155,36 @@ def test_a_covariate_that_hides_a_regulator_is_named(caplog):
 @pytest.mark.parametrize(
     ("change", "options", "error", "fragments"),
     [
-        ({}, {"covariates": ["nothing"]}, KeyError, ("'nothing' is not in adata.obs", "'batch', 'pct_mito'")),
-        ({"batch": np.nan}, {"covariates": ["batch"]}, ValueError, ("found 300 cell(s) without", "Drop")),
-        ({"batch": "one"}, {"covariates": ["batch"]}, ValueError, ("two levels or more", "only 'one'")),
-        ({"pct_mito": 2.0}, {"covariates": ["pct_mito"]}, ValueError, ("must differ", "found 2 everywhere")),
-        ({"pct_mito": np.inf}, {"covariates": ["pct_mito"]}, ValueError, ("finite value for every cell",)),
+        (
+            {},
+            {"covariates": ["nothing"]},
+            KeyError,
+            ("'nothing' is not in adata.obs", "'batch', 'pct_mito'"),
+        ),
+        (
+            {"batch": np.nan},
+            {"covariates": ["batch"]},
+            ValueError,
+            ("found 300 cell(s) without", "Drop"),
+        ),
+        (
+            {"batch": "one"},
+            {"covariates": ["batch"]},
+            ValueError,
+            ("two levels or more", "only 'one'"),
+        ),
+        (
+            {"pct_mito": 2.0},
+            {"covariates": ["pct_mito"]},
+            ValueError,
+            ("must differ", "found 2 everywhere"),
+        ),
+        (
+            {"pct_mito": np.inf},
+            {"covariates": ["pct_mito"]},
+            ValueError,
+            ("finite value for every cell",),
+        ),
         ({}, {"covariates": ["batch", "batch"]}, ValueError, ("name every column once",)),
         ({}, {"covariates": 3}, TypeError, ("names of columns of adata.obs", "found 3")),
         (
@@ -167,7 +193,12 @@ def test_a_covariate_that_hides_a_regulator_is_named(caplog):
             ValueError,
             ("intercept must be True or 'auto'",),
         ),
-        ({}, {"covariates": ["batch"], "solver": "gradient"}, ValueError, ("option of solver='exact'",)),
+        (
+            {},
+            {"covariates": ["batch"], "solver": "gradient"},
+            ValueError,
+            ("option of solver='exact'",),
+        ),
     ],
 )
 def test_bad_covariates(refuses, change, options, error, fragments):

@@ -69,11 +69,15 @@ def test_a_damaged_file_is_refused(tiny, begun, name, damage, share):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(shutil.copytree(begun[0], Path(folder, "run")))
         damage(path / name, share)
-        with pytest.raises(ValueError, match=f"is damaged: {name} is not as it was written. Remove"):
+        with pytest.raises(
+            ValueError, match=f"is damaged: {name} is not as it was written. Remove"
+        ):
             fit(tiny, path)
 
 
-@pytest.mark.parametrize("names", [FILES[1:2], FILES[2:3], FILES[3:4], FILES[3:], FILES[1:]], ids=str)
+@pytest.mark.parametrize(
+    "names", [FILES[1:2], FILES[2:3], FILES[3:4], FILES[3:], FILES[1:]], ids=str
+)
 def test_a_step_that_was_removed_is_done_again(tiny, begun, tmp_path, names):
     path = Path(shutil.copytree(begun[0], tmp_path / "run"))
     for name in names:
@@ -116,7 +120,9 @@ def test_the_chain_is_not_drawn_twice(tiny, begin, tmp_path, monkeypatch):
     monkeypatch.setattr(gr.core.posterior, "_CELLS", 60)
     wanted = gr.tl.fit(adata, net, copy=True, **options)
     begin(adata.copy(), net, tmp_path / "run", 1, **options)
-    monkeypatch.setattr(gr.tl._run, "posterior_of", lambda *a, **k: pytest.fail("it is drawn again"))
+    monkeypatch.setattr(
+        gr.tl._run, "posterior_of", lambda *a, **k: pytest.fail("it is drawn again")
+    )
     found = gr.tl.fit(adata, net, checkpoint=tmp_path / "run", copy=True, **options)
     for name in ("grnrep", "grnrep_sd"):
         pd.testing.assert_frame_equal(found.obsm[name], wanted.obsm[name])

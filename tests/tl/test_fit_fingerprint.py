@@ -150,7 +150,9 @@ def test_other_options_are_refused(tiny, checkpoint, refuses, monkeypatch, optio
 @pytest.mark.parametrize("package", ["numpy", "scipy", "torch", "numba"])
 def test_another_version_of_what_draws_is_refused(tiny, checkpoint, refuses, monkeypatch, package):
     version = _fingerprint.version
-    monkeypatch.setattr(_fingerprint, "version", lambda name: version(name) + ".1" * (name == package))
+    monkeypatch.setattr(
+        _fingerprint, "version", lambda name: version(name) + ".1" * (name == package)
+    )
     with refuses(ValueError, f"another run: version of {package} differ(s)"):
         gr.tl.fit(tiny[0].copy(), tiny[1], checkpoint=checkpoint, **tiny[2] | COLUMNS)
 
@@ -173,7 +175,9 @@ def backed(adata, net):
     return ad.read_h5ad("data.h5ad", backed="r"), net
 
 
-def test_another_order_of_cells_is_refused_where_they_are_read_in_it(tiny, checkpoint, refuses, monkeypatch):
+def test_another_order_of_cells_is_refused_where_they_are_read_in_it(
+    tiny, checkpoint, refuses, monkeypatch
+):
     monkeypatch.chdir(checkpoint.parent)
     adata, net = backed(tiny[0].copy(), tiny[1])
     with refuses(ValueError, "another run: order of obs_names differ(s)"):
@@ -200,13 +204,24 @@ def as_x(make):
         lambda adata, net: (adata, net[::-1].drop(columns="weight")),
         lambda adata, net: backed(adata[np.argsort(adata.obs_names)].copy(), net),
     ],
-    ids=["csr", "csc", "float64", "-0.0", "order of cells", "order of genes", "order of edges", "backed"],
+    ids=[
+        "csr",
+        "csc",
+        "float64",
+        "-0.0",
+        "order of cells",
+        "order of genes",
+        "order of edges",
+        "backed",
+    ],
 )
 def test_the_same_data_in_another_form_go_on(tiny, checkpoint, monkeypatch, change):
     monkeypatch.chdir(checkpoint.parent)
     wanted, (adata, net) = tiny[0].copy(), change(tiny[0].copy(), tiny[1])
     gr.tl.fit(wanted, tiny[1], **tiny[2] | COLUMNS)
-    monkeypatch.setattr(gr.tl._run, "learn", lambda *a, **k: pytest.fail("the decoder is learned again"))
+    monkeypatch.setattr(
+        gr.tl._run, "learn", lambda *a, **k: pytest.fail("the decoder is learned again")
+    )
     again = gr.tl.fit(adata, net, checkpoint=checkpoint, copy=True, **tiny[2] | COLUMNS)
     pd.testing.assert_frame_equal(again.obsm["grnrep"].loc[wanted.obs_names], wanted.obsm["grnrep"])
     assert not checkpoint.exists()

@@ -16,11 +16,15 @@ def _fit(adata, net, **options):
 
 def _assert_same(one, two):
     cells, genes = one.obs_names, one.var_names
-    pd.testing.assert_frame_equal(one.obsm["grnrep"], two.obsm["grnrep"].loc[cells], check_exact=True)
+    pd.testing.assert_frame_equal(
+        one.obsm["grnrep"], two.obsm["grnrep"].loc[cells], check_exact=True
+    )
     rows = two.var_names.get_indexer(genes)
     np.testing.assert_array_equal(one.varm["grnrep"].toarray(), two.varm["grnrep"][rows].toarray())
     for table in ("network", "regulators", "genes"):
-        pd.testing.assert_frame_equal(one.uns["grnrep"][table], two.uns["grnrep"][table], check_exact=True)
+        pd.testing.assert_frame_equal(
+            one.uns["grnrep"][table], two.uns["grnrep"][table], check_exact=True
+        )
     objectives = [fit.uns["grnrep"]["history"]["objective"] for fit in (one, two)]
     np.testing.assert_array_equal(*objectives)
 
@@ -72,14 +76,18 @@ def test_layer_gives_the_same_as_x(noisy):
 
 def test_edges_outside_the_data_do_not_matter(noisy):
     adata, net = noisy
-    extra = pd.DataFrame({"source": ["A0", net["source"][0]], "target": ["absent", "absent"], "weight": 1.0})
+    extra = pd.DataFrame(
+        {"source": ["A0", net["source"][0]], "target": ["absent", "absent"], "weight": 1.0}
+    )
     _assert_same(_fit(adata, net), _fit(adata, pd.concat([extra[net.columns], net])))
 
 
 def test_another_alphabet_is_no_more_than_another_draw():
     adata, net = gr.ds.simulate(150, 130, n_regulators=6, noise_sd=0.2, rng=2, progress=False)
     net = net[["source", "target"]]
-    names = dict(zip(adata.var_names, np.random.default_rng(3).permutation(adata.var_names), strict=True))
+    names = dict(
+        zip(adata.var_names, np.random.default_rng(3).permutation(adata.var_names), strict=True)
+    )
     other = adata.copy()
     other.var_names = other.var_names.map(names)
     one, two = _fit(adata, net), _fit(other, net.replace({"target": names}))

@@ -92,11 +92,16 @@ def content(adata, folder: Path) -> dict[str, np.ndarray]:
     assert [path.name for path in folder.iterdir()] == ["activity.zarr"]
     tables = adata.uns["grnrep"]
     found = {
-        f"{t}.{c}": tables[t][c].to_numpy() for t in ("network", "genes", "regulators") for c in tables[t]
+        f"{t}.{c}": tables[t][c].to_numpy()
+        for t in ("network", "genes", "regulators")
+        for c in tables[t]
     }
     store = ad.read_zarr(folder / "activity.zarr")
     found |= {"names": np.r_[store.obs_names, store.var_names], "store": store.X}
-    return found | {"activity": np.asarray(adata.obsm["grnrep"]), "weights": adata.varm["grnrep"].toarray()}
+    return found | {
+        "activity": np.asarray(adata.obsm["grnrep"]),
+        "weights": adata.varm["grnrep"].toarray(),
+    }
 
 
 # before the checkpoint is there, while it is filled, and inside the hidden store; from the end: in the last

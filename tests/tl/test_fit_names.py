@@ -14,12 +14,21 @@ from hypothesis import strategies as st
 import grnrep as gr
 from grnrep._checks import storable
 
-QUICK = {"ridge": 0.01, "prior": 0.0, "intercept": False, "max_iter": 2, "progress": False, "copy": True}
+QUICK = {
+    "ridge": 0.01,
+    "prior": 0.0,
+    "intercept": False,
+    "max_iter": 2,
+    "progress": False,
+    "copy": True,
+}
 
 
 def _genes(adata, change):
     """Rename the genes, all but every fifth."""
-    adata.var_names = [name if i % 5 == 0 else change(name, i) for i, name in enumerate(adata.var_names)]
+    adata.var_names = [
+        name if i % 5 == 0 else change(name, i) for i, name in enumerate(adata.var_names)
+    ]
     return adata
 
 
@@ -52,11 +61,20 @@ CAUSES = {
         lambda a, n: (_genes(a, lambda name, i: name.upper()), n),
         "40 would match but for upper and lower",
     ),
-    "blanks": (lambda a, n: (_genes(a, lambda name, i: name + " "), n), "40 would match without blanks"),
+    "blanks": (
+        lambda a, n: (_genes(a, lambda name, i: name + " "), n),
+        "40 would match without blanks",
+    ),
     "versions": (_versions, "Without the version, the part after the dot, 40 would match"),
-    "column": (_column, "40 of them are in adata.var['symbol']: set adata.var_names = adata.var['symbol']"),
+    "column": (
+        _column,
+        "40 of them are in adata.var['symbol']: set adata.var_names = adata.var['symbol']",
+    ),
     "swapped": (_swapped, "40 of the sources are genes: are the columns swapped?"),
-    "transposed": (_transposed, "40 of them are among adata.obs_names: adata must be cells × genes"),
+    "transposed": (
+        _transposed,
+        "40 of them are among adata.obs_names: adata must be cells × genes",
+    ),
     "other names": (
         lambda a, n: (_genes(a, lambda name, i: f"other{i}"), n),
         "Are both from the same species",
@@ -74,11 +92,17 @@ def test_names_that_meet_in_part_are_told_with_their_cause(small, caplog, cause,
     change, fragment = CAUSES[cause]
     adata, net = change(*small())
     verb(adata, net, **QUICK if verb is gr.tl.fit else {})
-    said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING and fragment in r.message]
+    said = [
+        r.getMessage()
+        for r in caplog.records
+        if r.levelno == logging.WARNING and fragment in r.message
+    ]
     assert len(said) == 1
     found, total = net["target"].isin(adata.var_names), len(net)
     n_found, n_targets = net["target"][found].nunique(), net["target"].nunique()
-    wanted = f"{n_found} of {n_targets} targets of net, with {found.sum()} of {total} edges, are among"
+    wanted = (
+        f"{n_found} of {n_targets} targets of net, with {found.sum()} of {total} edges, are among"
+    )
     assert said[0].startswith(wanted)
 
 
@@ -95,7 +119,9 @@ def test_the_cause_is_named_where_nothing_meets(fit_refuses, cause):
 @given(n_panel=st.integers(1, 40), n_lost=st.integers(0, 500), masked=st.booleans())
 def test_a_large_network_on_a_small_panel_is_no_reason_to_warn(small, n_panel, n_lost, masked):
     adata, net = small()
-    lost = pd.DataFrame({"source": net["source"][0], "target": [f"absent{i}" for i in range(n_lost)]})
+    lost = pd.DataFrame(
+        {"source": net["source"][0], "target": [f"absent{i}" for i in range(n_lost)]}
+    )
     panel, messages = adata[:, :n_panel].copy(), []
     if masked:
         panel, keep = adata, np.arange(adata.n_vars) < n_panel
@@ -108,7 +134,9 @@ def test_a_large_network_on_a_small_panel_is_no_reason_to_warn(small, n_panel, n
         gr.tl.fit(panel, wanted, mask_var=keep if masked else None, **QUICK)
     finally:
         logger.removeHandler(handler)
-    assert not [m for m in messages if m.levelno >= logging.WARNING and "targets of net" in m.getMessage()]
+    assert not [
+        m for m in messages if m.levelno >= logging.WARNING and "targets of net" in m.getMessage()
+    ]
 
 
 # --- signs ----------------------------------------------------------------------------------------
@@ -118,7 +146,10 @@ def test_a_large_network_on_a_small_panel_is_no_reason_to_warn(small, n_panel, n
 def test_a_column_that_may_hold_signs_is_named(small, caplog, column):
     adata, net = small()
     gr.tl.fit(adata, net.rename(columns={"weight": column}), **QUICK)
-    assert f"net has no column 'weight', so that no sign is known, but it has {column!r}" in caplog.text
+    assert (
+        f"net has no column 'weight', so that no sign is known, but it has {column!r}"
+        in caplog.text
+    )
     assert f"net.rename(columns={{{column!r}: 'weight'}})" in caplog.text
 
 
@@ -151,9 +182,13 @@ NAMES = st.one_of(st.sampled_from([*RESERVED, "__x", "index", ".a", "é", " "]),
 def test_what_is_called_storable_comes_back_from_files(tmp_path_factory, name):
     cells = pd.DataFrame(index=["a", "b"])
     if storable(name):
-        adata = ad.AnnData(np.ones((2, 1)), cells, obsm={name: pd.DataFrame({name: [1.0, 2.0]}, cells.index)})
+        adata = ad.AnnData(
+            np.ones((2, 1)), cells, obsm={name: pd.DataFrame({name: [1.0, 2.0]}, cells.index)}
+        )
     elif storable(name, as_name=False):
-        adata = ad.AnnData(np.ones((2, 1)), cells, uns={"table": pd.DataFrame({"target": [name, "b"]})})
+        adata = ad.AnnData(
+            np.ones((2, 1)), cells, uns={"table": pd.DataFrame({"target": [name, "b"]})}
+        )
     else:
         assert set(name) & {"\0", *map(chr, range(0xD800, 0xE000))}
         return

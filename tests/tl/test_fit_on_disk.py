@@ -83,7 +83,9 @@ def many(tmp_path_factory):
 def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypatch, covariates):
     path, adata, net = many
     learn, sizes = gr.tl._run.learn, []
-    monkeypatch.setattr(gr.tl._run, "learn", lambda x, *a, **k: sizes.append(len(x)) or learn(x, *a, **k))
+    monkeypatch.setattr(
+        gr.tl._run, "learn", lambda x, *a, **k: sizes.append(len(x)) or learn(x, *a, **k)
+    )
     options = {"max_cells": None, "covariates": covariates, "intercept": covariates is not None}
     options["progress"] = False
     memory, backed, some = adata.copy(), ad.read_h5ad(path, backed="r"), adata.copy()
@@ -99,7 +101,11 @@ def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypa
     assert whole > gr.metrics.recovery(some)["pearson"].mean() - 1e-3
     direct = adata.copy()  # all cells in memory at once
     gr.tl.fit(
-        direct, net, **options | {"max_cells": 2000}, ridge=a["params"]["ridge"], prior=a["params"]["prior"]
+        direct,
+        net,
+        **options | {"max_cells": 2000},
+        ridge=a["params"]["ridge"],
+        prior=a["params"]["prior"],
     )
     for j in memory.obsm["grnrep"]:
         assert np.corrcoef(memory.obsm["grnrep"][j], direct.obsm["grnrep"][j])[0, 1] > 0.999
@@ -135,7 +141,9 @@ def test_transform_to_a_store_leaves_what_is_unknown_open(files, tmp_path):
     gr.tl.fit(fitted, net, **OPTIONS)
     lost = net.loc[net["source"] == "TF_003", "target"]
     new = adata[:, ~adata.var_names.isin(lost)].copy()
-    gr.tl.transform(new, fitted, activity_store=tmp_path / "new.zarr", block_size=64, progress=False)
+    gr.tl.transform(
+        new, fitted, activity_store=tmp_path / "new.zarr", block_size=64, progress=False
+    )
     plain = new.copy()
     gr.tl.transform(plain, fitted, progress=False)
     back = ad.read_zarr(tmp_path / "new.zarr").to_df()
@@ -195,7 +203,12 @@ def test_truncated_file_says_so(files, tmp_path):
 
 @pytest.fixture(scope="module")
 def client():
-    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    options = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+    }
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -211,7 +224,9 @@ def test_a_cluster_sums_what_a_decoder_step_needs(many, client):
 def test_rows_in_another_order_move_what_passes_find_no_further_than_is_said(many, tmp_path):
     path, _, net = many
     data = ad.read_h5ad(path)
-    data[np.random.default_rng(0).permutation(data.n_obs)].copy().write_h5ad(tmp_path / "other.h5ad")
+    data[np.random.default_rng(0).permutation(data.n_obs)].copy().write_h5ad(
+        tmp_path / "other.h5ad"
+    )
     found = []
     for file in (path, tmp_path / "other.h5ad"):
         backed = ad.read_h5ad(file, backed="r")

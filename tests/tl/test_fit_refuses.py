@@ -33,7 +33,11 @@ def test_values_that_are_not_finite(small, refuses, value, form):
     adata, net = _spoil(value)(*small())
     adata.X = form(adata.X)
     cell, gene = adata.obs_names[7], net["target"].iloc[0]
-    wanted = ("adata.X must be finite", "found 1 NaN or infinite value(s)", f"cell '{cell}', gene '{gene}'")
+    wanted = (
+        "adata.X must be finite",
+        "found 1 NaN or infinite value(s)",
+        f"cell '{cell}', gene '{gene}'",
+    )
     with refuses(ValueError, *wanted, adata=adata):
         gr.tl.fit(adata, net, progress=False)
 
@@ -87,11 +91,15 @@ def test_not_anndata(fit_refuses):
 
 
 def test_no_cells(fit_refuses):
-    fit_refuses(lambda a, n: (a[:0].copy(), n), ValueError, "adata must have at least 1 cell(s); found 0")
+    fit_refuses(
+        lambda a, n: (a[:0].copy(), n), ValueError, "adata must have at least 1 cell(s); found 0"
+    )
 
 
 def test_one_cell(fit_refuses):
-    fit_refuses(lambda a, n: (a[:1].copy(), n), ValueError, "more than one cell", "grnrep.tl.transform")
+    fit_refuses(
+        lambda a, n: (a[:1].copy(), n), ValueError, "more than one cell", "grnrep.tl.transform"
+    )
 
 
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
@@ -101,7 +109,11 @@ def test_duplicate_gene_names(fit_refuses):
         return adata, net
 
     fit_refuses(
-        change, ValueError, "adata.var_names must be unique", "'twin'", "adata.var_names_make_unique()"
+        change,
+        ValueError,
+        "adata.var_names must be unique",
+        "'twin'",
+        "adata.var_names_make_unique()",
     )
 
 
@@ -127,14 +139,22 @@ def test_backed_view(small, refuses, tmp_path):
 # --- net ------------------------------------------------------------------------------------------
 
 NETS = {
-    "not a table": (lambda n: n.to_dict(), TypeError, ("net must be a pandas DataFrame", "found dict")),
+    "not a table": (
+        lambda n: n.to_dict(),
+        TypeError,
+        ("net must be a pandas DataFrame", "found dict"),
+    ),
     "empty": (lambda n: n.iloc[:0], ValueError, ("net must have at least one edge; found none",)),
     "without source": (
         lambda n: n.rename(columns={"source": "tf"}),
         ValueError,
         ("missing 'source'", "found 'tf', 'target', 'weight'", "net.rename(columns={...})"),
     ),
-    "without both": (lambda n: n[["weight"]], ValueError, ("missing 'source', 'target'", "found 'weight'")),
+    "without both": (
+        lambda n: n[["weight"]],
+        ValueError,
+        ("missing 'source', 'target'", "found 'weight'"),
+    ),
     "without a target somewhere": (
         lambda n: n.assign(target=n["target"].mask(n.index == 3)),
         ValueError,
@@ -216,7 +236,9 @@ def test_ensembl_and_symbols_are_told_apart(fit_refuses, side):
         adata.var_names = list(ids.values())
         return adata, net
 
-    fit_refuses(change, ValueError, f"{side} holds Ensembl IDs", "'ENSMUSG000000000", "gene symbols")
+    fit_refuses(
+        change, ValueError, f"{side} holds Ensembl IDs", "'ENSMUSG000000000", "gene symbols"
+    )
 
 
 def test_ensembl_versions_are_seen(fit_refuses):

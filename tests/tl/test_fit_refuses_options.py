@@ -28,7 +28,9 @@ def test_mask_var(fit_refuses):
 
     fit_refuses(change, KeyError, "mask_var='hv'", "'highly_variable'", mask_var="hv")
     fit_refuses(change, ValueError, "False for every gene", mask_var="never")
-    fit_refuses(change, TypeError, "adata.var['score'] must be boolean", "float64", mask_var="score")
+    fit_refuses(
+        change, TypeError, "adata.var['score'] must be boolean", "float64", mask_var="score"
+    )
     fit_refuses(change, TypeError, "without missing values", mask_var="holes")
     fit_refuses(change, TypeError, "mask_var must be boolean", mask_var=np.ones(40))
     fit_refuses(change, ValueError, "shape (40,)", "found (3,)", mask_var=np.ones(3, dtype=bool))
@@ -73,7 +75,11 @@ CHOICES = {
     "one cell": ({"max_cells": 1}, ValueError, ("max_cells must be", "None or 'auto'; found 1")),
     "some cells": ({"max_cells": "all"}, ValueError, ("max_cells must be", "found 'all'")),
     "no iterations": ({"max_iter": 0}, ValueError, ("max_iter must be at least 1; found 0",)),
-    "part of an iteration": ({"max_iter": 2.5}, TypeError, ("max_iter must be a whole number; found 2.5",)),
+    "part of an iteration": (
+        {"max_iter": 2.5},
+        TypeError,
+        ("max_iter must be a whole number; found 2.5",),
+    ),
     "rng": ({"rng": "seed"}, TypeError, ("rng must be a whole number; found 'seed'",)),
     "negative rng": ({"rng": -1}, ValueError, ("rng must be at least 0; found -1",)),
     "key type": ({"key_added": 3}, TypeError, ("key_added must be a string; found int",)),
@@ -87,7 +93,11 @@ CHOICES |= {
     for device in ("gpu", "cuda:99", "meta", 3.5)
 }
 CHOICES |= {
-    f"client {client}": ({"client": client}, TypeError, (f"Client, None or 'auto'; found {client!r}",))
+    f"client {client}": (
+        {"client": client},
+        TypeError,
+        (f"Client, None or 'auto'; found {client!r}",),
+    )
     for client in ("x", "", 0)
 }
 
@@ -101,7 +111,11 @@ def test_choices(fit_refuses, case):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
 def test_a_device_that_is_not_there(fit_refuses):
     fit_refuses(
-        _same, ValueError, "device must be None or one that torch finds here", "'cuda'", device="cuda"
+        _same,
+        ValueError,
+        "device must be None or one that torch finds here",
+        "'cuda'",
+        device="cuda",
     )
 
 
@@ -110,7 +124,9 @@ def test_transform_refuses_them_too(small, refuses, option):
     adata, net = small()
     fitted = gr.tl.fit(adata, net, ridge=0.1, prior=0.1, max_iter=2, progress=False, copy=True)
     ((name, value),) = option.items()
-    with refuses((TypeError, ValueError), f"{name} must be", f"found {value!r}", adata=[adata, fitted]):
+    with refuses(
+        (TypeError, ValueError), f"{name} must be", f"found {value!r}", adata=[adata, fitted]
+    ):
         gr.tl.transform(adata, fitted, progress=False, **option)
 
 
@@ -131,7 +147,10 @@ def test_results_of_others_are_not_replaced(small, refuses, part):
     with refuses(ValueError, f"key_added={wanted[0]}", *wanted[1:], adata=theirs):
         gr.tl.fit(theirs, net, key_added="X_pca", progress=False)
     with refuses(
-        ValueError, f"key={wanted[0]}", *(w.replace("adata", "new") for w in wanted[1:]), adata=theirs
+        ValueError,
+        f"key={wanted[0]}",
+        *(w.replace("adata", "new") for w in wanted[1:]),
+        adata=theirs,
     ):
         gr.tl.transform(theirs, fitted, key="X_pca", progress=False)
     again = gr.tl.transform(fitted, fitted, key="X_pca", progress=False, copy=True)
@@ -154,14 +173,21 @@ def test_a_ranking_does_not_replace_a_fit(small, refuses):
 @pytest.mark.parametrize("values", ["zeros", "one value", "one value a gene", "tiny"])
 def test_matrices_without_differences(fit_refuses, values):
     def change(adata, net):
-        matrix = {"zeros": 0.0, "one value": 2.5, "one value a gene": np.arange(40.0), "tiny": 1e-50}[values]
+        matrix = {
+            "zeros": 0.0,
+            "one value": 2.5,
+            "one value a gene": np.arange(40.0),
+            "tiny": 1e-50,
+        }[values]
         adata.X = np.zeros(adata.shape) + matrix
         adata.X[::2] += 1e-60 if values == "tiny" else 0
         return adata, net
 
     found = "0 everywhere" if values in ("zeros", "tiny") else "one value in every gene"
     for options in ({}, {"likelihood": "gaussian"}, {"solver": "gradient"}):
-        fit_refuses(change, ValueError, "adata.X must differ between cells", f"found {found}", **options)
+        fit_refuses(
+            change, ValueError, "adata.X must differ between cells", f"found {found}", **options
+        )
 
 
 def test_matrices_without_genes(fit_refuses):

@@ -32,7 +32,9 @@ def test_table_says_what_became_of_every_edge(repaired):
     table, edges = record["repair"], record["network"]
     assert set(table["status"]) == {"kept", "dropped", "added"}
     pairs = ["source", "target"]
-    assert set(map(tuple, table.loc[table["prior"], pairs].to_numpy())) == set(map(tuple, net.to_numpy()))
+    assert set(map(tuple, table.loc[table["prior"], pairs].to_numpy())) == set(
+        map(tuple, net.to_numpy())
+    )
     inside = table[table["status"] != "dropped"].reset_index(drop=True)
     assert inside[pairs].equals(edges[pairs])
     np.testing.assert_allclose(inside["learned"], edges["learned"])
@@ -61,7 +63,9 @@ def test_new_cells_use_the_repaired_network(repaired, tmp_path):
 
 def test_low_load_is_refused_with_the_load(small, refuses):
     adata, net = small(n_obs=3)
-    with refuses(ValueError, "repair=True needs an effective load of at least 2", "found", adata=adata):
+    with refuses(
+        ValueError, "repair=True needs an effective load of at least 2", "found", adata=adata
+    ):
         gr.tl.fit(adata, net, repair=True, progress=False)
 
 
@@ -69,7 +73,11 @@ def test_low_load_is_refused_with_the_load(small, refuses):
     ("options", "error", "message"),
     [
         ({"repair": "yes"}, TypeError, "repair must be True or False"),
-        ({"repair": True, "solver": "gradient"}, ValueError, "repair is an option of solver='exact'"),
+        (
+            {"repair": True, "solver": "gradient"},
+            ValueError,
+            "repair is an option of solver='exact'",
+        ),
     ],
 )
 def test_choices(small, refuses, options, error, message):

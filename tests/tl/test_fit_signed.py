@@ -12,19 +12,32 @@ from hypothesis import strategies as st
 
 import grnrep as gr
 
-QUICK = {"ridge": 0.01, "prior": 0.3, "intercept": False, "max_iter": 4, "progress": False, "copy": True}
+QUICK = {
+    "ridge": 0.01,
+    "prior": 0.3,
+    "intercept": False,
+    "max_iter": 4,
+    "progress": False,
+    "copy": True,
+}
 
 
 def _same(a, b):
     pd.testing.assert_frame_equal(a.obsm["grnrep"], b.obsm["grnrep"], check_exact=True)
     np.testing.assert_array_equal(a.varm["grnrep"].toarray(), b.varm["grnrep"].toarray())
     for table in ("network", "regulators", "genes"):
-        pd.testing.assert_frame_equal(a.uns["grnrep"][table], b.uns["grnrep"][table], check_exact=True)
+        pd.testing.assert_frame_equal(
+            a.uns["grnrep"][table], b.uns["grnrep"][table], check_exact=True
+        )
     assert a.uns["grnrep"]["params"] == b.uns["grnrep"]["params"]
 
 
 @settings(deadline=None, max_examples=6, derandomize=True)
-@given(share=st.sampled_from([0.0, 0.3, 0.9]), other=st.sampled_from([0.0, np.nan]), whole=st.booleans())
+@given(
+    share=st.sampled_from([0.0, 0.3, 0.9]),
+    other=st.sampled_from([0.0, np.nan]),
+    whole=st.booleans(),
+)
 def test_a_network_of_ones_is_one_without_signs(small, share, other, whole):
     adata, net = small(n_obs=20)
     unknown = np.random.default_rng(0).random(len(net)) < share
@@ -41,7 +54,9 @@ def test_a_network_of_ones_is_one_without_signs(small, share, other, whole):
     )
 
 
-@pytest.mark.parametrize("weights", [(1.0, -1.0), (1.0, 0.5), (2.0, 2.0), (-1.0, -1.0), (1.0, 1.0 + 1e-6)])
+@pytest.mark.parametrize(
+    "weights", [(1.0, -1.0), (1.0, 0.5), (2.0, 2.0), (-1.0, -1.0), (1.0, 1.0 + 1e-6)]
+)
 def test_any_other_weight_says_that_there_are_signs(small, caplog, weights):
     adata, net = small()
     net["weight"] = weights[0]
@@ -60,13 +75,20 @@ def test_the_user_has_the_last_word(small, caplog):
     assert believed.uns["grnrep"]["regulators"]["n_signed"].sum() == len(net)
     assert gr.pp.check_network(adata, ones, signed=True).summary["n_edges_signed"] == len(net)
     assert "signs" not in caplog.text
-    _same(gr.tl.fit(adata, net, signed=False, **QUICK), gr.tl.fit(adata, net[["source", "target"]], **QUICK))
+    _same(
+        gr.tl.fit(adata, net, signed=False, **QUICK),
+        gr.tl.fit(adata, net[["source", "target"]], **QUICK),
+    )
 
 
 def test_ones_are_spoken_of_once_with_both_remedies(small, caplog):
     adata, net = small()
     gr.tl.fit(adata, net.assign(weight=1.0), **QUICK)
-    warned = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING and "signs" in r.message]
+    warned = [
+        r.getMessage()
+        for r in caplog.records
+        if r.levelno >= logging.WARNING and "signs" in r.message
+    ]
     assert len(warned) == 1
     for fragment in (f"all {len(net)} weights", "signed=True", "leave out the column 'weight'"):
         assert fragment in warned[0]
@@ -85,7 +107,8 @@ def test_counts_with_a_network_of_ones_are_fitted_as_counts(small):
     rate = adata.X * np.random.default_rng(1).uniform(1, 4, (adata.n_obs, 1))
     adata.X = np.random.default_rng(0).poisson(5 * rate).astype(np.float32)
     fits = [
-        gr.tl.fit(adata, net.assign(weight=w), max_iter=3, progress=False, copy=True) for w in (1.0, np.nan)
+        gr.tl.fit(adata, net.assign(weight=w), max_iter=3, progress=False, copy=True)
+        for w in (1.0, np.nan)
     ]
     chosen = [fit.uns["grnrep"]["params"]["likelihood"] for fit in fits]
     assert chosen[0] == chosen[1] != "gaussian"

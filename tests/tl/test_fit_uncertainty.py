@@ -10,7 +10,9 @@ from grnrep.tl import _uncertainty
 
 
 def simulated(n_obs):
-    return gr.ds.simulate(n_obs, 200, n_regulators=15, connectivity=0.15, noise_sd=0.5, rng=0, progress=False)
+    return gr.ds.simulate(
+        n_obs, 200, n_regulators=15, connectivity=0.15, noise_sd=0.5, rng=0, progress=False
+    )
 
 
 @pytest.mark.parametrize("limit", [1000, 60])
@@ -58,5 +60,7 @@ def test_deviations_fall_with_more_certain_data():
         80, 200, n_regulators=15, connectivity=0.15, noise_sd=0.1, rng=0, progress=False
     )
     for data in (adata, quiet):
-        gr.tl.fit(data, net[["source", "target"]], uncertainty=True, intercept=False, progress=False)
+        gr.tl.fit(
+            data, net[["source", "target"]], uncertainty=True, intercept=False, progress=False
+        )
     assert np.median(quiet.obsm["grnrep_sd"]) < 0.5 * np.median(adata.obsm["grnrep_sd"])

@@ -14,7 +14,10 @@ FIT = {"ridge": 0.01, "max_iter": 10, "progress": False, "copy": True}
 
 @settings(deadline=None, max_examples=6, derandomize=True)
 @given(
-    exponent=st.integers(-30, 30), signed=st.booleans(), intercept=st.booleans(), dtype=st.sampled_from("fd")
+    exponent=st.integers(-30, 30),
+    signed=st.booleans(),
+    intercept=st.booleans(),
+    dtype=st.sampled_from("fd"),
 )
 @example(exponent=38, signed=True, intercept=False, dtype="f")
 @example(exponent=300, signed=True, intercept=False, dtype="d")

@@ -40,7 +40,11 @@ def untouched(tmp_path, monkeypatch):
 )
 def test_a_checkpoint_and_a_store_lie_apart(tiny, refuses, untouched, checkpoint, store):
     adata, net, options = tiny
-    fragments = f"checkpoint='{checkpoint}'", f"activity_store='{store}'", "neither inside the other"
+    fragments = (
+        f"checkpoint='{checkpoint}'",
+        f"activity_store='{store}'",
+        "neither inside the other",
+    )
     with refuses(ValueError, *fragments, adata=adata):
         gr.tl.fit(adata, net, checkpoint=checkpoint, activity_store=store, **options)
 
@@ -65,7 +69,9 @@ def test_a_checkpoint_inside_a_store_that_is_there_is_refused(tiny, refuses, tmp
         (3, TypeError, "checkpoint must be a path, or None; found int"),
     ],
 )
-def test_a_checkpoint_that_cannot_be_is_refused(tiny, refuses, untouched, checkpoint, error, fragment):
+def test_a_checkpoint_that_cannot_be_is_refused(
+    tiny, refuses, untouched, checkpoint, error, fragment
+):
     adata, net, options = tiny
     with refuses(error, fragment, adata=adata):
         gr.tl.fit(adata, net, checkpoint=checkpoint, **options)
@@ -84,18 +90,28 @@ def test_a_second_fit_into_the_same_place_is_refused_and_the_first_ends_right(
     def meanwhile(*args, **given):
         if not refused:
             refused.append(True)
-            with pytest.raises(ValueError, match=rf"{name}=.* is being written by another run: process"):
-                gr.tl.fit(adata[::-1].copy(), net, **{name: where[name]}, **options | {"ridge": 1e-2})
-            with pytest.raises(ValueError, match=r"activity_store=.* is being written by another run"):
+            with pytest.raises(
+                ValueError, match=rf"{name}=.* is being written by another run: process"
+            ):
+                gr.tl.fit(
+                    adata[::-1].copy(), net, **{name: where[name]}, **options | {"ridge": 1e-2}
+                )
+            with pytest.raises(
+                ValueError, match=r"activity_store=.* is being written by another run"
+            ):
                 gr.tl.transform(adata.copy(), wanted, activity_store=where["activity_store"])
         return infer(*args, **given)
 
     monkeypatch.setattr(gr.tl._stream, "infer", meanwhile)
     found = gr.tl.fit(adata, net, copy=True, **where, **options)
     assert refused
-    np.testing.assert_array_equal(np.asarray(found.obsm["grnrep"]), wanted.obsm["grnrep"].to_numpy())
+    np.testing.assert_array_equal(
+        np.asarray(found.obsm["grnrep"]), wanted.obsm["grnrep"].to_numpy()
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
     with pytest.raises(ValueError, match="exists already"):
-        gr.tl.transform(adata.copy(), wanted, activity_store=where["activity_store"], progress=False)
+        gr.tl.transform(
+            adata.copy(), wanted, activity_store=where["activity_store"], progress=False
+        )
     gr.tl.transform(adata.copy(), wanted, activity_store=tmp_path / "b.zarr", progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zarr", "b.zarr"]

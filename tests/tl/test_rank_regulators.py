@@ -19,14 +19,18 @@ def make(seed=0, *, n_samples=10, n_cells=30, m=6, sample_sd=1.0, effect=0.0, wi
     z = rng.normal(size=(n_samples, m))[sample] * sample_sd + rng.normal(size=(len(sample), m))
     z[:, 0] += effect * group
     names = [f"c{i}" for i in rng.permutation(len(sample))]
-    obs = pd.DataFrame({"sample": [f"s{i}" for i in sample], "group": [f"g{i}" for i in group]}, index=names)
+    obs = pd.DataFrame(
+        {"sample": [f"s{i}" for i in sample], "group": [f"g{i}" for i in group]}, index=names
+    )
     adata = ad.AnnData(np.ones((len(sample), 1)), obs=obs)
     adata.obsm["grnrep"] = pd.DataFrame(z, names, [f"TF{j}" for j in range(m)])
     return adata
 
 
 def rank(adata, groupby="group", sample="sample", **options):
-    return rank_regulators(adata, groupby, sample=sample, copy=True, **options).uns["rank_regulators"]
+    return rank_regulators(adata, groupby, sample=sample, copy=True, **options).uns[
+        "rank_regulators"
+    ]
 
 
 def test_equals_welch_on_sample_means():
@@ -46,7 +50,9 @@ def test_equals_welch_on_sample_means():
         expected = stats.ttest_ind(sides["g1"], sides["g0"], equal_var=False)
         assert table.loc[name, "scores"] == pytest.approx(expected.statistic)
         assert table.loc[name, "pvals"] == pytest.approx(expected.pvalue)
-        assert table.loc[name, "difference"] == pytest.approx(np.mean(sides["g1"]) - np.mean(sides["g0"]))
+        assert table.loc[name, "difference"] == pytest.approx(
+            np.mean(sides["g1"]) - np.mean(sides["g0"])
+        )
         p[name] = expected.pvalue
     adjusted = dict(zip(p, stats.false_discovery_control(list(p.values())), strict=True))
     assert table["pvals_adj"].to_dict() == pytest.approx(adjusted)
@@ -108,7 +114,9 @@ def test_nothing_varies_or_unknown_gives_nan():
     table = rank(adata, reference="g0").set_index("regulator")
     assert table.loc[["TF1", "TF2"], ["pvals", "pvals_adj"]].isna().all().all()
     rest = table.drop(["TF1", "TF2"])
-    assert rest["pvals_adj"].to_numpy() == pytest.approx(stats.false_discovery_control(rest["pvals"]))
+    assert rest["pvals_adj"].to_numpy() == pytest.approx(
+        stats.false_discovery_control(rest["pvals"])
+    )
 
 
 def test_in_place_and_saved(tmp_path):
@@ -129,7 +137,9 @@ def test_refuses(refuses):
         rank_regulators(adata, "group", sample="sample", key="other")
     with refuses(ValueError, "reference", "'g0', 'g1'", "'g7'", adata=adata):
         rank_regulators(adata, "group", sample="sample", reference="g7")
-    with refuses(ValueError, "group 'g0'", "at least two samples", "'g0'", "no replicates", adata=adata):
+    with refuses(
+        ValueError, "group 'g0'", "at least two samples", "'g0'", "no replicates", adata=adata
+    ):
         rank_regulators(adata, "group", sample="group")
     one = make(n_samples=2)
     with refuses(ValueError, "group 'g0'", "'s0'", "add samples", adata=one):

@@ -40,38 +40,126 @@ def _with(adata, part, value):
 
 # name of the part, how it is edited, and what the message says
 EDITS = {
-    "NaN weight": ("network", lambda t: t.assign(learned=np.nan), "'learned' in 'network' must be finite"),
+    "NaN weight": (
+        "network",
+        lambda t: t.assign(learned=np.nan),
+        "'learned' in 'network' must be finite",
+    ),
     "infinite weight": ("network", lambda t: t.assign(learned=np.inf), "first inf"),
     "absurd weight": ("network", lambda t: t.assign(learned=1e300), "first 1e+300"),
-    "weights as text": ("network", lambda t: t.assign(learned="1"), "must be numbers; found dtype object"),
-    "complex weight": ("network", lambda t: t.assign(learned=1j), "must be numbers; found dtype complex"),
-    "no weights": ("network", lambda t: t.drop(columns="learned"), "'network' lacks the column 'learned'"),
-    "unknown gene": ("network", lambda t: t.assign(target="X9"), "a target that is not among its genes"),
-    "unknown regulator": ("network", lambda t: t.assign(source="X9"), "not among its regulators: 'X9'"),
-    "numbers for names": ("network", lambda t: t.assign(target=3), "'target' in 'network' must be texts"),
-    "an edge twice": ("network", lambda t: pd.concat([t, t[:1]]), "an edge is in its 'network' twice"),
+    "weights as text": (
+        "network",
+        lambda t: t.assign(learned="1"),
+        "must be numbers; found dtype object",
+    ),
+    "complex weight": (
+        "network",
+        lambda t: t.assign(learned=1j),
+        "must be numbers; found dtype complex",
+    ),
+    "no weights": (
+        "network",
+        lambda t: t.drop(columns="learned"),
+        "'network' lacks the column 'learned'",
+    ),
+    "unknown gene": (
+        "network",
+        lambda t: t.assign(target="X9"),
+        "a target that is not among its genes",
+    ),
+    "unknown regulator": (
+        "network",
+        lambda t: t.assign(source="X9"),
+        "not among its regulators: 'X9'",
+    ),
+    "numbers for names": (
+        "network",
+        lambda t: t.assign(target=3),
+        "'target' in 'network' must be texts",
+    ),
+    "an edge twice": (
+        "network",
+        lambda t: pd.concat([t, t[:1]]),
+        "an edge is in its 'network' twice",
+    ),
     "a column twice": ("network", lambda t: pd.concat([t, t], axis=1), "has a column twice"),
     "no edges": ("network", lambda t: t[:0], "'network' must be a table with rows"),
     "edges as a dict": ("network", dict, "'network' must be a table with rows; found dict"),
     "a gene twice": ("genes", lambda t: pd.concat([t, t[:1]]), "'genes' has a name twice"),
-    "genes by number": ("genes", lambda t: t.reset_index(drop=True), "'genes' must be named by texts"),
-    "NaN intercept": ("genes", lambda t: t.assign(intercept=np.nan), "'intercept' in 'genes' must be finite"),
-    "no intercept": ("genes", lambda t: t.drop(columns="intercept"), "lacks the column 'intercept'"),
-    "scale as text": ("genes", lambda t: t.assign(expression_size="1"), "'expression_size' in 'genes'"),
-    "negative ridge": ("regulators", lambda t: t.assign(ridge=-1.0), "'ridge' in 'regulators' must be"),
-    "a regulator missing": ("regulators", lambda t: t[1:], "a source that is not among its regulators"),
+    "genes by number": (
+        "genes",
+        lambda t: t.reset_index(drop=True),
+        "'genes' must be named by texts",
+    ),
+    "NaN intercept": (
+        "genes",
+        lambda t: t.assign(intercept=np.nan),
+        "'intercept' in 'genes' must be finite",
+    ),
+    "no intercept": (
+        "genes",
+        lambda t: t.drop(columns="intercept"),
+        "lacks the column 'intercept'",
+    ),
+    "scale as text": (
+        "genes",
+        lambda t: t.assign(expression_size="1"),
+        "'expression_size' in 'genes'",
+    ),
+    "negative ridge": (
+        "regulators",
+        lambda t: t.assign(ridge=-1.0),
+        "'ridge' in 'regulators' must be",
+    ),
+    "a regulator missing": (
+        "regulators",
+        lambda t: t[1:],
+        "a source that is not among its regulators",
+    ),
     "params as a list": ("params", list, "'params' must be a mapping; found list"),
-    "no link": ("params", lambda p: {n: v for n, v in p.items() if n != "link"}, "'params' lacks 'link'"),
+    "no link": (
+        "params",
+        lambda p: {n: v for n, v in p.items() if n != "link"},
+        "'params' lacks 'link'",
+    ),
     "odd link": ("params", lambda p: p | {"link": "tanh"}, "params['link'] must be one of 'relu'"),
-    "link of counts": ("params", lambda p: p | {"link": "softplus"}, "cannot be 'softplus' of likelihood"),
-    "odd likelihood": ("params", lambda p: p | {"likelihood": ["nb"]}, "params['likelihood'] must be one of"),
-    "odd intercept": ("params", lambda p: p | {"intercept": "yes"}, "params['intercept'] must be True or"),
+    "link of counts": (
+        "params",
+        lambda p: p | {"link": "softplus"},
+        "cannot be 'softplus' of likelihood",
+    ),
+    "odd likelihood": (
+        "params",
+        lambda p: p | {"likelihood": ["nb"]},
+        "params['likelihood'] must be one of",
+    ),
+    "odd intercept": (
+        "params",
+        lambda p: p | {"intercept": "yes"},
+        "params['intercept'] must be True or",
+    ),
     "odd version": ("params", lambda p: p | {"version": 3}, "params['version'] must be a version"),
-    "odd layer": ("params", lambda p: p | {"layer": None}, "params['layer'] must be the name of a layer"),
-    "effects lacking": ("covariate_effects", lambda e: e[1:], "must be an array of 40 genes × 1 covariates"),
+    "odd layer": (
+        "params",
+        lambda p: p | {"layer": None},
+        "params['layer'] must be the name of a layer",
+    ),
+    "effects lacking": (
+        "covariate_effects",
+        lambda e: e[1:],
+        "must be an array of 40 genes × 1 covariates",
+    ),
     "NaN effects": ("covariate_effects", lambda e: e * np.nan, "not finite or absurd"),
-    "odd kind": ("covariates", lambda t: t.assign(kind="odd"), "'kind' in its 'covariates' must be"),
-    "no scale": ("covariates", lambda t: t.assign(scale=0.0), "'scale' in 'covariates' must be finite"),
+    "odd kind": (
+        "covariates",
+        lambda t: t.assign(kind="odd"),
+        "'kind' in its 'covariates' must be",
+    ),
+    "no scale": (
+        "covariates",
+        lambda t: t.assign(scale=0.0),
+        "'scale' in 'covariates' must be finite",
+    ),
 }
 
 
@@ -80,7 +168,9 @@ def test_an_edited_record_is_refused(fits, refuses, tmp_path, name):
     adata, new = fits[0][0], fits[0][1].copy()
     part, edit, message = EDITS[name]
     edited = _with(adata, part, edit(adata.uns["grnrep"][part]))
-    with refuses(ValueError, "adata.uns['grnrep'] is no decoder", message, "grnrep.tl.fit", adata=new):
+    with refuses(
+        ValueError, "adata.uns['grnrep'] is no decoder", message, "grnrep.tl.fit", adata=new
+    ):
         gr.tl.transform(new, edited, progress=False)
     with refuses(ValueError, "adata.uns['grnrep'] is no decoder", adata=adata):
         gr.io.save(edited, tmp_path / "model.zarr")
@@ -90,8 +180,16 @@ def test_an_edited_record_is_refused(fits, refuses, tmp_path, name):
 @pytest.mark.parametrize(
     ("part", "edit", "message"),
     [
-        ("params", lambda p: p | {"depth": 0.0}, "params['depth'] must be a number above 0; found 0.0"),
-        ("params", lambda p: p | {"depth": "9"}, "params['depth'] must be a number above 0; found '9'"),
+        (
+            "params",
+            lambda p: p | {"depth": 0.0},
+            "params['depth'] must be a number above 0; found 0.0",
+        ),
+        (
+            "params",
+            lambda p: p | {"depth": "9"},
+            "params['depth'] must be a number above 0; found '9'",
+        ),
         ("genes", lambda t: t.drop(columns="mean"), "'genes' lacks the column 'mean'"),
         ("genes", lambda t: t.assign(softness=0.0), "'softness' in 'genes' must be finite"),
         ("genes", lambda t: t.drop(columns="dispersion"), "'genes' lacks the column 'dispersion'"),
@@ -109,7 +207,9 @@ def test_a_record_without_a_part_is_refused(fits, refuses, part):
     adata, new = fits[0][0], fits[0][1].copy()
     edited = adata.copy()
     del edited.uns["grnrep"][part]
-    with refuses(KeyError, f"adata.uns['grnrep'] lacks '{part}'", "Run grnrep.tl.fit again", adata=new):
+    with refuses(
+        KeyError, f"adata.uns['grnrep'] lacks '{part}'", "Run grnrep.tl.fit again", adata=new
+    ):
         gr.tl.transform(new, edited, progress=False)
 
 
@@ -144,7 +244,26 @@ def test_order_and_unused_columns_do_not_matter(fits):
     np.testing.assert_allclose(_activity(new, edited), wanted, atol=1e-6)
 
 
-ODD = [np.nan, np.inf, -np.inf, -1.0, 0.0, 1e-300, 1e17, 1e300, 3, True, None, "", "x", b"x", (), [], {}, 1j]
+ODD = [
+    np.nan,
+    np.inf,
+    -np.inf,
+    -1.0,
+    0.0,
+    1e-300,
+    1e17,
+    1e300,
+    3,
+    True,
+    None,
+    "",
+    "x",
+    b"x",
+    (),
+    [],
+    {},
+    1j,
+]
 
 
 @st.composite
@@ -177,7 +296,9 @@ def edited_records(draw, record):
         elif isinstance(value, dict) and value:
             record[part] = value | {draw(st.sampled_from(sorted(value))): odd}
         elif isinstance(value, np.ndarray) and value.size and value.dtype.kind == "f":
-            record[part] = draw(st.sampled_from([value[1:], value.T, value * np.nan, value.astype("U"), odd]))
+            record[part] = draw(
+                st.sampled_from([value[1:], value.T, value * np.nan, value.astype("U"), odd])
+            )
         else:
             record[part] = odd
     return record

@@ -27,7 +27,9 @@ def _opened(x):
 def _table(x):
     """What a fit to cells (n_cells, n_genes) keeps."""
     blocks, scan = _opened(x)
-    return pd.DataFrame(scale_of(blocks.take(blocks.order), scan), index=[f"g{i}" for i in range(x.shape[1])])
+    return pd.DataFrame(
+        scale_of(blocks.take(blocks.order), scan), index=[f"g{i}" for i in range(x.shape[1])]
+    )
 
 
 def _found(fitted, new):
@@ -56,17 +58,33 @@ SCALED = np.clip((LOGS - LOGS[OLD].mean(0)) / SD, -10, 10)
 
 OTHER_SCALES = {
     "times 100": (LOGS[OLD], 100 * LOGS[NEW], "times those of the fit in the median gene"),
-    "times 100, one cell": (LOGS[OLD], 100 * LOGS[NEW][:1], "times those of the fit in the median gene"),
+    "times 100, one cell": (
+        LOGS[OLD],
+        100 * LOGS[NEW][:1],
+        "times those of the fit in the median gene",
+    ),
     "by 100": (LOGS[OLD], LOGS[NEW] / 100, "times those of the fit in the median gene"),
-    "centred, times 100": (SCALED[OLD], 100 * SCALED[NEW], "times those of the fit in the median gene"),
-    "counts": (LOGS[OLD], COUNTS[NEW], "all values are whole numbers, and those of the fit are not"),
+    "centred, times 100": (
+        SCALED[OLD],
+        100 * SCALED[NEW],
+        "times those of the fit in the median gene",
+    ),
+    "counts": (
+        LOGS[OLD],
+        COUNTS[NEW],
+        "all values are whole numbers, and those of the fit are not",
+    ),
     "counts of one cell": (LOGS[OLD], COUNTS[NEW][:1], "all values are whole numbers"),
     "logarithms into counts": (
         COUNTS[OLD],
         LOGS[NEW],
         "values are no whole numbers, and those of the fit are",
     ),
-    "no logarithm": (LOGS[OLD], np.expm1(LOGS[NEW]), "A logarithm was taken of one and not of the other"),
+    "no logarithm": (
+        LOGS[OLD],
+        np.expm1(LOGS[NEW]),
+        "A logarithm was taken of one and not of the other",
+    ),
     "not scaled": (SCALED[OLD], LOGS[NEW], "no value is negative, and"),
     "not scaled, one cell": (SCALED[OLD], LOGS[NEW][:1], "no value is negative, and"),
     "scaled": (LOGS[OLD], SCALED[NEW], "of the values are negative, and none of the fit is"),
@@ -75,7 +93,11 @@ OTHER_SCALES = {
         LOGS[NEW] / SD,
         "genes have a standard deviation of 1, and those of the fit do not",
     ),
-    "without zeros": (LOGS[OLD] * (COUNTS[OLD] > 3), LOGS[NEW] + 0.3, "0% of the values are zero, and"),
+    "without zeros": (
+        LOGS[OLD] * (COUNTS[OLD] > 3),
+        LOGS[NEW] + 0.3,
+        "0% of the values are zero, and",
+    ),
 }
 
 
@@ -117,7 +139,9 @@ def test_columns_follow_the_unit_and_the_answer_does_not_depend_on_it(power, kin
     before, after = _table(x[OLD]), _table(c * x[OLD])
     for column in COLUMNS:
         unit = c if column.startswith("expression") else 1
-        np.testing.assert_allclose(after[column], unit * before[column], rtol=1e-5, atol=1e-7 * unit)
+        np.testing.assert_allclose(
+            after[column], unit * before[column], rtol=1e-5, atol=1e-7 * unit
+        )
     assert _found(c * x[OLD], c * x[NEW]) is None
     assert _found(c * x[OLD], 100 * c * x[NEW]) is not None
 

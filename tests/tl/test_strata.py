@@ -59,7 +59,9 @@ def test_rare_cells_are_learned_from_and_order_does_not_matter(adata_net, monkey
 
 
 def test_data_that_were_opened_lazily(adata_net, tmp_path):
-    pytest.importorskip("xarray", reason="data are opened lazily with xarray, of the extra grnrep[dask]")
+    pytest.importorskip(
+        "xarray", reason="data are opened lazily with xarray, of the extra grnrep[dask]"
+    )
     adata, net = adata_net
     adata.write_h5ad(tmp_path / "data.h5ad")
     lazy = ad.experimental.read_lazy(tmp_path / "data.h5ad")

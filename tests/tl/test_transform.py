@@ -75,7 +75,9 @@ def test_order_format_and_extra_genes_do_not_matter(halves, form, dtype):
     adata, new = halves
     draw = np.random.default_rng(0)
     extra = ad.AnnData(
-        np.full((new.n_obs, 5), np.nan), obs=new.obs, var=pd.DataFrame(index=[f"extra{i}" for i in range(5)])
+        np.full((new.n_obs, 5), np.nan),
+        obs=new.obs,
+        var=pd.DataFrame(index=[f"extra{i}" for i in range(5)]),
     )
     wide = ad.concat([new, extra], axis="var")
     wide = wide[draw.permutation(wide.n_obs)][:, draw.permutation(wide.n_vars)].copy()
@@ -188,7 +190,9 @@ def test_refuses_data_that_is_no_anndata(halves, refuses):
 def test_refuses_unknown_key(halves, refuses):
     adata, new = halves
     adata.uns["neighbors"] = {"params": {}}
-    with refuses(KeyError, "key='fit' is no fit in adata.uns", "fits there: 'grnrep'", adata=[adata, new]):
+    with refuses(
+        KeyError, "key='fit' is no fit in adata.uns", "fits there: 'grnrep'", adata=[adata, new]
+    ):
         gr.tl.transform(new, adata, key="fit")
     with refuses(KeyError, "fits there: none", "Run grnrep.tl.fit first", adata=[adata, new]):
         gr.tl.transform(adata, new)
@@ -224,14 +228,19 @@ def test_refuses_names_that_are_not_unique(halves, refuses):
     adata, new = halves
     new.var_names = ["twin", "twin", *new.var_names[2:]]
     with refuses(
-        ValueError, "new.var_names must be unique", "new.var_names_make_unique()", adata=[adata, new]
+        ValueError,
+        "new.var_names must be unique",
+        "new.var_names_make_unique()",
+        adata=[adata, new],
     ):
         gr.tl.transform(new, adata)
 
 
 def test_refuses_results_that_are_not_finite(halves, refuses, monkeypatch):
     adata, new = halves
-    monkeypatch.setattr(gr.tl._solve.Projection, "__call__", lambda _, x, __: np.full((len(x), 4), np.nan))
+    monkeypatch.setattr(
+        gr.tl._solve.Projection, "__call__", lambda _, x, __: np.full((len(x), 4), np.nan)
+    )
     with refuses(RuntimeError, "solver='exact' diverged", adata=[adata, new]):
         gr.tl.transform(new, adata)
 

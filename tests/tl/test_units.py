@@ -40,8 +40,14 @@ def simulated(seed: int) -> tuple[ad.AnnData, pd.DataFrame]:
     p = rng.gamma(1.0, size=(n_obs, m)) @ w.T + 0.3 * rng.normal(size=(n_obs, n_vars))
     gene, regulator = np.nonzero(mask)
     names = [f"g{i:02}" for i in range(n_vars)]
-    obs = pd.DataFrame({"batch": rng.choice(["one", "two"], n_obs)}, index=[f"c{i}" for i in range(n_obs)])
-    net = {"source": np.array(["P", "Q", "R"])[regulator], "target": np.array(names)[gene], "weight": w[mask]}
+    obs = pd.DataFrame(
+        {"batch": rng.choice(["one", "two"], n_obs)}, index=[f"c{i}" for i in range(n_obs)]
+    )
+    net = {
+        "source": np.array(["P", "Q", "R"])[regulator],
+        "target": np.array(names)[gene],
+        "weight": w[mask],
+    }
     x = np.maximum(p, 0).astype(np.float32)
     return ad.AnnData(x, obs=obs, var=pd.DataFrame(index=names)), pd.DataFrame(net)
 
@@ -57,7 +63,9 @@ def results(adata: ad.AnnData, net: pd.DataFrame, c: float, *, on_disk: bool, **
         sets = [np.asarray(fit.obsm[name]) for name in ("grnrep", "grnrep_sd") if name in fit.obsm]
         gr.io.save(fit, Path(folder) / "model.zarr")
         model = gr.io.load(Path(folder) / "model.zarr")
-        sets.append(gr.tl.transform(new, model, copy=True, progress=False).obsm["grnrep"].to_numpy())
+        sets.append(
+            gr.tl.transform(new, model, copy=True, progress=False).obsm["grnrep"].to_numpy()
+        )
     record = fit.uns["grnrep"]
     genes, regulators, edges = (record[name] for name in ("genes", "regulators", "network"))
     one = [*sets, genes["intercept"]]

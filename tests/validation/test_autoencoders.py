@@ -48,7 +48,9 @@ def test_errors_are_those_of_scikit_learn(table):
         expected = np.mean((test - pca.inverse_transform(pca.transform(test))) ** 2)
         row = table.query("n == 300 and seed == @seed").set_index("member")
         assert row.loc["pca", "test_error"] == pytest.approx(expected, rel=1e-4)
-        assert row.loc["mean", "test_error"] == pytest.approx(np.mean((test - x.mean(0)) ** 2), rel=1e-4)
+        assert row.loc["mean", "test_error"] == pytest.approx(
+            np.mean((test - x.mean(0)) ** 2), rel=1e-4
+        )
         assert 0 < row.loc["pca", "probe_error"] < 0.3
     assert len(table) == 2 * 2 * 2
 
@@ -96,7 +98,14 @@ def test_members_share_the_decoder_they_need(monkeypatch):
         return train(member, x, **settings)
 
     monkeypatch.setattr(panels, "train_member", spy)
-    settings = {"n_test": 50, "d": 4, "width": 0.1, "epochs": 2, "lr": 1e-3, "lr_representation": 1.0}
+    settings = {
+        "n_test": 50,
+        "d": 4,
+        "width": 0.1,
+        "epochs": 2,
+        "lr": 1e-3,
+        "lr_representation": 1.0,
+    }
     rows, add = collect()
     names = ["encoder-data", "decoder", "encoder-noise", "vae"]
     panels.image_rows(digits(), names, 100, 0, settings, add)
@@ -148,9 +157,13 @@ def problem():
     return Problem(x=x[:200], test=x[200:], truth=truth, network=network, seed=0)
 
 
-@pytest.mark.parametrize("name", [n for n, m in panels.REGULATOR_MEMBERS.items() if m and not m.learned])
+@pytest.mark.parametrize(
+    "name", [n for n, m in panels.REGULATOR_MEMBERS.items() if m and not m.learned]
+)
 def test_members_with_a_masked_decoder(name, problem, monkeypatch):
-    monkeypatch.setattr(panels, "_ENCODERS", Trainer(epochs=60, batch_size=32, lr=1e-2, progress=False))
+    monkeypatch.setattr(
+        panels, "_ENCODERS", Trainer(epochs=60, batch_size=32, lr=1e-2, progress=False)
+    )
     monkeypatch.setitem(panels.RECIPE, "epochs", 60)
     member = panels.REGULATOR_MEMBERS[name]
     given = None
@@ -200,7 +213,9 @@ def test_figure_has_a_dot_a_row(table):
     ).axes
     for ax, column in ((reconstruction, "test_error"), (classification, "probe_error")):
         found = np.concatenate([np.asarray(c.get_offsets())[:, 0] for c in ax.collections])
-        np.testing.assert_allclose(sorted(found), sorted(table.loc[table["member"] == "pca", column]))
+        np.testing.assert_allclose(
+            sorted(found), sorted(table.loc[table["member"] == "pca", column])
+        )
     here, published = (np.asarray(c.get_offsets()) for c in codes.collections)
     assert here.tolist() == [[0, 0.1], [1, 0.05]]
     assert published.tolist() == [[0, 0.072], [1, 0.0135]]

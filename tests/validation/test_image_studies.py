@@ -99,7 +99,9 @@ def test_an_encoder_on_a_decoder_leaves_it_alone():
 
 def test_loads_are_those_of_the_paper():
     """Section 3.1: a decoder load of about 9 at 4,000 images, an encoder load above 1 at 15,000 only."""
-    design = Design(lambda s: mnist_encoder(rng=s), lambda s: mnist_decoder(rng=s), Bernoulli, 20, Trainer())
+    design = Design(
+        lambda s: mnist_encoder(rng=s), lambda s: mnist_decoder(rng=s), Bernoulli, 20, Trainer()
+    )
     found = {n: loads(design, n, 784) for n in (500, 4000, 8000, 15000)}
     assert found[4000]["load_decoder"] == pytest.approx(9, abs=0.2)
     assert found[500]["load_decoder"] > 1
@@ -126,7 +128,9 @@ def test_watched_representations_descend_as_those_of_an_inference():
     for epoch in (1, 2, 3):
         watch(epoch, model)
     code = infer(model, test, epochs=3, lr=0.02, batch_size=8)
-    assert watch.losses[-1] == pytest.approx(float(errors(model, test, code).mean()) / 784, rel=1e-5)
+    assert watch.losses[-1] == pytest.approx(
+        float(errors(model, test, code).mean()) / 784, rel=1e-5
+    )
     assert watch.losses == sorted(watch.losses, reverse=True)
     assert watch.reconstructions[2].shape == (2, 1, 28, 28)
     assert watch.reconstructions[2].dtype == np.uint8

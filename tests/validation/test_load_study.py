@@ -9,7 +9,14 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
-from grnrep.validation import _load_models, load_claims, load_figure, load_grid, load_grid_figure, load_study
+from grnrep.validation import (
+    _load_models,
+    load_claims,
+    load_figure,
+    load_grid,
+    load_grid_figure,
+    load_study,
+)
 from grnrep.validation._load_models import RECIPE, draw, learn, measure
 
 # the functions have the names of their modules
@@ -54,7 +61,13 @@ def test_measures_as_the_verbs_do():
     )  # fmt: skip
     test, train = adata[:100].copy(), adata[100:].copy()
     np.testing.assert_array_equal(train.X, problem.x)
-    options = {"likelihood": "gaussian", "link": "relu", "intercept": False, "rng": 0, "progress": False}
+    options = {
+        "likelihood": "gaussian",
+        "link": "relu",
+        "intercept": False,
+        "rng": 0,
+        "progress": False,
+    }
     gr.tl.fit(train, net[["source", "target"]], **options)
     gr.tl.transform(test, train, progress=False)
     recovery = gr.metrics.recovery(test)
@@ -121,7 +134,9 @@ def test_goes_on_where_it_was(short, tmp_path, monkeypatch):
     assert calls[:4] == [("decoder", 1), ("encoder", 1), ("autoencoder", 1), ("exact", 1)]
     assert len(found) == 2 * 2 * 4
     # one after another or side by side, interrupted or not: the same to the rounding of products
-    pd.testing.assert_frame_equal(found.drop(columns="seconds"), whole.drop(columns="seconds"), rtol=1e-3)
+    pd.testing.assert_frame_equal(
+        found.drop(columns="seconds"), whole.drop(columns="seconds"), rtol=1e-3
+    )
     with pytest.raises(ValueError, match=r"weight_low: there 0\.0, here -1\.0"):
         load_study(sizes=sizes, weight_low=-1.0, out=out, progress=False)
 
@@ -165,7 +180,11 @@ def made(pcc: dict[str, dict[int, float]], mse: dict[int, float] | None = None) 
     ("decoder", "verdict", "n_from"),
     [
         ({10: 0.5, 100: 0.98, 200: 0.992, 500: 1.0}, "confirmed", 200),
-        ({10: 0.5, 100: 0.98, 200: 0.9905, 500: 1.0}, "not confirmed", 500),  # one replicate is below
+        (
+            {10: 0.5, 100: 0.98, 200: 0.9905, 500: 1.0},
+            "not confirmed",
+            500,
+        ),  # one replicate is below
         ({10: 0.5, 100: 0.992, 200: 0.995, 500: 1.0}, "confirmed, and from less on", 100),
         ({10: 0.995, 100: 0.98, 200: 0.995, 500: 1.0}, "confirmed", 200),
         ({10: 0.5, 100: 0.98, 200: 0.98, 500: 1.0}, "not confirmed", 500),
@@ -206,7 +225,9 @@ def test_figure_shows_means_and_deviations():
         "encoder on that decoder",
     ]
     line, _, (bars,) = right.containers[0].lines
-    np.testing.assert_allclose(line.get_xdata().astype(float), [10_000 / 101_000, 100_000 / 110_000])
+    np.testing.assert_allclose(
+        line.get_xdata().astype(float), [10_000 / 101_000, 100_000 / 110_000]
+    )
     np.testing.assert_allclose(line.get_ydata().astype(float), [0.5, 0.9])
     deviation = 0.002 / 2**0.5
     np.testing.assert_allclose(bars.get_segments()[0][:, 1], [0.5 - deviation, 0.5 + deviation])

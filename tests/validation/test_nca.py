@@ -41,7 +41,9 @@ def test_gene_step_is_least_squares_of_every_gene():
     found = dense(weights(x, z, network), network)
     for gene in range(network.n_genes):
         own = network.regulator[network.gene == gene]
-        np.testing.assert_allclose(found[gene, own], np.linalg.lstsq(z[:, own], x[:, gene])[0], atol=1e-10)
+        np.testing.assert_allclose(
+            found[gene, own], np.linalg.lstsq(z[:, own], x[:, gene])[0], atol=1e-10
+        )
         assert not np.delete(found[gene], own).any()
 
 
@@ -58,7 +60,9 @@ def test_what_it_finds_cannot_be_improved_by_either_step():
     assert fit.converged
     error = np.square(x - fit.activity @ dense(fit.weight, network).T).sum()
     again = weights(x, fit.activity, network)
-    np.testing.assert_allclose(np.square(x - fit.activity @ dense(again, network).T).sum(), error, rtol=1e-4)
+    np.testing.assert_allclose(
+        np.square(x - fit.activity @ dense(again, network).T).sum(), error, rtol=1e-4
+    )
 
 
 def test_without_noise_it_finds_components_up_to_scale():
@@ -98,7 +102,9 @@ def test_table_follows_names():
     order = np.random.default_rng(0).permutation(len(x))
     other = nca_activity(adata[order, ::-1].copy(), net.iloc[::-1])
     pd.testing.assert_frame_equal(other.loc[table.index], table, rtol=1e-6)
-    assert (table.corrwith(pd.DataFrame(z, index=adata.obs_names, columns=table.columns)) > 0.98).all()
+    assert (
+        table.corrwith(pd.DataFrame(z, index=adata.obs_names, columns=table.columns)) > 0.98
+    ).all()
 
 
 def test_shift_of_a_gene_changes_nothing():
@@ -120,7 +126,9 @@ def test_regulators_with_the_same_targets_share():
     """Nothing tells them apart: they come out finite and equal."""
     rng = np.random.default_rng(0)
     adata = anndata.AnnData(
-        pd.DataFrame(rng.normal(size=(20, 4)), index=[f"c{k}" for k in range(20)], columns=list("abcd"))
+        pd.DataFrame(
+            rng.normal(size=(20, 4)), index=[f"c{k}" for k in range(20)], columns=list("abcd")
+        )
     )
     net = pd.DataFrame([(s, t) for s in "PQ" for t in "abcd"], columns=["source", "target"])
     table = nca_activity(adata, net)

@@ -28,7 +28,9 @@ def twin(x, weight, mask, *, frozen, seed, epochs, lr, weight_decay):
     g = torch.Generator().manual_seed(seed)
     layer = nn.Linear(N_GENES, M, dtype=torch.float64)
     for parameter in (layer.weight, layer.bias):
-        parameter.data = ((2 * torch.rand(parameter.shape, generator=g) - 1) * N_GENES**-0.5).double()
+        parameter.data = (
+            (2 * torch.rand(parameter.shape, generator=g) - 1) * N_GENES**-0.5
+        ).double()
     gene, regulator = np.nonzero(mask.numpy())
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), N_GENES, M)
     start = weight if frozen else (2 * torch.rand(N_GENES, M, generator=g) - 1).double() * M**-0.5

@@ -21,7 +21,9 @@ def example():
     genes, regulators = [f"g{i}" for i in range(40)], ["A", "B", "C"]
     weight = rng.choice([-1.0, 0.0, 1.0], size=(40, 3), p=[0.2, 0.6, 0.2])
     x = rng.normal(size=(6, 3)) @ weight.T + rng.normal(size=(6, 40))
-    adata = AnnData(x, obs=pd.DataFrame(index=[f"c{k}" for k in range(6)]), var=pd.DataFrame(index=genes))
+    adata = AnnData(
+        x, obs=pd.DataFrame(index=[f"c{k}" for k in range(6)]), var=pd.DataFrame(index=genes)
+    )
     gene, regulator = np.nonzero(weight)
     net = pd.DataFrame(
         {
@@ -57,7 +59,9 @@ def test_mlm_is_the_t_value_of_the_joint_regression(example):
     coefficient = adata.X @ design @ inverse
     residual = adata.X - coefficient @ design.T
     se = np.sqrt(np.outer((residual**2).sum(axis=1) / (40 - 4), np.diag(inverse)))
-    expected = pd.DataFrame((coefficient / se)[:, 1:], index=adata.obs_names, columns=weight.columns)
+    expected = pd.DataFrame(
+        (coefficient / se)[:, 1:], index=adata.obs_names, columns=weight.columns
+    )
     pd.testing.assert_frame_equal(found[weight.columns], expected, check_names=False)
 
 

@@ -42,10 +42,14 @@ def _pair_count(scores, truth):
 
 def test_samples_by_hand():
     activity = pd.DataFrame(
-        {"A": [1.0, 4.0, 0.0], "B": [2.0, 2.0, 3.0], "C": [0.0, 0.0, 0.0]}, index=["wt", "up", "down"]
+        {"A": [1.0, 4.0, 0.0], "B": [2.0, 2.0, 3.0], "C": [0.0, 0.0, 0.0]},
+        index=["wt", "up", "down"],
     )
     table = perturbed_samples(
-        activity, {"up": "A", "down": "B", "wt": "none"}, expected={"up": 1, "down": -1}, reference="wt"
+        activity,
+        {"up": "A", "down": "B", "wt": "none"},
+        expected={"up": 1, "down": -1},
+        reference="wt",
     )
     assert table["regulator"].to_dict() == {"up": "A", "down": "B"}
     assert table["change"].to_dict() == {"up": 3.0, "down": -1.0}
@@ -71,7 +75,9 @@ def test_auprc_is_that_of_positives_repeated_until_classes_balance():
     activity, perturbed = _random_activity()
     scores, truth = _truth(activity, perturbed)
     relative = (scores / np.abs(scores).max(axis=1, keepdims=True)).ravel()
-    repeats = np.where(truth.ravel(), truth.shape[1] - 1, 1)  # one positive among the regulators of a sample
+    repeats = np.where(
+        truth.ravel(), truth.shape[1] - 1, 1
+    )  # one positive among the regulators of a sample
     balanced = np.repeat(truth.ravel(), repeats)
     assert balanced.mean() == 0.5
     expected = average_precision_score(balanced, np.repeat(relative, repeats))
@@ -100,7 +106,9 @@ def test_magnitude_orders_ties_as_a_tiny_number_added_to_the_divisor_does():
 def test_without_effect_the_areas_are_at_chance():
     activity, perturbed = _random_activity(n_samples=300, effect=0.0)
     table = perturbation_metrics(activity, perturbed, n_boot=50)
-    assert (abs(table["estimate"] - [0.5, 50, 0.5, 0.5]) < 4 * table["se"] + [0, 100 / 12, 0, 0]).all()
+    assert (
+        abs(table["estimate"] - [0.5, 50, 0.5, 0.5]) < 4 * table["se"] + [0, 100 / 12, 0, 0]
+    ).all()
 
 
 def test_perfect_activities_reach_the_top():
@@ -116,11 +124,15 @@ def test_perfect_activities_reach_the_top():
 @pytest.mark.parametrize("ties", ["magnitude", "shared"])
 def test_order_of_samples_and_regulators_and_scale_change_nothing(ties):
     activity, perturbed = _random_activity()
-    before = perturbation_metrics(activity, perturbed, reference="ref", ties=ties, n_boot=0)["estimate"]
+    before = perturbation_metrics(activity, perturbed, reference="ref", ties=ties, n_boot=0)[
+        "estimate"
+    ]
     rng = np.random.default_rng(1)
     shuffled = 4 * activity.iloc[rng.permutation(len(activity)), rng.permutation(activity.shape[1])]
     perturbed = pd.Series(perturbed).sample(frac=1, random_state=1)
-    after = perturbation_metrics(shuffled, perturbed, reference="ref", ties=ties, n_boot=0)["estimate"]
+    after = perturbation_metrics(shuffled, perturbed, reference="ref", ties=ties, n_boot=0)[
+        "estimate"
+    ]
     pd.testing.assert_series_equal(before, after)
 
 
@@ -129,7 +141,9 @@ def test_knock_outs_mirror_inductions():
     up = perturbation_metrics(activity, perturbed, reference="ref", n_boot=10)
     down = perturbation_metrics(-activity, perturbed, expected=-1, reference="ref", n_boot=10)
     pd.testing.assert_frame_equal(up, down)
-    wrong = perturbation_metrics(activity, perturbed, expected=-1, reference="ref", n_boot=0)["estimate"]
+    wrong = perturbation_metrics(activity, perturbed, expected=-1, reference="ref", n_boot=0)[
+        "estimate"
+    ]
     assert wrong["direction"] == pytest.approx(1 - up.loc["direction", "estimate"])
     assert wrong["auroc"] < 0.5 < up.loc["auroc", "estimate"]
 
@@ -148,7 +162,9 @@ def test_change_is_against_the_reference():
 def test_samples_of_unknown_regulators_do_not_count():
     activity, perturbed = _random_activity()
     known = perturbation_metrics(activity, perturbed, n_boot=0)
-    more = perturbation_metrics(activity, perturbed | {"ref": "elsewhere", "no such sample": "R0"}, n_boot=0)
+    more = perturbation_metrics(
+        activity, perturbed | {"ref": "elsewhere", "no such sample": "R0"}, n_boot=0
+    )
     pd.testing.assert_frame_equal(known, more)
     assert (known["n_samples"] == 30).all()
 
@@ -158,7 +174,9 @@ def test_bootstrap_has_the_standard_error_of_a_share():
     table = perturbation_metrics(activity, perturbed, n_boot=200, rng=3)
     share = table.loc["direction", "estimate"]
     # the standard error of a standard deviation from 200 draws is 5 %
-    assert table.loc["direction", "se"] == pytest.approx(np.sqrt(share * (1 - share) / 100), rel=0.2)
+    assert table.loc["direction", "se"] == pytest.approx(
+        np.sqrt(share * (1 - share) / 100), rel=0.2
+    )
     assert ((table["low"] <= table["estimate"]) & (table["estimate"] <= table["high"])).all()
     assert list(table.index) == FIGURES
 
@@ -185,7 +203,11 @@ def test_without_resamples_there_is_no_interval():
     [
         (lambda a: {"activity": a.to_numpy()}, TypeError, "activity must be a DataFrame"),
         (lambda a: {"activity": pd.concat([a, a])}, ValueError, "activity repeats samples"),
-        (lambda a: {"activity": pd.concat([a, a], axis=1)}, ValueError, "activity repeats regulators"),
+        (
+            lambda a: {"activity": pd.concat([a, a], axis=1)},
+            ValueError,
+            "activity repeats regulators",
+        ),
         (lambda a: {"activity": a[["R0"]]}, ValueError, "two regulators or more"),
         (
             lambda a: {"activity": a.drop(index="s1").reindex(a.index)},
@@ -193,8 +215,16 @@ def test_without_resamples_there_is_no_interval():
             "12 values that are not finite",
         ),
         (lambda a: {"reference": "wild"}, KeyError, "reference 'wild' is no sample"),
-        (lambda a: {"perturbed": {"s0": "X"}}, ValueError, "perturbed names no sample and regulator"),
-        (lambda a: {"perturbed": pd.Series(["R0", "R1"], index=["s0", "s0"])}, ValueError, "repeats samples"),
+        (
+            lambda a: {"perturbed": {"s0": "X"}},
+            ValueError,
+            "perturbed names no sample and regulator",
+        ),
+        (
+            lambda a: {"perturbed": pd.Series(["R0", "R1"], index=["s0", "s0"])},
+            ValueError,
+            "repeats samples",
+        ),
         (lambda a: {"expected": 2}, ValueError, r"expected must be \+1 or -1"),
         (lambda a: {"expected": {"s0": 1}}, ValueError, r"expected must be \+1 or -1 .* found nan"),
         (lambda a: {"ties": "random"}, ValueError, "ties must be one of"),

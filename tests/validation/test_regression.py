@@ -19,11 +19,19 @@ def example():
     genes = [f"g{i}" for i in rng.permutation(40)]
     cells = [f"c{k}" for k in rng.permutation(7)]
     sign = pd.DataFrame(
-        rng.choice([-1.0, 0.0, 1.0], size=(40, 4), p=[0.2, 0.6, 0.2]), index=genes, columns=list("DACB")
+        rng.choice([-1.0, 0.0, 1.0], size=(40, 4), p=[0.2, 0.6, 0.2]),
+        index=genes,
+        columns=list("DACB"),
     )
     x = rng.normal(size=(7, 4)) @ sign.to_numpy().T + rng.normal(size=(7, 40))
-    adata = AnnData(x.astype(np.float32), obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes))
-    return adata, edges_of(sign, magnitude=rng.uniform(0.5, 3.0, size=int((sign != 0).sum().sum()))), sign
+    adata = AnnData(
+        x.astype(np.float32), obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=genes)
+    )
+    return (
+        adata,
+        edges_of(sign, magnitude=rng.uniform(0.5, 3.0, size=int((sign != 0).sum().sum()))),
+        sign,
+    )
 
 
 def edges_of(sign: pd.DataFrame, magnitude: np.ndarray | float = 1.0) -> pd.DataFrame:
@@ -40,15 +48,22 @@ def edges_of(sign: pd.DataFrame, magnitude: np.ndarray | float = 1.0) -> pd.Data
 def oracle(adata: AnnData, prior: pd.DataFrame) -> pd.DataFrame:
     """Least squares of least norm, one cell at a time."""
     expression = adata.to_df()[prior.index].astype("float64")
-    found = {cell: lstsq(prior.to_numpy(), values.to_numpy())[0] for cell, values in expression.iterrows()}
+    found = {
+        cell: lstsq(prior.to_numpy(), values.to_numpy())[0]
+        for cell, values in expression.iterrows()
+    }
     return pd.DataFrame.from_dict(found, orient="index", columns=prior.columns)
 
 
-def check(found: pd.DataFrame, adata: AnnData, prior: pd.DataFrame, *, tolerance: float = 1e-6) -> None:
+def check(
+    found: pd.DataFrame, adata: AnnData, prior: pd.DataFrame, *, tolerance: float = 1e-6
+) -> None:
     expected = oracle(adata, prior)
     assert list(found.index) == list(adata.obs_names)
     assert list(found.columns) == sorted(prior.columns)
-    np.testing.assert_allclose(found[prior.columns], expected.loc[found.index], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(
+        found[prior.columns], expected.loc[found.index], rtol=0, atol=tolerance
+    )
 
 
 def test_every_cell_is_a_regression_on_the_signs_alone(example):

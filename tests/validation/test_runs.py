@@ -34,7 +34,13 @@ def test_goes_on_where_it_was(path):
 
 
 def test_numbers_come_back_to_the_bit(path):
-    value = {"x": np.float64(0.1) + 0.2, "tiny": 5e-324, "n": np.int64(3), "yes": np.bool_(True), "y": [1, 2]}
+    value = {
+        "x": np.float64(0.1) + 0.2,
+        "tiny": 5e-324,
+        "n": np.int64(3),
+        "yes": np.bool_(True),
+        "y": [1, 2],
+    }
     Runs(path, study="s", settings={"path": path}).add({"k": np.int32(1)}, value)
     back = Runs(path, study="s", settings={"path": path}).find({"k": 1})
     assert back == {"x": 0.1 + 0.2, "tiny": 5e-324, "n": 3, "yes": True, "y": [1, 2]}

@@ -46,7 +46,9 @@ def small_folder(tmp_path):
 
 
 def test_reads_interactions():
-    net = read_interactions(["7.0,2.0,1.0,4.0,-2.5,3.5,2.0,2.0", "1,1,4,-1.0,2", "", "4,2,4,1,5,6,2,2"])
+    net = read_interactions(
+        ["7.0,2.0,1.0,4.0,-2.5,3.5,2.0,2.0", "1,1,4,-1.0,2", "", "4,2,4,1,5,6,2,2"]
+    )
     assert net.values.tolist() == [
         ["G1", "G7", -2.5],
         ["G4", "G7", 3.5],
@@ -77,8 +79,16 @@ def test_reads_the_files(small_folder, monkeypatch):
     [
         ({"name": "DS7"}, ValueError, "name must be one of 'DS4', 'DS5', 'DS6'; found 'DS7'"),
         ({"replicate": 3}, ValueError, "replicate must be below 3; found 3"),
-        ({"name": "DS6"}, FileNotFoundError, r"DS6.Interaction_cID_\*.txt is missing; it comes from https"),
-        ({"name": "DS5", "replicate": 2}, FileNotFoundError, "simulated_noNoise_S_2.csv.gz is missing"),
+        (
+            {"name": "DS6"},
+            FileNotFoundError,
+            r"DS6.Interaction_cID_\*.txt is missing; it comes from https",
+        ),
+        (
+            {"name": "DS5", "replicate": 2},
+            FileNotFoundError,
+            "simulated_noNoise_S_2.csv.gz is missing",
+        ),
     ],
 )
 def test_refuses(small_folder, arguments, error, message):
@@ -102,7 +112,10 @@ def test_technical_noise_has_the_moments_it_should():
     assert counts.min() == 0
     for low, high in ((0, 8), (8, 20), (20, 60)):
         part = (levels >= low) & (levels < high)
-        mean, square = kept * levels, kept * (levels + levels**2)  # of a Poisson variable kept or not
+        mean, square = (
+            kept * levels,
+            kept * (levels + levels**2),
+        )  # of a Poisson variable kept or not
         error = np.sqrt((square - mean**2)[part].sum())
         assert abs(counts[part].sum() - mean[part].sum()) < 4 * error
         np.testing.assert_allclose(np.square(counts)[part].mean(), square[part].mean(), rtol=0.03)
@@ -122,7 +135,8 @@ def test_truth_is_hidden_from_every_method(small_folder):
     other.X[:, :3] = np.random.default_rng(1).random((60, 3))
     for method in METHODS:
         one, two = (
-            regulator_activity(hide_regulators(data, net), net, method=method) for data in (levels, other)
+            regulator_activity(hide_regulators(data, net), net, method=method)
+            for data in (levels, other)
         )
         pd.testing.assert_frame_equal(one, two)
         assert sorted(one.columns) == ["G0", "G1", "G2"]
@@ -160,14 +174,18 @@ def test_study_with_noise_and_scales(small_folder):
     run = {"sets": ["DS5"], "replicates": [0], "methods": ["tfa"]}
     clean, noisy = (sergio_recovery(small_folder, **run, dropout=d)["pearson"] for d in (None, 30))
     assert (clean > noisy).all()
-    raw, standard = (sergio_recovery(small_folder, **run, scale=s)["pearson"] for s in ("raw", "standard"))
+    raw, standard = (
+        sergio_recovery(small_folder, **run, scale=s)["pearson"] for s in ("raw", "standard")
+    )
     assert not np.allclose(raw, standard)
 
 
 def test_study_refuses(small_folder):
     with pytest.raises(ValueError, match=r"methods must be among .*; found 'magic'"):
         sergio_recovery(small_folder, methods=["magic"])
-    with pytest.raises(ValueError, match="scale must be one of 'log1p', 'standard', 'raw'; found 'log2'"):
+    with pytest.raises(
+        ValueError, match="scale must be one of 'log1p', 'standard', 'raw'; found 'log2'"
+    ):
         sergio_recovery(small_folder, scale="log2")
 
 

@@ -60,7 +60,10 @@ def test_every_network_of_the_same_degrees_is_equally_likely():
     for _ in range(600):
         out = shuffled_network(net, rng=rng)
         seen[
-            tuple(tuple(sorted(place[t] for t in out.loc[out["source"] == s, "target"])) for s in "ABC")
+            tuple(
+                tuple(sorted(place[t] for t in out.loc[out["source"] == s, "target"]))
+                for s in "ABC"
+            )
         ] += 1
     assert set(seen) == tables
     assert scipy.stats.chisquare(list(seen.values())).pvalue > 1e-3
@@ -70,14 +73,18 @@ def test_weights_go_to_targets_at_random():
     """A weight of one regulator lands on each of its targets equally often."""
     net = pd.DataFrame({"source": ["A"] * 4, "target": list("uvwx"), "weight": [1.0, -1, -1, -1]})
     rng = np.random.default_rng(1)
-    up = Counter(t for _ in range(400) for t in shuffled_network(net, rng=rng).query("weight > 0")["target"])
+    up = Counter(
+        t for _ in range(400) for t in shuffled_network(net, rng=rng).query("weight > 0")["target"]
+    )
     assert scipy.stats.chisquare([up[name] for name in "uvwx"]).pvalue > 1e-3
 
 
 def test_the_order_of_edges_does_not_matter_and_the_seed_does():
     net = random_net(0)
     first = shuffled_network(net, rng=3)
-    pd.testing.assert_frame_equal(first, shuffled_network(net.sample(frac=1, random_state=0), rng=3))
+    pd.testing.assert_frame_equal(
+        first, shuffled_network(net.sample(frac=1, random_state=0), rng=3)
+    )
     assert not first.equals(shuffled_network(net, rng=4))
     assert list(shuffled_network(net[["source", "target"]])) == ["source", "target"]
 
@@ -114,7 +121,9 @@ def test_signs_and_weights_are_not_used_and_order_does_not_matter():
     adata, net = gr.ds.simulate(n_obs=40, n_vars=60, n_regulators=6, rng=3)
     one = network_information(adata, net, n_shuffles=2, progress=False)
     shuffled = adata[np.random.default_rng(0).permutation(40), ::-1].copy()
-    two = network_information(shuffled, net[["source", "target"]].iloc[::-1], n_shuffles=2, progress=False)
+    two = network_information(
+        shuffled, net[["source", "target"]].iloc[::-1], n_shuffles=2, progress=False
+    )
     assert one.real == two.real
     np.testing.assert_array_equal(one.shuffled, two.shuffled)
 
@@ -122,7 +131,9 @@ def test_signs_and_weights_are_not_used_and_order_does_not_matter():
 def test_held_out_values_have_no_influence_on_their_prediction():
     """Other values in the held-out places: the same predictions, so the error changes as a square does."""
     rng = np.random.default_rng(0)
-    network = gr.core.network.Network.from_edges(np.arange(12), np.arange(12) % 2, np.zeros(12), 12, 2)
+    network = gr.core.network.Network.from_edges(
+        np.arange(12), np.arange(12) % 2, np.zeros(12), 12, 2
+    )
     z = rng.normal(size=(30, 2))
     x = (z[:, np.arange(12) % 2] * rng.uniform(0.5, 1, 12)).astype(np.float32)
     held = rng.random(x.shape) < 0.1

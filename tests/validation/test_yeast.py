@@ -14,7 +14,9 @@ from grnrep.validation import load_yeast, yeast_figure, yeast_induction
 
 FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "$GRNREP_DATA_DIR"))
 EXPRESSION = FOLDER / "yeast" / "zev_expression.tsv"
-needs_yeast = pytest.mark.skipif(not EXPRESSION.is_file(), reason=f"real data: {EXPRESSION} is missing")
+needs_yeast = pytest.mark.skipif(
+    not EXPRESSION.is_file(), reason=f"real data: {EXPRESSION} is missing"
+)
 
 
 @pytest.fixture
@@ -127,9 +129,13 @@ def test_shared_ties_are_the_benchmark_of_decoupler():
     import decoupler
 
     adata, net = load_yeast(FOLDER)
-    ours = yeast_induction(FOLDER, methods=["ulm", "mlm"], ties="shared", n_boot=0)["estimate"].unstack()
+    ours = yeast_induction(FOLDER, methods=["ulm", "mlm"], ties="shared", n_boot=0)[
+        "estimate"
+    ].unstack()
     adata.obs["source"], adata.obs["type_p"] = adata.obs_names.to_numpy(), 1
     how = {"tmin": 1, "methods": ["ulm", "mlm"], "cons": False}
     theirs = decoupler.bm.benchmark(adata, net, metrics=["auc"], kws_decouple=how)
     theirs = theirs.pivot_table(index="method", columns="metric", values="score")
-    pd.testing.assert_frame_equal(ours[["auprc", "auroc"]], theirs, check_names=False, check_like=True)
+    pd.testing.assert_frame_equal(
+        ours[["auprc", "auroc"]], theirs, check_names=False, check_like=True
+    )
