@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 
 import grnrep as gr
-from grnrep.core import posterior
+from grnrep.core import posterior, ridge, shrinkage
 
 
 def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int = 0):
@@ -51,6 +51,13 @@ def same_threads():
     before = torch.get_num_threads()
     yield
     assert torch.get_num_threads() == before
+
+
+@pytest.fixture
+def quick_choices(monkeypatch):
+    """Fits by which "auto" compares penalties take two steps, where nobody asks what is chosen."""
+    monkeypatch.setattr(ridge, "_FIT", {"max_iter": 2, "tol": 1e-2})
+    monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)
 
 
 @pytest.fixture

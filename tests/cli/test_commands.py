@@ -13,6 +13,8 @@ import pytest
 
 import grnrep as gr
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 COMMANDS = ["demo", "simulate", "fit", "transform", "evaluate", "check-network", "validate"]
 
 

@@ -8,6 +8,8 @@ import pytest
 
 import grnrep as gr
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 FIT = ["fit", "data.h5ad", "net.csv", "-o", "out.h5ad"]
 SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"]
 

@@ -10,6 +10,8 @@ import scanpy as sc
 
 import grnrep as gr
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 @pytest.fixture
 def fitted(small):

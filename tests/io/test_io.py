@@ -16,6 +16,8 @@ import zarr
 
 import grnrep as gr
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 FITS = {
     "signed": {},
     "unsigned": {"signed": False},

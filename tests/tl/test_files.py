@@ -11,6 +11,8 @@ import pytest
 
 import grnrep as gr
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 def _write_and_read(adata, folder, form):
     path = folder / f"data.{form}"

@@ -217,7 +217,7 @@ def test_a_cluster_sums_what_a_decoder_step_needs(many, client):
     path, _, net = many
     here, there = ad.read_h5ad(path, backed="r"), ad.read_h5ad(path, backed="r")
     for data, on in ((here, None), (there, client)):
-        gr.tl.fit(data, net, block_size=300, client=on, max_cells=None, progress=False)
+        gr.tl.fit(data, net, block_size=300, client=on, **OPTIONS | {"max_cells": None})
     np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
 
 
@@ -230,7 +230,7 @@ def test_rows_in_another_order_move_what_passes_find_no_further_than_is_said(man
     found = []
     for file in (path, tmp_path / "other.h5ad"):
         backed = ad.read_h5ad(file, backed="r")
-        gr.tl.fit(backed, net, block_size=300, max_cells=None, client=None, progress=False)
+        gr.tl.fit(backed, net, block_size=300, client=None, **OPTIONS | {"max_cells": None})
         found.append(backed.obsm["grnrep"].loc[data.obs_names])
     apart = (found[1] - found[0]).abs() / found[0].std()
     assert 0 < apart.to_numpy().max() < 0.05

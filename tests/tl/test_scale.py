@@ -17,6 +17,8 @@ import grnrep as gr
 from grnrep._scale import COLUMNS, another_scale, scale_of
 from grnrep._values import open_values
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 def _opened(x):
     x = x if sp.issparse(x) else np.asarray(x, dtype=np.float32)
