@@ -220,7 +220,7 @@ def only_rounding(
         return True
     logger.warning(
         "the objective rose from %.6g to %.6g in iteration %d, and the fit ended there, not converged: "
-        "regulators with the same targets cannot be told apart; a larger ridge settles it",
+        "the data leave regulators open, as where they share all targets; a larger ridge settles it",
         last,
         objective,
         len(history) + 1,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 import zarr
 
 import grnrep as gr
@@ -29,6 +30,15 @@ gr.tl.fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, prog
           ridge=1e-3, prior=0.3)
 adata.write_h5ad(sys.argv[4])
 """
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Blocks one after the other, so that a moment is one between two of them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
