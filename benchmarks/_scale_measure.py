@@ -58,11 +58,8 @@ def simulate(job: dict, clock: Clock) -> dict:
     with h5py.File(rough) as source, h5py.File(part, "w") as target:
         target.attrs.update(source.attrs)
         for name in source:
-            if name not in (
-                "obsm",
-                "uns",
-                "raw",
-            ):  # true activities of all cells, which opening would read
+            # true activities of all cells, which opening would read
+            if name not in ("obsm", "uns", "raw"):
                 source.copy(name, target)
     rough.unlink()
     part.rename(path)

@@ -74,9 +74,8 @@ def trial(n_cells, regime, seed, *, reduction, lr, lr_activity, epochs) -> dict:
         return {"pearson": np.nan, "abs_pearson": np.nan, "mse": np.nan, "seconds": np.nan}
     seconds = time.perf_counter() - start
     z = project_gradient(held_out, fit, network, epochs=200, progress=False)
-    z = (z - z.mean(0)) / np.where(
-        z.std(0) > 0, z.std(0), np.inf
-    )  # a constant correlates with nothing
+    # a constant correlates with nothing
+    z = (z - z.mean(0)) / np.where(z.std(0) > 0, z.std(0), np.inf)
     pearson = (z * (truth - truth.mean(0)) / truth.std(0)).mean(0)
     pearson *= np.where(fit.activity.mean(0) < 0, -1, 1)
     return {

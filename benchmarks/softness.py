@@ -23,10 +23,8 @@ from grnrep.core import count_model
 from grnrep.core.counts import fit_counts
 
 POWERS = (1.0, 0.75, 0.5)  # below, cells take many more steps
-SEEN, TARGETS = (
-    0.02,
-    20,
-)  # share of cells that a gene is seen in, and targets of a regulator, at least
+# share of cells that a gene is seen in, and targets of a regulator, at least
+SEEN, TARGETS = 0.02, 20
 
 
 def load(folder: Path) -> tuple[anndata.AnnData, pd.DataFrame, np.ndarray]:

@@ -72,9 +72,8 @@ def read_covariates(adata: AnnData, covariates: str | Sequence[str] | None) -> C
     for covariate in names:
         values = _read(adata, covariate, name="adata")
         if _is_number(values):
-            sorted_values = np.sort(
-                values.to_numpy(dtype=np.float64)
-            )  # sums hang on the order, in rounding
+            # sums hang on the order, in rounding
+            sorted_values = np.sort(values.to_numpy(dtype=np.float64))
             rows.append(_continuous(covariate, sorted_values))
         else:
             rows += _categorical(covariate, values.astype(str))

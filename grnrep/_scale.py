@@ -27,16 +27,14 @@ _FACTOR_WIDE: Final = 10.0
 _FEW_CELLS: Final = 10
 _FEW_VALUES: Final = 20  # below, and with fewer than so many genes, nothing can be said
 _FEW_GENES: Final = 3
-_TOP: Final = (
-    100  # one gene in so many, those with the largest means, shows whether logarithms were taken,
-)
+# one gene in so many, those with the largest means, shows whether logarithms were taken,
+_TOP: Final = 100
 _LEAST_TOP: Final = 10  # and neither type nor depth of cells: there ratios are from .85 to 1.12
 _SIGNED: Final = 0.05  # share of negative values that is no accident
 _SPARSE, _DENSE = 0.5, 0.05  # shares of zeros that no two data on the same scale have
 _WHOLE: Final = 0.95  # of the genes
-_UNIT: Final = (
-    0.2  # how far from 1 a standard deviation can be in some of the cells that were scaled
-)
+# how far from 1 a standard deviation can be in some of the cells that were scaled
+_UNIT: Final = 0.2
 _MANY, _SOME = 0.6, 0.2  # shares of the genes that are so, with scaling and without
 
 _CENTRED: Final = (

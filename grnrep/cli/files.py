@@ -113,9 +113,8 @@ def read_network(path: Path) -> pd.DataFrame:
 def write_data(adata: AnnData, path: Path) -> None:
     """Write an h5ad file or zarr store."""
     with replacing(path) as temporary, warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Writing zarr v2"
-        )  # a default of anndata, and readable
+        # a default of anndata, and readable
+        warnings.filterwarnings("ignore", message="Writing zarr v2")
         if path.suffix == ".h5ad":
             adata.write_h5ad(temporary)
         else:

@@ -157,10 +157,8 @@ def alternate(
     """
     previous, momentum, history = state, 1.0, []
     column = problem.pattern.regulator
-    before, size = (
-        state.weight,
-        torch.ones_like(problem.penalty.z),
-    )  # to go back to where history[-1] was
+    # to go back to where history[-1] was
+    before, size = state.weight, torch.ones_like(problem.penalty.z)
     try:
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2

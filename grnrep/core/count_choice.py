@@ -9,9 +9,8 @@ from grnrep.core.network import Network
 
 _MAX_CELLS = 500
 _ITERATIONS = 3
-_OVERDISPERSED = (
-    0.3  # median dispersion from which the negative binomial recovers more than Poisson
-)
+# median dispersion from which the negative binomial recovers more than Poisson
+_OVERDISPERSED = 0.3
 _WHOLE = 2**24  # from which all numbers of 32 bits are whole
 _SPREAD = 1e-3  # coefficient of variation of totals, below which they are no sequencing depths
 

@@ -22,14 +22,8 @@ from grnrep.core.network import Network
 
 _NOISE_CELLS = 4.0  # how many cells the scatter of all genes counts for in that of one gene
 _SEEN = 1.0  # expected count from which an entry tells noise inside the link from that of counting
-_SOFTER = (
-    -2.0,
-    -1.0,
-    -0.5,
-    0.5,
-    1.0,
-    2.0,
-)  # changes of the logarithm of the softness that are tried
+# changes of the logarithm of the softness that are tried
+_SOFTER = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)
 _TINY = torch.finfo(torch.float64).tiny
 
 
@@ -186,9 +180,8 @@ class _Sums:
     def scatter(self) -> Tensor:
         """Squared slopes by their curvature, less the degrees of freedom that activities and weights take."""
         degree = torch.as_tensor(self.at.full.regulators_per_gene())
-        cells = self.weight.square() / self.weight2.clamp(
-            min=_TINY
-        )  # that the curvature is spread over
+        # that the curvature is spread over
+        cells = self.weight.square() / self.weight2.clamp(min=_TINY)
         weight = self.weight * (1 - degree / cells.clamp(min=1)).clamp(min=0)
         pooled = self.squares.sum() / weight.sum().clamp(min=_TINY)
         more = _NOISE_CELLS * self.weight / cells.clamp(min=1)

@@ -38,11 +38,8 @@ from grnrep.core.start import start_weights
 from grnrep.core.threads import side_by_side
 
 _LOW_LOAD = 1.5  # effective load below which shrinkage is graduated
-_STAGES = (
-    0.1,
-    0.01,
-    1e-3,
-)  # ridges of the stages, each with so many iterations and this tolerance:
+# ridges of the stages, each with so many iterations and this tolerance:
+_STAGES = (0.1, 0.01, 1e-3)
 _STAGE = {"max_iter": 30, "tol": 1e-2}
 
 

@@ -15,10 +15,8 @@ from grnrep.core.cells import CellSolver
 from grnrep.core.likelihood import Observed
 
 _COUNTED = 1.0  # degrees of freedom left, by parameters, from which counting is good enough
-_MAX_ITER, _TOL = (
-    30,
-    0.02,
-)  # conjugate gradients end where one changes the result by less than this share
+# conjugate gradients end where one changes the result by less than this share
+_MAX_ITER, _TOL = 30, 0.02
 
 
 def noise_variance(

@@ -17,9 +17,8 @@ from grnrep.core.normal_tail import log_below, mean_above, quantile_below
 from grnrep.core.penalty import Penalty
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
-_SPREAD_CELLS = (
-    1.0  # the same of activities; at 0 a regulator that is once near zero never leaves it
-)
+# the same of activities; at 0 a regulator that is once near zero never leaves it
+_SPREAD_CELLS = 1.0
 _WANTED = 0.3  # share of jumps that are accepted
 
 
@@ -159,9 +158,8 @@ class Chain:
             return e
         below = -p.view(-1)[zeros]
         share = torch.rand(below.shape, generator=self.generator, device=p.device, dtype=p.dtype)
-        e.view(-1)[zeros] = quantile_below(
-            below, share.neg_().add_(1)
-        )  # shares from 0 exclusive to 1
+        # shares from 0 exclusive to 1
+        e.view(-1)[zeros] = quantile_below(below, share.neg_().add_(1))
         return e
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:

@@ -114,9 +114,8 @@ def unconfound(
 
 def share_of_known(gram: Tensor, m: int) -> Tensor:
     """Coefficients (q, m) of representations on known rows, from their Gram matrix (m + q, m + q)."""
-    known = (
-        gram[m:, m:].tril() + gram[m:, m:].tril(-1).mT
-    )  # above the diagonal there may be nothing
+    # above the diagonal there may be nothing
+    known = gram[m:, m:].tril() + gram[m:, m:].tril(-1).mT
     return _least_norm(known, gram[m:, :m])
 
 

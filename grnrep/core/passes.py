@@ -87,9 +87,8 @@ def refine(
 
     problem = Problem([], [], full, m, penalty, sums=at)
     options = {"sum_squares": sum_squares, "max_iter": max_iter, "tol": _TOL, "window": _WINDOW}
-    grown = np.ones(
-        full.n_regulators
-    )  # ‖w_j‖ = ‖z_j‖ means larger weights the more cells there are
+    # ‖w_j‖ = ‖z_j‖ means larger weights the more cells there are
+    grown = np.ones(full.n_regulators)
     before, now = fit.ridge, penalty.z[:m].numpy()
     np.sqrt(
         now / np.where(before > 0, before, 1.0),

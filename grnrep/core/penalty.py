@@ -83,9 +83,8 @@ class Penalty:
             )
             size = 1 / np.sqrt(np.maximum(1, regulators))
         size = torch.as_tensor(size[network.gene])
-        squares = (
-            float(size[column < n_free].square().sum()) or 1.0
-        )  # of weights as the prior has them
+        # of weights as the prior has them
+        squares = float(size[column < n_free].square().sum()) or 1.0
         unit = typical_gram(sum_squares, n_free)
         z = torch.where(balanced, ridge * unit, 0.0) + torch.where(
             anchored, ridge * squares / n_free, 0.0

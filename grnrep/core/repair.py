@@ -140,9 +140,8 @@ def _error_rates(
     t = np.divide(np.abs(weight), std_err, out=np.zeros(prior.shape), where=std_err > 0)
     dof = np.broadcast_to(dof[:, None], prior.shape)
     others = t[~prior & (std_err > 0)]
-    wider = (
-        max(1.0, float(np.median(others)) / _MEDIAN) if others.size else 1.0
-    )  # most are no edges
+    # most are no edges
+    wider = max(1.0, float(np.median(others)) / _MEDIAN) if others.size else 1.0
     false, rate = np.zeros(prior.shape), np.ones(prior.shape)
 
     mean = (weight**2 * prior).sum(0) / np.maximum(1, prior.sum(0))
@@ -211,9 +210,8 @@ def probability_false(weight: np.ndarray, std_err: np.ndarray) -> np.ndarray:
         p, before = odds / (1 + odds), share
         share = min(float(p.mean()), 0.99)
         true = max(float((1 - p).sum()), 1e-9)
-        shrunk = wide / (
-            wide + se2
-        )  # the expected square of a true weight is shrunk² w² + shrunk se²
+        # the expected square of a true weight is shrunk² w² + shrunk se²
+        shrunk = wide / (wide + se2)
         wide = max(float(((1 - p) * shrunk * (shrunk * w2 + se2)).sum()) / true, 1e-3 * typical)
         if abs(share - before) < 1e-7:
             break

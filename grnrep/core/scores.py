@@ -18,9 +18,8 @@ from grnrep.core.threads import threads_for
 
 _ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
 _FEWEST = 5  # degrees of freedom by which a gene can be judged
-_MODERATION = (
-    4.0  # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
-)
+# degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
+_MODERATION = 4.0
 _JITTER = 1e-9  # of the diagonal, against collinear regulators
 _STEPS, _GAIN = 6, 1e-4  # of refinement; what a step must promise, as a share of the loss
 _RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen
@@ -84,9 +83,8 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
     others, energy = z[:m].mT, z[:m].square().mT
     ridge = _RIDGE * z.square().sum(1)
     ridge[:m] = ridge[:m].mean().clamp(min=torch.finfo(ridge.dtype).tiny)
-    ridge = torch.cat(
-        [ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)]
-    )  # padded slots: 1
+    # padded slots: 1
+    ridge = torch.cat([ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)])
     with threads_for(n_cells * full.n_edges):
         for genes, edge, block in _blocks(x, z, full, link):
             real = edge < full.n_edges
@@ -96,9 +94,8 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
             active[genes] = block.seen.sum(1).double()
             visible = block.own * block.seen[:, None, :]
             system = torch.bmm(visible, block.own.mT)
-            diagonal = system.diagonal(
-                dim1=1, dim2=2
-            )  # columns of zeros, and padded slots, get a 1
+            # columns of zeros, and padded slots, get a 1
+            diagonal = system.diagonal(dim1=1, dim2=2)
             diagonal.add_(torch.where(diagonal > 0, _JITTER * diagonal, 1.0))
             system = torch.linalg.inv(system)
             inverse[edge] = system.diagonal(dim1=1, dim2=2)
@@ -108,9 +105,8 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
             information[genes] = torch.where(beyond > 1e-6 * whole, beyond, 0.0)
 
     degree = torch.as_tensor(full.regulators_per_gene())
-    spent = m / max(
-        float(active.sum()) / max(1, n_cells), m + 1
-    )  # share of the values, on activities
+    # share of the values, on activities
+    spent = m / max(float(active.sum()) / max(1, n_cells), m + 1)
     dof = active * (1 - spent) - degree
     judged = dof >= _FEWEST
     dof = dof.clamp(min=1)

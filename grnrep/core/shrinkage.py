@@ -23,9 +23,8 @@ _MAX_CELLS = 400
 _FOLDS = 5
 _RIDGE_OF_FEW = 1e-3
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
-_HELD_OUT = (
-    400  # genes to predict, if there are as many: with fewer the choice varies with the draw
-)
+# genes to predict, if there are as many: with fewer the choice varies with the draw
+_HELD_OUT = 400
 _ITERATIONS = 25
 _SLACK = 0.005  # of the highest correlation: what is lost within it is lost to chance
 _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing

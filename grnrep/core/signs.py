@@ -13,9 +13,8 @@ from grnrep.core.network import Network
 # Log-odds that a sign is right, per unit of evidence. Priors: a logistic function with 1.7 is the normal
 # distribution to within 0.01. Data: fitted on simulations other than those of benchmarks/signs.py.
 _PRIOR, _POSITIVE, _SKEW = 1.7, 8.5, 3.0
-_WEAK = (
-    0.1  # mean square of the signed weights, by that of all, at which prior signs are worth half
-)
+# mean square of the signed weights, by that of all, at which prior signs are worth half
+_WEAK = 0.1
 _SKEW_SD = 0.25  # of the skewness of estimated activities, beyond what sampling adds
 _NOISE = 0.1  # share of an activity that is error, at which its evidence is worth half
 # Most that the data may say, as they rest on an assumption; beside priors less than one edge's worth.

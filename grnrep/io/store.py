@@ -11,11 +11,8 @@ from typing import Any, Final
 FORMAT: Final = "grnrep-model"
 VERSION: Final = 1  # of the format; to be raised where an older grnrep would misread a store
 RECORD: Final = "record"  # the group in which the record is
-DOCUMENT: Final = {
-    "attributes",
-    "zarr_format",
-    "node_type",
-}  # what a model says of itself as a whole
+# what a model says of itself as a whole
+DOCUMENT: Final = {"attributes", "zarr_format", "node_type"}
 SHA256: Final = "sha256"  # the attribute that has the checksum
 
 WHOLE: Final = "Take a copy that is whole"  # the remedy for a damaged one

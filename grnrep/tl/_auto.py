@@ -25,9 +25,8 @@ logger = logging.getLogger("grnrep")
 
 LINKS = ("auto", "relu", "identity")
 LIKELIHOODS = ("auto", "gaussian", *COUNT_LIKELIHOODS)
-_COUNT_RIDGE = (
-    1e-3  # held-out values ask for more, which costs activities up to 0.03 of correlation
-)
+# held-out values ask for more, which costs activities up to 0.03 of correlation
+_COUNT_RIDGE = 1e-3
 
 
 def check_model(

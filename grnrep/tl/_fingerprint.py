@@ -17,12 +17,8 @@ from grnrep._match import Match
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 
-_DRAWN_BY = (
-    "numpy",
-    "scipy",
-    "torch",
-    "numba",
-)  # packages whose version may change a draw or a rounding
+# packages whose version may change a draw or a rounding
+_DRAWN_BY = ("numpy", "scipy", "torch", "numba")
 
 
 def fingerprint(
@@ -49,9 +45,8 @@ def fingerprint(
     order = blocks.order  # by name, in which results hang on nothing else
     as_they_lie = not blocks.in_memory or asked["activity_store"]
     unsorted = bool((np.diff(order) < 0).any())
-    counts = (
-        scan.depth[order] if scan.fraction.count == 0 else np.zeros(0)
-    )  # else no size factors follow
+    # else no size factors follow
+    counts = scan.depth[order] if scan.fraction.count == 0 else np.zeros(0)
     edges = matched.edges.astype({"source": str, "target": str})
     read = {
         "values": _digest(scan.content[order], counts),
@@ -65,9 +60,8 @@ def fingerprint(
     if design is not None:
         read["covariates"] = [design.columns.to_dict("list"), _digest(design.values(adata)[order])]
     hangs_on = {f"version of {name}": version(name) for name in _DRAWN_BY}
-    if (
-        asked["uncertainty"] or asked["solver"] == "gradient"
-    ):  # their rounding hangs on it, and grows
+    # their rounding hangs on it, and grows
+    if asked["uncertainty"] or asked["solver"] == "gradient":
         hangs_on["number of threads (torch.get_num_threads())"] = torch.get_num_threads()
     return {"version of grnrep": __version__, **hangs_on, **asked, **read}
 

@@ -16,9 +16,8 @@ from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 from grnrep.tl._plan import Plan
 
-_FEWEST_CELLS = (
-    2000  # so that genes that are mostly zero are seen often enough to judge their edges
-)
+# so that genes that are mostly zero are seen often enough to judge their edges
+_FEWEST_CELLS = 2000
 
 
 def repair_match(

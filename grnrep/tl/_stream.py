@@ -91,9 +91,8 @@ def every_activity(
     Cells that the decoder was learned from, or the posterior drawn for, keep what was found there.
     """
     fit = decoder.fit
-    of_learned = (
-        posterior is None or posterior.cells is None
-    )  # not of a part of the cells learned from
+    # not of a part of the cells learned from
+    of_learned = posterior is None or posterior.cells is None
     if of_learned and len(plan.rows) == scan.n_obs:
         sink.write(plan.rows, fit.activity)
         if posterior is not None:

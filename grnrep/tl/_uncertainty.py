@@ -88,9 +88,8 @@ def spread_of(posterior: Posterior | CountPosterior) -> dict[str, np.ndarray] | 
     return {
         "noise_variance": posterior.noise_variance,
         "weight_sd": posterior.weight_sd,
-        "mean_square": np.square(posterior.fit.activity).mean(
-            0
-        ),  # of all, so that blocks do not matter
+        # of all, so that blocks do not matter
+        "mean_square": np.square(posterior.fit.activity).mean(0),
     }
 
 

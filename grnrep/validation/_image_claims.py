@@ -9,9 +9,8 @@ _SIMILAR = 0.1  # share by which training errors may differ and count as similar
 _CONSTANT = 0.05  # share by which a test error that is almost constant may change
 _FROM = 4000  # images from which it should be
 
-Claim = tuple[
-    str, str, bool | None
-]  # what is said, what was found, whether it holds; None: not tested
+# what is said, what was found, whether it holds; None: not tested
+Claim = tuple[str, str, bool | None]
 
 
 def mnist_claims(table: pd.DataFrame) -> pd.DataFrame:

@@ -22,9 +22,8 @@ _LOADS: Final = {
     "load": "decoder load (Eq. 3), edges counted",
 }
 _PCC: Final = 0.99  # what the paper calls for
-_SIMILAR: Final = (
-    0.01  # difference of two errors, by that of the mean, that is not seen on linear axes
-)
+# difference of two errors, by that of the mean, that is not seen on linear axes
+_SIMILAR: Final = 0.01
 
 
 def load_figure(table: pd.DataFrame) -> Figure:

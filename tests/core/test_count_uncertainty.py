@@ -190,9 +190,8 @@ def test_edges_lose_the_share_that_activities_take(phi):
     information = mu / (z * w) ** 2 / (1 + (phi or 0) * mu)
     share = information * w**2 / (information * w**2).sum(1, keepdims=True)
     precision = (information * (1 - share) * z**2).sum(0) + 1 / (w**2).mean()
-    spread = count_spread(
-        mu, fit, network, size_factors=s
-    )  # counts as expected: scatter stays at 1
+    # counts as expected: scatter stays at 1
+    spread = count_spread(mu, fit, network, size_factors=s)
     np.testing.assert_allclose(spread.weight_sd, precision**-0.5, rtol=5e-3)
     np.testing.assert_array_equal(spread.scatter, 1)
 

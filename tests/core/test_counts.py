@@ -301,9 +301,8 @@ def test_prior_signs_hold_weights():
 def test_empty_genes_cells_and_regulators_are_harmless():
     c, network, *_ = problem(12)
     c[:, 3], c[5] = 0, 0
-    lone = Network.from_edges(
-        network.gene, network.regulator, network.sign, 120, 9
-    )  # the last has no target
+    # the last has no target
+    lone = Network.from_edges(network.gene, network.regulator, network.sign, 120, 9)
     for likelihood in ("poisson", "nb"):
         fit = fit_counts(c, lone, likelihood=likelihood, max_iter=5)
         assert np.isfinite(fit.activity).all()

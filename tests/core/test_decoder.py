@@ -159,9 +159,8 @@ def test_start_values_are_those_of_a_linear_layer():
     for rows in (network.gene < 200, network.gene >= 200):
         drawn = layer.weight.detach()[torch.as_tensor(rows)]
         assert drawn.abs().max() <= bound
-        assert drawn.std().item() == pytest.approx(
-            bound / 3**0.5, rel=0.05
-        )  # of a uniform distribution
+        # of a uniform distribution
+        assert drawn.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
 
 
 def test_given_weights_are_copied():

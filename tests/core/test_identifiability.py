@@ -118,9 +118,8 @@ def test_an_identified_network_has_no_other_solution():
         free = (
             scipy.linalg.null_space(conditions, rcond=1e-10) if len(conditions) else np.eye(m * m)
         )
-        moved = (
-            (np.abs(free) > 1e-9).any(axis=1).reshape(m, m)
-        )  # [j, k]: X[k, j] can be other than 0
+        # [j, k]: X[k, j] can be other than 0
+        moved = (np.abs(free) > 1e-9).any(axis=1).reshape(m, m)
         identified = ~(moved & ~np.eye(m, dtype=bool)).any(axis=0)
         np.testing.assert_array_equal(test.activity_identified, identified, err_msg=str(seed))
         passed = test.rank == m and not test.deficit.any()
@@ -180,9 +179,8 @@ def test_a_large_network():
     n, m = 20_000, 1_000
     edge = np.unique(draw.integers(0, n, 40_000) * m + draw.integers(0, m, 40_000))
     gene, regulator = np.divmod(edge, m)
-    keep = (
-        regulator >= 300
-    )  # 300 regulators with two targets each, linked as a chain, apart from the rest
+    # 300 regulators with two targets each, linked as a chain, apart from the rest
+    keep = regulator >= 300
     low = np.arange(300)
     gene = np.concatenate([gene[keep], n + low, n + low + 1])
     regulator = np.concatenate([regulator[keep], low, low])

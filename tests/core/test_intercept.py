@@ -41,9 +41,8 @@ def test_few_values_a_cell_with_signs_decide_by_genes_that_were_held_out(seed):
     mask = rng.random((300, 40)) < 0.1
     w = mask * rng.uniform(-1, 1, mask.shape)
     p = rng.gamma(1.0, size=(200, 40)) @ w.T + 0.2 * rng.normal(size=(200, 300))
-    x = np.maximum(p - np.quantile(p, 0.9, axis=0), 0).astype(
-        np.float32
-    )  # 30 values a cell, 40 regulators
+    # 30 values a cell, 40 regulators
+    x = np.maximum(p - np.quantile(p, 0.9, axis=0), 0).astype(np.float32)
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, w[gene, regulator], 300, 40)
     assert needs_intercept(x, network, rng=seed) is True

@@ -53,9 +53,8 @@ def test_an_unsigned_edge_beside_signed_ones_has_the_variance_of_either_sign(rid
     activity = SUMS["energy"] / (squares * SUMS["n_cells"])
     noise = float(penalty.z[0]) * activity
     variance = noise / penalty.w.numpy()
-    draws = np.sqrt(squares / 4) + np.array([-1, 1]) * np.sqrt(
-        variance[0]
-    )  # N(size, v) by two points
+    # N(size, v) by two points
+    draws = np.sqrt(squares / 4) + np.array([-1, 1]) * np.sqrt(variance[0])
     assert variance[2] == pytest.approx(np.square([draws, -draws]).mean())
     assert penalty.anchor[2] == 0
     assert penalty.w[3] == penalty.w[0]

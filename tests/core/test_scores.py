@@ -51,9 +51,8 @@ def test_scores_equal_regression_of_residuals_where_nothing_is_censored(intercep
     for i in range(6):
         edges = slice(network.indptr[i], network.indptr[i + 1])
         weight = np.linalg.lstsq(own[i], x[:, i], rcond=None)[0][: mask[i].sum()]
-        np.testing.assert_allclose(
-            scores.refined[edges], weight, rtol=1e-3, atol=1e-4
-        )  # a weak ridge
+        # a weak ridge
+        np.testing.assert_allclose(scores.refined[edges], weight, rtol=1e-3, atol=1e-4)
         expected = np.sqrt(variance[i] * np.linalg.inv(own[i].T @ own[i]).diagonal())[
             : mask[i].sum()
         ]
@@ -132,9 +131,8 @@ def test_false_pairs_have_t_statistics_of_size_one():
         z @ (mask * rng.uniform(-1, 1, mask.shape)).T + 0.2 * rng.normal(size=(500, 200)), 0
     )
     scores = edge_scores(x, Fit(np.zeros(mask.sum()), None, z), network_of(mask))
-    often = ((x > 0).sum(0) > 400)[
-        :, None
-    ]  # values just above zero are not normal around their prediction
+    # values just above zero are not normal around their prediction
+    often = ((x > 0).sum(0) > 400)[:, None]
     assert 0.9 < np.median(np.abs(scores.add[~mask & often])) / 0.6745 < 1.2
 
 

@@ -181,9 +181,8 @@ def test_fits_that_overlap_get_what_they_get_alone():
     rng, before = np.random.default_rng(0), torch.get_num_threads()
     gene, regulator = np.nonzero(rng.random((30, 4)) < 0.5)
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), 30, 4)
-    x = np.maximum(rng.normal(size=(5, 3000, 30)), 0).astype(
-        np.float32
-    )  # cells enough for several blocks
+    # cells enough for several blocks
+    x = np.maximum(rng.normal(size=(5, 3000, 30)), 0).astype(np.float32)
 
     def fit(k):
         found = fit_exact(x[k], network, max_iter=3, rng=k)

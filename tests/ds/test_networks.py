@@ -37,9 +37,8 @@ def test_edges_are_bernoulli_and_weights_uniform(rng):
     assert abs(len(net) - 0.1 * n_pairs) < 5 * np.sqrt(n_pairs * 0.1 * 0.9)
     for side, n in [("source", 300), ("target", 80)]:
         degrees = net[side].value_counts()
-        assert degrees.var() == pytest.approx(
-            n * 0.1 * 0.9, rel=0.8
-        )  # binomial, as Bernoulli edges give
+        # binomial, as Bernoulli edges give
+        assert degrees.var() == pytest.approx(n * 0.1 * 0.9, rel=0.8)
     assert stats.kstest(net["weight"], "uniform", args=(-0.5, 2.5)).pvalue > 1e-4
 
 

@@ -32,9 +32,8 @@ def test_noise_is_normal_and_inside_the_relu(rng):
     assert (adata.X[p < -6 * sd] == 0).all()  # noise outside would show here
     far = p > 6 * sd  # never cut
     assert stats.kstest((adata.X - p)[far] / sd, "norm").pvalue > 1e-4
-    bare = adata.X[
-        :, ~adata.var_names.isin(net["target"])
-    ]  # genes without a regulator: ReLU(noise)
+    # genes without a regulator: ReLU(noise)
+    bare = adata.X[:, ~adata.var_names.isin(net["target"])]
     assert bare.size > 10_000
     assert abs((bare == 0).mean() - 0.5) < 5 * 0.5 / np.sqrt(bare.size)
     assert stats.kstest(bare[bare > 0] / sd, "halfnorm").pvalue > 1e-4

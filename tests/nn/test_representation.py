@@ -33,9 +33,8 @@ def test_start_is_drawn_once_and_keeps_given_values():
     assert not torch.equal(drawn[0], drawn[2])
     assert drawn[0].min() >= 0
     assert drawn[0].max() < 1
-    assert drawn[0].mean().item() == pytest.approx(
-        0.5, abs=0.015
-    )  # 10,000 draws: standard error 0.003
+    # 10,000 draws: standard error 0.003
+    assert drawn[0].mean().item() == pytest.approx(0.5, abs=0.015)
     given = torch.ones(2, 2)
     representation = Representation(2, 2, init=given, dtype=torch.float64)
     with torch.no_grad():
@@ -60,9 +59,8 @@ def test_zeros_are_a_dead_point_and_the_start_is_not():
     assert not any(gradient.any() for gradient in gradients["zeros"])
     table, weight = gradients["default"]
     assert (table.abs().sum(1) > 0).float().mean() > 0.9  # of cells; a few may have all genes off
-    assert (
-        weight.count_nonzero() >= 4
-    )  # of 6; one may belong to a gene whose only weight is negative
+    # of 6; one may belong to a gene whose only weight is negative
+    assert weight.count_nonzero() >= 4
 
 
 def test_refuses_start_of_other_shape():

@@ -213,9 +213,8 @@ def test_ctrl_c_waits_for_what_must_be_done_whole():
             signal.raise_signal(signal.SIGINT)
             done.append(True)
 
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a job in the background ignores it
+    # a job in the background ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
             whole()

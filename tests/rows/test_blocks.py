@@ -116,12 +116,8 @@ def test_every_store_has_the_same_sums(values, form, tmp_path):
 
 @pytest.mark.parametrize("form", ["numpy", "csr_matrix", "h5ad csr", "zarr dense"])
 def test_what_is_odd_is_found_where_it_is(values, form, tmp_path):
-    values[9, 0], values[12, 4], values[14, 0], values[3, 1] = (
-        0.5,
-        -2,
-        -3,
-        np.nan,
-    )  # g1 is not wanted
+    # g1 is not wanted
+    values[9, 0], values[12, 4], values[14, 0], values[3, 1] = (0.5, -2, -3, np.nan)
     blocks = Blocks.of(stored(values, form, tmp_path), GENES, n_rows=4)
     scan = add_scans([(blocks.rows(k), BlockScan(blocks)(k)) for k in range(len(blocks))])
     assert (scan.fraction.count, scan.fraction.row, scan.fraction.gene, scan.fraction.value) == (

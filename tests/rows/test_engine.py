@@ -56,9 +56,8 @@ def test_an_error_ends_it_and_threads_are_restored(two_threads):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings(
-    "ignore:This process:DeprecationWarning"
-)  # that it has threads is the point
+# that it has threads is the point
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_does_not_wait_for_the_client_of_its_parent():
     blocks = Blocks.of(ad.AnnData(da.ones((4, 2), chunks=1)), np.arange(2))
     with distributed.Client(processes=False, n_workers=1, dashboard_address=None) as client:

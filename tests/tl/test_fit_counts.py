@@ -182,9 +182,8 @@ def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(optio
     assert "noise_variance" not in record["genes"]
     assert "rhat" not in record["regulators"]
     found = record["network"].merge(net, on=["source", "target"])
-    size = (
-        found["source"].map((z * truth).sum() / (truth**2).sum()).abs()
-    )  # in the scale of the truth
+    # in the scale of the truth
+    size = found["source"].map((z * truth).sum() / (truth**2).sum()).abs()
     learned, true = found["learned"] * size, found["weight_y"]
     true = true * (learned @ true) / (true @ true)  # counts for one unit of expression
     assert ((learned - true).abs() <= 1.96 * found["std_err"] * size).mean() > 0.85

@@ -75,9 +75,8 @@ def test_auprc_is_that_of_positives_repeated_until_classes_balance():
     activity, perturbed = _random_activity()
     scores, truth = _truth(activity, perturbed)
     relative = (scores / np.abs(scores).max(axis=1, keepdims=True)).ravel()
-    repeats = np.where(
-        truth.ravel(), truth.shape[1] - 1, 1
-    )  # one positive among the regulators of a sample
+    # one positive among the regulators of a sample
+    repeats = np.where(truth.ravel(), truth.shape[1] - 1, 1)
     balanced = np.repeat(truth.ravel(), repeats)
     assert balanced.mean() == 0.5
     expected = average_precision_score(balanced, np.repeat(relative, repeats))
