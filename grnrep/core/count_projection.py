@@ -14,9 +14,8 @@ from grnrep.core.known import full_network, known_columns, split_rows
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 
-_ROUNDING = (
-    8  # share by which rounding changes a representation in every step, in units of its precision
-)
+# share by which rounding changes a representation in every step, in units of its precision
+_ROUNDING = 8
 
 
 def project_counts(

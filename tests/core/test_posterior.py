@@ -45,9 +45,9 @@ def aligned(found, z, network):
     [("relu", False, 0.2), ("relu", False, 1.0), ("relu", True, 0.3), ("identity", True, 0.5)],
 )
 def test_intervals_contain_the_truth(link, bias, noise):
-    """Two data sets of 720 activities; those of a cell share its errors, hence the margins."""
+    """Three data sets of 720 activities; those of a cell share its errors, hence the margins."""
     cells, edges = [], []
-    for seed in range(2):
+    for seed in range(3):
         x, network, z, w = problem(seed, link=link, bias=bias, noise=noise)
         fit = fit_exact(x, network, link=link, intercept=bias, ridge=1e-3)
         found, *_ = sample_posterior(x, fit, network, link=link, n_draws=300).orient(network)
@@ -64,7 +64,7 @@ def test_intervals_contain_the_truth(link, bias, noise):
 
 def test_noise_is_found_and_the_chain_has_converged():
     x, network, *_ = problem(noise=0.5, n_cells=150)
-    found = sample_posterior(x, fit_exact(x, network), network, n_draws=400)
+    found = sample_posterior(x, fit_exact(x, network), network)
     assert np.sqrt(np.median(found.noise_variance)) == pytest.approx(0.5, rel=0.06)
     assert found.rhat.min() >= 1
     assert np.median(found.rhat) < 1.05

@@ -217,7 +217,7 @@ def test_sigkill_at_random_moments(data, tmp_path):
         for name in ("run.py", "data.h5ad", "net.csv", "checkpoint", "out.h5ad")
     ]
     draw, killed = np.random.default_rng(0), 0
-    for _ in range(3):
+    for _ in range(5):
         process = subprocess.Popen([sys.executable, *paths], stdout=subprocess.PIPE, text=True)
         process.stdout.readline()
         time.sleep(draw.uniform(0, 1.5))

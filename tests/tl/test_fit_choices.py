@@ -9,8 +9,6 @@ import pytest
 import grnrep as gr
 from grnrep.core.shrinkage import Shrinkage
 
-pytestmark = pytest.mark.usefixtures("quick_choices")
-
 
 def _fit(adata, net, **options):
     gr.tl.fit(adata, net, progress=False, **options)

@@ -9,8 +9,6 @@ import grnrep as gr
 from grnrep.core import posterior
 from grnrep.tl import _uncertainty
 
-OPTIONS = {"intercept": False, "ridge": 1e-3, "prior": 0.0, "progress": False}
-
 
 def simulated(n_obs):
     return gr.ds.simulate(
@@ -21,10 +19,9 @@ def simulated(n_obs):
 @pytest.mark.parametrize("limit", [1000, 60])
 def test_intervals_hold_the_truth_also_of_cells_outside_the_chain(monkeypatch, limit, tmp_path):
     monkeypatch.setattr(_uncertainty, "_MAX_CELLS", limit)
-    monkeypatch.setattr(posterior, "_MOST", 400)
     adata, net = simulated(120)
     edges = net[["source", "target"]]
-    gr.tl.fit(adata, edges, uncertainty=True, **OPTIONS)
+    gr.tl.fit(adata, edges, uncertainty=True, intercept=False, progress=False)
     z, sd, truth = (adata.obsm[k] for k in ("grnrep", "grnrep_sd", "true_activity"))
     truth = truth[z.columns]
     scale = (z * truth).sum() / (z**2).sum()  # that of an activity is a convention
@@ -36,7 +33,7 @@ def test_intervals_hold_the_truth_also_of_cells_outside_the_chain(monkeypatch, l
     assert record["regulators"]["rhat"].median() < 1.2
     adata.write_h5ad(tmp_path / "fit.h5ad")
 
-    gr.tl.fit(adata, edges, **OPTIONS)
+    gr.tl.fit(adata, edges, intercept=False, progress=False)
     assert "grnrep_sd" not in adata.obsm
     assert "std_err" not in adata.uns["grnrep"]["network"]
 
@@ -65,5 +62,7 @@ def test_deviations_fall_with_more_certain_data(monkeypatch):
         80, 200, n_regulators=15, connectivity=0.15, noise_sd=0.1, rng=0, progress=False
     )
     for data in (adata, quiet):
-        gr.tl.fit(data, net[["source", "target"]], uncertainty=True, **OPTIONS)
+        gr.tl.fit(
+            data, net[["source", "target"]], uncertainty=True, intercept=False, progress=False
+        )
     assert np.median(quiet.obsm["grnrep_sd"]) < 0.5 * np.median(adata.obsm["grnrep_sd"])

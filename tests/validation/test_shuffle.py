@@ -111,10 +111,10 @@ def test_random_networks_do_not_stand_out():
         network_information(
             adata, shuffled_network(net, rng=100 + k), n_shuffles=3, rng=k, progress=False
         ).p_value
-        for k in range(8)
+        for k in range(12)
     ]
-    # 8 draws from four values: their mean is 0.625, with a standard deviation of 0.1
-    assert 0.33 <= np.mean(p) <= 0.92
+    # 12 draws from four values: their mean is 0.625, with a standard deviation of 0.08
+    assert 0.38 <= np.mean(p) <= 0.87
 
 
 def test_signs_and_weights_are_not_used_and_order_does_not_matter():
