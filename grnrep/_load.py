@@ -40,11 +40,11 @@ def loads(n_obs: int, n_constraints: int, network: Network, *, n_known: int) -> 
         "n_regulators": network.n_regulators,
         "n_edges": network.n_edges + n_known * n_vars,
     }
-    decoder = decoder_load(n_obs, n_vars, **sizes)
-    effective = effective_load(n_constraints, n_obs, **sizes)
+    decoder = float(decoder_load(n_obs, n_vars, **sizes))
+    effective = float(effective_load(n_constraints, n_obs, **sizes))
     per_cell = n_constraints / n_obs
     needed = (
-        n_obs_for_load(ENOUGH, per_cell, **sizes)
+        int(n_obs_for_load(ENOUGH, per_cell, **sizes))
         if per_cell > ENOUGH * network.n_regulators
         else None
     )
