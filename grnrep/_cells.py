@@ -37,8 +37,10 @@ class Cells:
 
     def part(self, which: np.ndarray) -> Cells:
         """Some of the cells."""
-        parts = (None if a is None else a[which] for a in (self.covariates, self.size_factors))
-        return Cells(*parts, self.depth)
+        covariates, size_factors = (
+            None if a is None else a[which] for a in (self.covariates, self.size_factors)
+        )
+        return Cells(covariates, size_factors, self.depth)
 
     def scaled(self, x: np.ndarray) -> np.ndarray:
         """Expression of these cells, or counts over size factors."""

@@ -35,20 +35,14 @@ def loads(n_obs: int, n_constraints: int, network: Network, *, n_known: int) -> 
 
     ``n_known`` columns, intercepts and covariates, have a weight on every gene too.
     """
-    n_vars = network.n_genes
-    sizes = {
-        "n_regulators": network.n_regulators,
-        "n_edges": network.n_edges + n_known * n_vars,
-    }
-    decoder = decoder_load(n_obs, n_vars, **sizes)
-    effective = effective_load(n_constraints, n_obs, **sizes)
-    per_cell = n_constraints / n_obs
-    needed = (
-        n_obs_for_load(ENOUGH, per_cell, **sizes)
-        if per_cell > ENOUGH * network.n_regulators
-        else None
-    )
-    return Loads(decoder, effective, needed)
+    n_vars, m = network.n_genes, network.n_regulators
+    n_edges = network.n_edges + n_known * n_vars
+    decoder = decoder_load(n_obs, n_vars, n_regulators=m, n_edges=n_edges)
+    effective = effective_load(n_constraints, n_obs, n_regulators=m, n_edges=n_edges)
+    per_cell, needed = n_constraints / n_obs, None
+    if per_cell > ENOUGH * m:
+        needed = int(n_obs_for_load(ENOUGH, per_cell, n_regulators=m, n_edges=n_edges))
+    return Loads(float(decoder), float(effective), needed)
 
 
 def advice(found: Loads) -> str:

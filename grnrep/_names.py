@@ -117,7 +117,7 @@ def _other_identifiers(targets: pd.Index, names: pd.Index) -> str:
     sides = {"net.target": targets, "adata.var_names": names}
     ensembl = {side: ids.str.match(_ENSEMBL).mean() > 0.5 for side, ids in sides.items()}
     if any(ensembl.values()) and not all(ensembl.values()):
-        side, other = sorted(sides, key=ensembl.get, reverse=True)
+        side, other = sorted(sides, key=ensembl.__getitem__, reverse=True)
         return (
             f"{side} holds Ensembl IDs, {other} does not: convert one of them, e.g. to gene symbols"
         )

@@ -100,7 +100,7 @@ class Decoder:
 
     def predict(self, p: np.ndarray) -> np.ndarray:
         """Expected expression for ``p`` (n_genes, n_cells), in its place; of counts the rate."""
-        if not is_count(self.params["likelihood"]):
+        if not isinstance(self.fit, CountFit):
             return np.maximum(p, 0.0, out=p) if self.params["link"] == "relu" else p
         mean, softness = torch.as_tensor(self.fit.mean), torch.as_tensor(self.fit.softness)
         model = CountModel.of(mean, None, softness)
@@ -126,22 +126,28 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     )
     order = np.lexsort((regulator, gene))  # the order that Network keeps
     sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
-    found = {
-        "weight": edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
-        "bias": _column(gene_table, "intercept") if params["intercept"] else None,
-        "activity": np.empty((0, len(regulators))),
-        "ridge": _column(regulator_table, "ridge"),
-    }
-    covariates = None
+    covariates = effects = None
     if _keys.COVARIATES in record:
         covariates = Covariates(record[_keys.COVARIATES])
-        found["effects"] = np.asarray(record[_keys.EFFECTS], dtype=np.float64)
-    fit = Fit(**found)
+        effects = np.asarray(record[_keys.EFFECTS], dtype=np.float64)
+    fit = Fit(
+        weight=edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
+        bias=_column(gene_table, "intercept") if params["intercept"] else None,
+        activity=np.empty((0, len(regulators))),
+        ridge=_column(regulator_table, "ridge"),
+        effects=effects,
+    )
     if is_count(params["likelihood"]):
-        scatter = {name: _column(gene_table, name) for name in ("mean", "softness", "dispersion")}
-        if scatter["softness"] is None:  # of a record of 0.1.0 before it was kept
-            scatter["softness"] = 0.2 * scatter["mean"]
-        fit = CountFit(**found, **scatter, depth=float(params["depth"]))
+        mean = gene_table["mean"].to_numpy(dtype=np.float64)
+        softness = _column(gene_table, "softness")
+        fit = CountFit(
+            **vars(fit),
+            mean=mean,
+            # a record of 0.1.0 before it was kept has none
+            softness=0.2 * mean if softness is None else softness,
+            dispersion=_column(gene_table, "dispersion"),
+            depth=float(params["depth"]),
+        )
     return Decoder(
         network=Network.from_edges(gene, regulator, sign, len(genes), len(regulators)),
         fit=fit,
@@ -184,7 +190,7 @@ def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells)
         residual = decoder.predict(np.negative(below, out=below))
         residual -= x[rows].T
         sums[0] += np.einsum("ik,ik->i", residual, residual, dtype=np.float64)
-        if facts.size_factors is not None:
+        if isinstance(fit, CountFit):
             off = x[rows] - fit.mean
             sums[1:] += off.sum(0), np.square(off).sum(0), np.full(len(sums[0]), len(off))
     return sums

@@ -100,7 +100,7 @@ def _check_params(params: object) -> None:
     if counts:
         depth = params.get("depth")
         number = isinstance(depth, int | float | np.number) and not isinstance(depth, bool)
-        if not (number and 0 < depth < _MOST):
+        if depth is None or not (number and 0 < depth < _MOST):
             raise _Wrong(f"params['depth'] must be a number above 0; found {depth!r}")
 
 

@@ -48,8 +48,7 @@ def open_values(
     blocks = Blocks.of(adata, columns, layer=layer, name=name, n_rows=block_size)
     client = active_client(client, blocks)
     function = BlockScan(blocks if client is None else blocks.portable())
-    options = {"client": client, "desc": "reading", "progress": progress}
-    found = list(map_blocks(function, len(blocks), **options))
+    found = map_blocks(function, len(blocks), client=client, desc="reading", progress=progress)
     scan = add_scans([(blocks.rows(k), part) for k, part in found])
     if scan.infinite.count:
         raise ValueError(

@@ -14,6 +14,7 @@ import pytest
 import grnrep
 
 ROOMS = [f"grnrep.{room}" for room in grnrep.__all__]
+UNLISTED = ("core", "tl", "validation")  # rooms whose dir shows their modules too
 P = inspect.Parameter
 
 
@@ -59,6 +60,13 @@ def test_every_room_says_what_is_public(room):
     public = getattr(module, "__all__", ())
     assert public, f"{room}.__all__ is empty"
     assert len(set(public)) == len(public)
+
+
+@pytest.mark.parametrize("room", sorted(set(ROOMS) - {f"grnrep.{room}" for room in UNLISTED}))
+def test_a_room_lists_what_is_public_and_nothing_else(room):
+    module = import_module(room)
+    assert dir(module) == sorted(module.__all__)
+    assert all(hasattr(module, name) for name in dir(module))
 
 
 @every

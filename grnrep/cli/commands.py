@@ -47,7 +47,7 @@ Csv = Annotated[
 
 def _yes_or_no(option: str, value: str) -> bool | str:
     """What a verb calls auto, yes or no."""
-    known = {"auto": "auto", "yes": True, "no": False}
+    known: dict[str, bool | str] = {"auto": "auto", "yes": True, "no": False}
     if value not in known:
         raise ValueError(f"{option} must be one of {', '.join(known)}; found {value!r}")
     return known[value]
@@ -116,11 +116,18 @@ def simulate(
     files.check_output(output, files.DATA, overwrite=overwrite)
     files.check_output(network_output, files.TABLE, overwrite=overwrite)
     hush(quiet)
-    model = {"connectivity": connectivity, "noise_sd": noise_sd, "zero_fraction": zero_fraction}
-    sizes = {"n_obs": n_obs, "n_vars": n_vars, "n_regulators": n_regulators}
     with replacing(output) as path:
         _, net = gr.ds.simulate(
-            **sizes, **model, counts=counts, path=path, rng=rng, progress=not quiet
+            n_obs,
+            n_vars,
+            n_regulators=n_regulators,
+            connectivity=connectivity,
+            noise_sd=noise_sd,
+            zero_fraction=zero_fraction,
+            counts=counts,
+            path=path,
+            rng=rng,
+            progress=not quiet,
         )
         files.write_table(net, network_output)
 
@@ -186,29 +193,24 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Learn activities and edge weights together."""
-    settled = {
-        "intercept": _yes_or_no("--intercept", intercept),
-        "signed": _yes_or_no("--signed", signed),
-    }
+    intercepts, signs = _yes_or_no("--intercept", intercept), _yes_or_no("--signed", signed)
     files.check_output(output, files.DATA, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
     net, data = files.read_network(network), files.read_data(adata)
-    options = {
-        "solver": solver,
-        "likelihood": likelihood,
-        "link": link,
-        **settled,
-        "covariates": covariate,
-        "repair": repair,
-        "uncertainty": uncertainty,
-    }
-    limits = {"max_iter": max_iter, "epochs": epochs}
     gr.tl.fit(
         data,
         net,
-        **options,
-        **limits,
+        solver=solver,
+        likelihood=likelihood,
+        link=link,
+        intercept=intercepts,
+        signed=signs,
+        covariates=covariate,
+        repair=repair,
+        uncertainty=uncertainty,
+        max_iter=max_iter,
+        epochs=epochs,
         layer=layer,
         key_added=key_added,
         rng=rng,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from grnrep import ds, metrics, pl, tl
 from grnrep.cli import files
@@ -87,7 +88,8 @@ def figure(demo: Demo) -> Figure:
     """Draw activities, recovery and weights beside the truth, with the numbers below."""
     found = numbers(demo)
     style = {"fontsize": 12, "fontweight": "bold", "loc": "left", "pad": 10}
-    fig = Figure(figsize=(14, 5.2), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1, wspace=0.03, rect=(0, 0.05, 1, 0.95))
+    fig = Figure(figsize=(14, 5.2), layout=layout)
     left, middle, right = fig.subplots(1, 3)
     pl.activities(demo.held_out, ax=left)
     left.set_title(f"Activities of {demo.held_out.n_obs:,} held-out cells", **style)
@@ -102,7 +104,6 @@ def figure(demo: Demo) -> Figure:
     inset.tick_params(labelsize=8)
     for axis in (inset.xaxis, inset.yaxis):
         axis.label.set_size(8)
-    fig.get_layout_engine().set(w_pad=0.1, h_pad=0.1, wspace=0.03, rect=(0, 0.05, 1, 0.95))
     seconds = demo.seconds
     text = (
         f"{found['genes']} genes, {found['regulators']} regulators, {found['edges']} edges, signs hidden. "

@@ -21,8 +21,10 @@ def summary(adata: AnnData, recovery: pd.DataFrame, *, key: str) -> pd.DataFrame
     if key in adata.uns:
         rows["R², regulators"] = recovery["r2"]
         rows["R², genes"] = reconstruction(adata, key=key)["r2"]
-    columns = {"n": lambda v: v.count(), "mean": lambda v: v.mean()}
-    columns |= {name: lambda v, q=q: v.quantile(q) for name, q in _QUANTILES.items()}
-    return pd.DataFrame(
-        {name: {row: f(v) for row, v in rows.items()} for name, f in columns.items()}
-    )
+    columns = {
+        "n": {row: values.count() for row, values in rows.items()},
+        "mean": {row: values.mean() for row, values in rows.items()},
+    }
+    for name, q in _QUANTILES.items():
+        columns[name] = {row: values.quantile(q) for row, values in rows.items()}
+    return pd.DataFrame(columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # names in data may look like markup, numbers in messages need no colours
-_PLAIN: Final = {"highlight": False, "markup": False, "emoji": False}
-out, err = Console(**_PLAIN), Console(stderr=True, **_PLAIN)
+out, err = (
+    Console(stderr=stderr, highlight=False, markup=False, emoji=False) for stderr in (False, True)
+)
 
 # What users can cause and mend. Anything else is a defect of ours, and keeps its traceback.
 _ERRORS = (ValueError, KeyError, TypeError, OSError, ImportError, RuntimeError, MemoryError)

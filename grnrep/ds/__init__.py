@@ -6,3 +6,7 @@ from grnrep.ds.networks import corrupt_network
 from grnrep.ds.simulate import simulate
 
 __all__ = ["Images", "cifar10", "corrupt_network", "digits", "example", "mnist", "simulate"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,7 +7,8 @@ import numpy as np
 
 def number(name: str, value: float, *, low: float = -np.inf, open_low: bool = False) -> float:
     """Return a finite number, at least ``low`` (above it if ``open_low``)."""
-    if isinstance(value, (bool, str)) or not np.isscalar(value) or not np.isfinite(value):
+    scalar = np.isscalar(value) and not isinstance(value, bool | str)
+    if not scalar or not np.isfinite(value):
         raise ValueError(f"{name} must be a finite number; found {value!r}")
     if value < low or (open_low and value == low):
         raise ValueError(

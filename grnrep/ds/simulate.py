@@ -143,7 +143,7 @@ def simulate(
     }
     for name, value in sizes.items():
         check_whole(name, value)
-    params = {
+    params: dict[str, float | str] = {
         **{name: int(value) for name, value in sizes.items()},
         "connectivity": fraction("connectivity", connectivity),
         "shape": number("shape", shape, low=0, open_low=True),
@@ -184,7 +184,9 @@ def simulate(
     return attach(shell, path), net
 
 
-def _draw_decoder_and_cells(seed, params: dict) -> tuple[AnnData, pd.DataFrame, model.Expression]:
+def _draw_decoder_and_cells(
+    seed: tuple[int, ...], params: dict
+) -> tuple[AnnData, pd.DataFrame, model.Expression]:
     """AnnData without X, the network, and what draws X."""
     n_obs = params["n_obs"]
     cells, genes = _names("cell", n_obs, 4), _names("gene", params["n_vars"], 4)

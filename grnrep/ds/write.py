@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ from anndata.io import sparse_dataset, write_elem
 
 from grnrep.rows.atomic import replacing
 
-Rows = np.ndarray | sp.csr_array
+Rows: TypeAlias = np.ndarray | sp.csr_array
 
 _CHUNK = 2**18  # stored elements per chunk, and at least as many per append
 
@@ -48,7 +49,7 @@ def write_blocks(path: Path, shell: AnnData, blocks: Iterable[Mapping[str, Rows]
         Row blocks in order. Every block maps keys of the file ("X", "layers/counts") to rows,
         dense or CSR; they are written as CSR.
     """
-    with replacing(path, log=logging.DEBUG) as temporary, _open(temporary, "w") as group:
+    with replacing(path, log=logging.DEBUG) as temporary, _open(temporary) as group:
         write_elem(group, "/", shell)
         if "raw" in group:  # nothing is in it, and backed data with an empty one cannot be cut
             del group["raw"]
@@ -61,7 +62,8 @@ def write_blocks(path: Path, shell: AnnData, blocks: Iterable[Mapping[str, Rows]
 
 def attach(shell: AnnData, path: Path) -> AnnData:
     """Give ``shell`` the matrices of its file; they stay on disk until they are indexed."""
-    group = h5py.File(path, "r") if path.suffix == ".h5ad" else zarr.open_group(path, mode="r")
+    # of h5py, which has no types, or of zarr, whose group may have arrays wherever it has groups
+    group: Any = h5py.File(path, "r") if path.suffix == ".h5ad" else zarr.open_group(path, mode="r")
     shell.X = sparse_dataset(group["X"])
     for name in group["layers"]:
         shell.layers[name] = sparse_dataset(group["layers"][name])
@@ -69,12 +71,12 @@ def attach(shell: AnnData, path: Path) -> AnnData:
 
 
 @contextmanager
-def _open(path: Path, mode: str) -> Iterator[h5py.Group | zarr.Group]:
+def _open(path: Path) -> Iterator[h5py.Group | zarr.Group]:
     if path.suffix == ".h5ad":
-        with closing(h5py.File(path, mode)) as file:
+        with closing(h5py.File(path, "w")) as file:
             yield file
     else:
-        yield zarr.open_group(path, mode=mode, zarr_format=settings.zarr_write_format)
+        yield zarr.open_group(path, mode="w", zarr_format=settings.zarr_write_format)
         zarr.consolidate_metadata(path)
 
 

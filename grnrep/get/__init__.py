@@ -3,3 +3,7 @@
 from grnrep.get.activity import activity
 
 __all__ = ["activity"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -106,7 +106,7 @@ def _write(parts: Mapping[str, Any], path: Path, key: str) -> None:
             "ignore", message="zarr v3 autosharding"
         )  # of no matter for small arrays
         write_elem(group, RECORD, parts)
-    attributes = {
+    attributes: dict[str, str | int] = {
         "format": FORMAT,
         "format_version": VERSION,
         "grnrep_version": __version__,

@@ -69,7 +69,7 @@ def errors_by_gene(
     layer = decoder.layer if layer is None else layer
     blocks, scan = open_values(adata, decoder.genes, names.get_indexer(decoder.genes), layer=layer)
     facts, z = decoder.cells(adata, scan), table[decoder.regulators].to_numpy()
-    sums = 0.0
+    sums = np.zeros((4, len(decoder.genes)))
     for k in range(len(blocks)):
         rows = blocks.rows(k)
         sums = sums + squared_errors(blocks.read(k), z[rows], decoder, facts.part(rows))

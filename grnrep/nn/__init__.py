@@ -58,3 +58,7 @@ __all__ = [
     "reconstruct",
     "train_member",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

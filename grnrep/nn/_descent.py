@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from grnrep.core.decoder import SparseLinear
 from grnrep.core.network import Network
 from grnrep.nn.representation import Representation
 
-Matrix = np.ndarray | sparse.sparray | sparse.spmatrix
+Matrix: TypeAlias = np.ndarray | sparse.sparray | sparse.spmatrix
 
 
 class Rows:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 _VERSION = 1
+
+# validation loss of the best epoch, its number, and the state of the model then, if there is one
+Best: TypeAlias = tuple[float, int, dict[str, Any] | None]
 
 
 def save_state(
@@ -17,7 +20,7 @@ def save_state(
     generator: torch.Generator,
     settings: dict[str, object],
     rows: list[dict[str, float]],
-    best: tuple[float, int, dict | None],
+    best: Best,
 ) -> None:
     """Write the state of every part; the file is replaced at once, or stays as it was."""
     state = {
@@ -42,7 +45,7 @@ def load_state(
     parts: dict[str, Any],
     generator: torch.Generator,
     settings: dict[str, object],
-) -> tuple[list[dict[str, float]], tuple[float, int, dict | None]]:
+) -> tuple[list[dict[str, float]], Best]:
     """Read the state of every part back; return the rows of the history and the best model.
 
     Raises

@@ -93,7 +93,7 @@ class Variational(nn.Module):
 
     parts = 2
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
     def forward(self, h: Tensor, *, generator: torch.Generator | None = None) -> Code:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from itertools import pairwise
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from grnrep.nn._seed import seeded
-from grnrep.nn.likelihoods import SquaredError
+from grnrep.nn.likelihoods import NoiseModel, SquaredError
 from grnrep.nn.model import Model
 from grnrep.nn.trainer import Trainer
 
-_ACTIVATIONS = {
+_ACTIVATIONS: Final[dict[str, Callable[[], nn.Module]]] = {
     "identity": nn.Identity,
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(0.1),  # slope of Section 3.3
@@ -131,7 +132,7 @@ class Tied(nn.Module):
 
 
 def pretrain(
-    encoder: nn.Sequential, decoder: nn.Sequential, x: Tensor, *, trainer: Trainer, loss: nn.Module
+    encoder: nn.Sequential, decoder: nn.Sequential, x: Tensor, *, trainer: Trainer, loss: NoiseModel
 ) -> None:
     """Train mirrored layers pair by pair, from the data inwards, as a start for training them together.
 

@@ -13,7 +13,7 @@ from grnrep.nn.bottlenecks import KSparse, Variational
 from grnrep.nn.classic import PCA, KMeans
 from grnrep.nn.corruptions import GaussianNoise, Masking
 from grnrep.nn.dense import Tied, mlp
-from grnrep.nn.likelihoods import Bernoulli, SquaredError
+from grnrep.nn.likelihoods import Bernoulli, NoiseModel, SquaredError
 from grnrep.nn.penalties import KL, MMD, Contractive
 
 _EXAMPLES: Final = ("reconstruction", "data", "noise", "random")
@@ -24,7 +24,7 @@ class Parts(NamedTuple):
 
     encoder: nn.Module
     decoder: nn.Module
-    loss: nn.Module
+    loss: NoiseModel
 
 
 Architecture = Callable[
@@ -39,7 +39,7 @@ class Dense:
     widths: tuple[int, ...] = ()
     activation: str = "relu"
     code: str = "identity"
-    loss: Callable[[], nn.Module] = Bernoulli
+    loss: Callable[[], NoiseModel] = Bernoulli
     tied: bool = False
 
     def build(self, n_features: int, *, width: float, rng: int) -> Architecture:
@@ -51,7 +51,8 @@ class Dense:
                 (n_features, *hidden, n_out), activation=self.activation, last=self.code, rng=rng
             )
             if self.tied:
-                return Parts(encoder, Tied(encoder[0]), self.loss())
+                layer = next(part for part in encoder if isinstance(part, nn.Linear))
+                return Parts(encoder, Tied(layer), self.loss())
             sizes = (n_in, *hidden[::-1], n_features)
             return Parts(encoder, mlp(sizes, activation=self.activation, rng=rng + 1), self.loss())
 

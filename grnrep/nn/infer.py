@@ -63,7 +63,7 @@ def infer(
     """
     x = x.to(_device(model))
     with _evaluating(model):
-        if model.has_encoder:
+        if not isinstance(model.source, Representation):
             with torch.no_grad():
                 return _join([model.encode(part) for part in x.split(max(batch_size, _AT_ONCE))])
         start = model.source.table.detach().mean(0).expand(len(x), -1)

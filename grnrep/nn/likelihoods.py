@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final, Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_LINKS = {"identity": lambda p: p, "sigmoid": torch.sigmoid, "relu": torch.relu}
+_LINKS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
+    "identity": lambda p: p,
+    "sigmoid": torch.sigmoid,
+    "relu": torch.relu,
+}
+
+
+class NoiseModel(Protocol):
+    """What a module must do to be the loss of a model."""
+
+    def mean(self, p: Tensor) -> Tensor:
+        """Prediction in units of the data, from the decoder's output."""
+
+    def __call__(self, p: Tensor, x: Tensor) -> Tensor:
+        """Loss of every sample, summed over its features, ``(n,)``."""
 
 
 class SquaredError(nn.Module):
@@ -60,7 +77,7 @@ class Bernoulli(nn.Module):
     1.3863
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
     def mean(self, p: Tensor) -> Tensor:
@@ -83,7 +100,7 @@ class Poisson(nn.Module):
     [2.0]
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
     def mean(self, p: Tensor) -> Tensor:

@@ -173,8 +173,8 @@ def fit_masked_vae(
         with torch.no_grad():
             activity = model.encode(scaled)[0]
     weight, bias = (
-        value.detach().double().cpu().numpy()
-        for value in (model.decoder.weight, model.decoder.bias)
+        model.decoder.get_parameter(name).detach().double().cpu().numpy()
+        for name in ("weight", "bias")
     )
     return Fit(
         weight=weight * spread[network.gene],

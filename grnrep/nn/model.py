@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from grnrep.nn.likelihoods import NoiseModel
 from grnrep.nn.representation import Representation
 
 
@@ -114,7 +115,7 @@ class Model(nn.Module):
         source: nn.Module,
         decoder: nn.Module,
         *,
-        loss: nn.Module,
+        loss: NoiseModel,
         bottleneck: nn.Module | None = None,
         corruption: nn.Module | None = None,
         penalties: Sequence[nn.Module] = (),

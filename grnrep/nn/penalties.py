@@ -178,11 +178,13 @@ class Contractive(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Weighted norm, mean over the batch."""
-        if isinstance(batch.source, Representation):
+        if isinstance(batch.source, Representation) or batch.seen is None:
             raise ValueError("Contractive needs an encoder; the source is a Representation")
         with torch.enable_grad():
-            norms = _one_layer if _is_one_layer(batch.source) else _any_encoder
-            return self.weight * norms(batch.source, batch.seen.detach()) / len(batch.seen)
+            encoder, x = batch.source, batch.seen.detach()
+            layer = _one_layer(encoder)
+            norms = _any_encoder(encoder, x) if layer is None else _dense_layer(*layer, x)
+            return self.weight * norms / len(x)
 
     def extra_repr(self) -> str:
         """Weight, for printing."""
@@ -198,17 +200,21 @@ def _any_encoder(encoder: nn.Module, x: Tensor) -> Tensor:
     return jacobian.square().sum()
 
 
-def _one_layer(encoder: nn.Sequential, x: Tensor) -> Tensor:
+def _dense_layer(layer: nn.Linear, activation: nn.Module, x: Tensor) -> Tensor:
     """The same for one dense layer, at the cost of the layer: slope² · ‖weights of the unit‖²."""
-    layer, activation = encoder
     before = layer(x)
     slope = torch.autograd.grad(activation(before).sum(), before, create_graph=True)[0]
     return (slope.square() @ layer.weight.square().sum(1)).sum()
 
 
-def _is_one_layer(encoder: nn.Module) -> bool:
-    kinds = [type(part) for part in encoder] if isinstance(encoder, nn.Sequential) else []
-    return len(kinds) == 2 and kinds[0] is nn.Linear and kinds[1] in _ELEMENTWISE
+def _one_layer(encoder: nn.Module) -> tuple[nn.Linear, nn.Module] | None:
+    """Layer and activation of an encoder that has one of each; None for any other."""
+    if not isinstance(encoder, nn.Sequential) or len(encoder) != 2:
+        return None
+    layer, activation = encoder
+    if type(layer) is not nn.Linear or type(activation) not in _ELEMENTWISE:
+        return None
+    return layer, activation
 
 
 def _weight(name: str, value: float) -> float:

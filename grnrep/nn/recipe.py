@@ -286,7 +286,7 @@ def _frozen_decoder(
     norm = np.where(size > 0, size, 1.0)
     weight = torch.as_tensor(fit.weight / norm[network.regulator], dtype=dtype)
     decoder = SparseLinear(network, bias=fit.bias is not None, weight=weight).requires_grad_(False)
-    if fit.bias is not None:
+    if decoder.bias is not None:
         decoder.bias.copy_(torch.as_tensor(fit.bias))
     return decoder, norm
 

@@ -15,9 +15,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from grnrep.core.threads import threads_for
-from grnrep.nn._resume import load_state, save_state
+from grnrep.nn._resume import Best, load_state, save_state
 from grnrep.nn.infer import errors, infer
 from grnrep.nn.model import Code, Model
+from grnrep.nn.representation import Representation
 
 _SETTINGS = (
     "epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum", "patience", "rng"
@@ -141,7 +142,8 @@ class Trainer:
         x, target = x.to(device), None if target is None else target.to(device)
         generator = torch.Generator(device).manual_seed(self.rng)
         optimizers = self._optimizers(model)
-        rows, best = [], (math.inf, 0, None)
+        rows: list[dict[str, float]] = []
+        best: Best = (math.inf, 0, None)
         state = {"model": model, **optimizers}
         if self.checkpoint is not None and Path(self.checkpoint).exists():
             rows, best = load_state(self.checkpoint, state, generator, self._settings(x))
@@ -239,8 +241,8 @@ class Trainer:
         return iter(torch.randperm(n, generator=generator, device=device).split(self.batch_size))
 
     def _optimizers(self, model: Model) -> dict[str, torch.optim.Optimizer]:
-        found = {}
-        if not model.has_encoder and model.source.table.requires_grad:
+        found: dict[str, torch.optim.Optimizer] = {}
+        if isinstance(model.source, Representation) and model.source.table.requires_grad:
             tables = [model.source.table]
             found["descent"] = torch.optim.SGD(
                 tables, lr=self.lr_representation, momentum=self.momentum
@@ -258,17 +260,7 @@ class Trainer:
 
     def _settings(self, x: Tensor) -> dict[str, object]:
         """What must agree for a training to go on."""
-        names = (
-            "epochs",
-            "batch_size",
-            "lr",
-            "weight_decay",
-            "lr_representation",
-            "momentum",
-            "patience",
-            "rng",
-        )
-        return {name: getattr(self, name) for name in names} | {
+        return {name: getattr(self, name) for name in _SETTINGS} | {
             "shape": list(x.shape),
             "sum": float(x.sum(dtype=torch.float64)),
         }
@@ -285,7 +277,7 @@ class Trainer:
             raise ValueError(
                 f"target must have a row for each of {len(x)} samples; found {len(target)}"
             )
-        if not model.has_encoder and (rows := len(model.source.table)) != len(x):
+        if isinstance(model.source, Representation) and (rows := len(model.source.table)) != len(x):
             raise ValueError(
                 f"the Representation must have a row for each of {len(x)} samples; found {rows}"
             )

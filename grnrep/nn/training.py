@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import pandas as pd
 import torch
@@ -126,12 +126,13 @@ def train_member(
     if member.encoder_on is not None:
         if decoder is None:
             learned = FAMILY["decoder"]
-            decoder = train_member(
-                learned, x, d=d, trainer=trainer, architecture=architecture
-            ).model
+            trained = train_member(learned, x, d=d, trainer=trainer, architecture=architecture)
+            decoder = cast(Model, trained.model)  # there is one: it was trained by gradients
         return _train_encoder(member.encoder_on, parts.encoder, decoder, x, trainer)
     if member.pretrained:
-        pretrain(parts.encoder, parts.decoder, x, trainer=trainer, loss=parts.loss)
+        # layers in turn, without which there are no pairs
+        encoder, mirrored = (cast(nn.Sequential, part) for part in (parts.encoder, parts.decoder))
+        pretrain(encoder, mirrored, x, trainer=trainer, loss=parts.loss)
     source = parts.encoder
     if member.learned:
         start = torch.randn(len(x), units, generator=torch.Generator().manual_seed(trainer.rng))
@@ -156,7 +157,7 @@ def _train_encoder(
         return _trained(model, trainer, trainer.fit(model, x))
     generator = torch.Generator().manual_seed(trainer.rng)
     if kind == "data":
-        inputs, representations = x, trained.source.table.detach()
+        inputs, representations = x, cast(Representation, trained.source).table.detach()
     else:
         inputs = _examples(kind, x, generator)
         representations = trainer.infer(trained, inputs).z

@@ -10,3 +10,7 @@ from grnrep.pl.recovery import recovery
 from grnrep.pl.weights import weights
 
 __all__ = ["activities", "history", "image_grid", "manifold", "recovery", "weights"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

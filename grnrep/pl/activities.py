@@ -68,8 +68,16 @@ def activities(
     x, y = (_standardise(table[chosen].to_numpy(dtype=np.float64)) for table in (true, learned))
     shown = np.isfinite(x) & np.isfinite(y)
     ax = axes(ax)
-    style = {"cmap": DENSITY, "linewidths": 0.2, "zorder": 2}
-    ax.hexbin(x[shown], y[shown], gridsize=55, bins="log", mincnt=1, **style)
+    ax.hexbin(
+        x[shown],
+        y[shown],
+        gridsize=55,
+        bins="log",
+        mincnt=1,
+        cmap=DENSITY,
+        linewidths=0.2,
+        zorder=2,
+    )
     diagonal(ax)
     ax.set(xlabel="true activity (standardised)", ylabel="learned activity (standardised)")
     return ax

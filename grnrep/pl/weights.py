@@ -73,15 +73,18 @@ def weights(
         chosen = agree == sign
         if chosen.any():
             label = f"{text}: {100 * chosen.mean():.1f} %"
-            dots = {"s": 5, "alpha": 0.35, "linewidths": 0, "rasterized": True, "zorder": 2}
-            ax.scatter(true[chosen], learned[chosen], color=colour, label=label, **dots)
+            ax.scatter(
+                true[chosen], learned[chosen], s=5, color=colour, label=label, alpha=0.35,
+                linewidths=0, rasterized=True, zorder=2,
+            )  # fmt: skip
     diagonal(ax)
     ax.set(
         xlabel="true weight (RMS 1 per regulator)", ylabel="learned weight (RMS 1 per regulator)"
     )
     legend = ax.legend(frameon=False, loc="upper left", handletextpad=0.1, markerscale=2.5)
     for handle in legend.legend_handles:
-        handle.set_alpha(1)
+        if handle is not None:
+            handle.set_alpha(1)
     return ax
 
 

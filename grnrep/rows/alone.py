@@ -10,15 +10,16 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Final, TypeVar
 
 from grnrep.rows.atomic import explain, hidden, tidy, undisturbed
 
-try:
-    import fcntl
-except ImportError:  # Windows, where nothing is locked
-    fcntl = None
+fcntl: ModuleType | None = None
+with suppress(ImportError):  # on Windows, where nothing is locked
+    fcntl = import_module("fcntl")
 
 T = TypeVar("T")
 
@@ -69,13 +70,14 @@ class _Hold:
 
     def __init__(self, name: str, path: Path):
         self.name, self.asked, self.path = name, path, path.resolve()
-        self.lock, self.descriptor, self.taken = hidden(self.path, _LOCK), None, False
+        self.lock, self.taken = hidden(self.path, _LOCK), False
+        self.descriptor: int | None = None
 
     def take(self) -> None:
         """Hold the place, with nothing beside it that the dead left there."""
         try:
             with undisturbed():
-                self.descriptor = None if fcntl is None else self._locked()
+                self.descriptor = self._locked()
                 self.taken = True
             tidy(self.path)
         except OSError as error:
@@ -95,7 +97,9 @@ class _Hold:
             self.taken, self.descriptor = False, None
 
     def _locked(self) -> int | None:
-        """Descriptor of the locked file; None where the file system has no locks."""
+        """Descriptor of the locked file; None where the file system or the machine has no locks."""
+        if fcntl is None:
+            return None
         while True:
             descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
             try:

@@ -105,7 +105,7 @@ class Blocks:
         """The chosen genes of a block with all of them, dense float32."""
         block = block[:, self.genes]
         return np.ascontiguousarray(
-            block.toarray() if sp.issparse(block) else block, dtype=np.float32
+            block if isinstance(block, np.ndarray) else block.toarray(), dtype=np.float32
         )
 
     def read(self, k: int) -> np.ndarray:

@@ -90,7 +90,8 @@ def _on_workers(
     # as the result of a task, not scattered: what a lost worker held can be made again
     shared = client.submit(_same, function, pure=False)
     ahead = max(1, _AHEAD * len(client.scheduler_info(n_workers=-1)["workers"]))
-    waiting, left = deque(), iter(todo)
+    waiting: deque[tuple[int, Any]] = deque()  # numbers and futures
+    left = iter(todo)
 
     def submit() -> None:
         for k in left:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from anndata import AnnData
 
 _BLOCK_BYTES = 2**26
 
 
-def source(adata: AnnData, *, layer: str | None = None, name: str = "adata"):
+def source(adata: AnnData, *, layer: str | None = None, name: str = "adata") -> Any:
     """X or a layer of ``adata``, as it lies there: in memory or in a file.
 
     Raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import scipy.sparse as sp
@@ -133,11 +134,9 @@ def content_of(block: np.ndarray | sp.csr_matrix) -> np.ndarray:
     fast, Comput. J. 57:1624). Zeros add nothing, so that dense and sparse rows of the same values agree.
     """
     multiplier = np.random.default_rng(0).integers(2**64, size=block.shape[1], dtype=np.uint64)
-    if sp.issparse(block):
-        return (
-            sp.csr_matrix((_bits(block.data), block.indices, block.indptr), block.shape)
-            @ multiplier
-        )
+    if not isinstance(block, np.ndarray):
+        bits = sp.csr_matrix((_bits(block.data), block.indices, block.indptr), block.shape)
+        return bits @ multiplier
     step = max(1, _CACHED // max(1, block.shape[1]))
     out = np.empty(len(block), dtype=np.uint64)
     for k in range(0, len(block), step):
@@ -184,9 +183,9 @@ def add_scans(parts: list[tuple[np.ndarray, Scan]]) -> Scan:
         odd = {name: found.then(getattr(scan, name)) for name, found in odd.items()}
     return Scan(
         len(depth),
-        sum(scan.positive for scan in scans),
-        sum(scan.total for scan in scans),
-        sum(scan.squares for scan in scans),
+        reduce(np.add, [scan.positive for scan in scans]),
+        reduce(np.add, [scan.total for scan in scans]),
+        reduce(np.add, [scan.squares for scan in scans]),
         scans[0].first,
         np.logical_or.reduce([scan.varies | (scan.first != scans[0].first) for scan in scans]),
         depth,

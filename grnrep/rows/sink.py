@@ -88,21 +88,23 @@ class Disk:
     ):
         self.final = final
         AnnData(obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=columns)).write_zarr(path)
-        self.group = zarr.open_group(path, mode="r+", use_consolidated=False)
+        group = zarr.open_group(path, mode="r+", use_consolidated=False)
         shape = (len(cells), len(columns))
+        self.arrays = {}
         for part in parts:
-            array = self.group.create_array(
+            array = group.create_array(
                 _PLACES[part], shape=shape, chunks=(min(n_rows, shape[0]), shape[1]), dtype="float32",
                 fill_value=np.nan, overwrite=True,
             )  # fmt: skip
             array.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+            self.arrays[part] = array
         if run is not None:
-            self.group.attrs[_RUN] = [run, *_nodes(path)]
-        zarr.consolidate_metadata(self.group.store)
+            group.attrs[_RUN] = [run, *_nodes(path)]
+        zarr.consolidate_metadata(group.store)
 
     def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
         """Put values at the positions ``rows``."""
-        array = self.group[_PLACES[part]]
+        array = self.arrays[part]
         if rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
             array[rows[0] : rows[-1] + 1] = values
         else:
@@ -137,10 +139,12 @@ def open_sink(
 def run_of(path: str | Path) -> str | None:
     """The run that wrote a store; None if nobody said, it is none, or something was added to it."""
     try:
-        run, *nodes = zarr.open_group(path, mode="r").attrs[_RUN]
+        kept = zarr.open_group(path, mode="r").attrs[_RUN]
     except (OSError, ValueError, KeyError, TypeError):  # of zarr, where there is no group
         return None
-    return run if nodes == _nodes(Path(path)) else None
+    if not isinstance(kept, list) or kept[1:] != _nodes(Path(path)):
+        return None
+    return kept[0] if isinstance(kept[0], str) else None
 
 
 def _nodes(path: Path) -> list[str]:
