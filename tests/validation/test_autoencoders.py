@@ -16,9 +16,9 @@ from sklearn import decomposition
 from grnrep.core.network import Network
 from grnrep.ds import digits
 from grnrep.nn import Trainer
-from grnrep.validation import _autoencoder_panels as panels
 from grnrep.validation import autoencoders_figure, autoencoders_study
-from grnrep.validation._load_models import Problem
+from grnrep.validation.autoencoders import panels
+from grnrep.validation.regulation.load_models import Problem
 
 SOME = {"quick": True, "panels": ["images"], "members": ["mean", "pca"], "progress": False}
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from grnrep.validation import load_sergio, sergio_recovery
-from grnrep.validation.sergio import (
+from grnrep.validation.regulation.sergio import (
     METHODS,
     hide_regulators,
     level_correlation,

@@ -18,7 +18,7 @@ from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
 from grnrep.pl._axes import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
 from grnrep.pl.images import image_grid, manifold
-from grnrep.validation._autoencoder_panels import flat
+from grnrep.validation.autoencoders.panels import flat
 
 # Makhzani & Frey (2013), table 1: 60,000 images, without fine-tuning
 PUBLISHED: Final = {

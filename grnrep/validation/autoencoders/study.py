@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from grnrep.ds.images import digits, mnist
-from grnrep.validation._autoencoder_panels import (
+from grnrep.validation.autoencoders.panels import (
     IMAGE_MEMBERS,
     REGULATOR_MEMBERS,
     SPARSE_MEMBERS,
@@ -20,7 +20,7 @@ from grnrep.validation._autoencoder_panels import (
     regulator_rows,
     sparse_rows,
 )
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 

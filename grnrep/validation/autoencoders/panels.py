@@ -24,7 +24,7 @@ from grnrep.nn.model import Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
-from grnrep.validation._load_models import RECIPE, Learned, Problem, draw, learn, measure
+from grnrep.validation.regulation.load_models import RECIPE, Learned, Problem, draw, learn, measure
 
 Row = Callable[[str, Callable[[], dict[str, Any]]], None]  # computes a row if it is not there yet
 

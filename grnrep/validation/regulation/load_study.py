@@ -12,8 +12,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from grnrep.core.fitted import Fit
-from grnrep.validation._load_models import MODELS, RECIPE, WORLD, draw, learn, measure
-from grnrep.validation._runs import Runs
+from grnrep.validation.regulation.load_models import MODELS, RECIPE, WORLD, draw, learn, measure
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 

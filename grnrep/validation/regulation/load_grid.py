@@ -11,8 +11,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from grnrep.core.fitted import Fit
-from grnrep.validation._load_models import RECIPE, WORLD, draw, learn, measure
-from grnrep.validation._runs import Runs
+from grnrep.validation.regulation.load_models import RECIPE, WORLD, draw, learn, measure
+from grnrep.validation.runs import Runs
 
 _LR: Final = (1e-4, 1e-3, 1e-2)
 _LR_REPRESENTATION: Final = (1e-3, 1e-2, 1e-1)

@@ -18,7 +18,7 @@ from grnrep.core.projection import project
 from grnrep.core.signs import orient
 from grnrep.ds import simulate
 from grnrep.nn import fit_gradient, project_gradient
-from grnrep.validation._one_layer import train
+from grnrep.validation.regulation.one_layer import train
 
 MODELS: Final = ("decoder", "encoder", "autoencoder", "exact")
 N_GENES, N_REGULATORS, N_TEST = 1000, 100, 100

@@ -15,7 +15,7 @@ from grnrep.ds.images import cifar10
 from grnrep.nn.conv import cifar_decoder, cifar_encoder
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.trainer import Trainer
-from grnrep.validation._image_models import (
+from grnrep.validation.images.models import (
     Design,
     Watch,
     draw_balanced,
@@ -24,7 +24,7 @@ from grnrep.validation._image_models import (
     tensor,
     train,
 )
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 

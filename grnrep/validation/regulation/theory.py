@@ -20,7 +20,7 @@ from grnrep.core.network import Network
 from grnrep.nn import Model, Representation, SquaredError, Trainer
 from grnrep.nn._seed import seeded
 from grnrep.pl._axes import BLUE, GREY, INK, ORANGE, VERMILION
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 _N, _N_FEATURES, _D = 300, 30, 4
 _CLOSED: Final = (1, 3, 10, 30, 100)  # alternations

@@ -14,8 +14,8 @@ from grnrep.ds.images import mnist
 from grnrep.nn.conv import mnist_decoder, mnist_encoder
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.trainer import Trainer
-from grnrep.validation._image_models import MODELS, Design, draw, loads, new_model, tensor, train
-from grnrep.validation._runs import Runs
+from grnrep.validation.images.models import MODELS, Design, draw, loads, new_model, tensor, train
+from grnrep.validation.runs import Runs
 
 if TYPE_CHECKING:
     pass

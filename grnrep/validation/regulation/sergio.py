@@ -13,10 +13,10 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep._checks import check_choice, check_whole, some
-from grnrep.validation.masked_vae import masked_vae_activity
-from grnrep.validation.nca import nca_activity
-from grnrep.validation.peers import PEERS, import_decoupler, peer_activity
-from grnrep.validation.regression import tfa_activity
+from grnrep.validation.regulation.masked_vae import masked_vae_activity
+from grnrep.validation.regulation.nca import nca_activity
+from grnrep.validation.regulation.peers import PEERS, import_decoupler, peer_activity
+from grnrep.validation.regulation.regression import tfa_activity
 
 logger = logging.getLogger("grnrep")
 
@@ -143,7 +143,7 @@ def technical_noise(
     Examples
     --------
     >>> import numpy as np
-    >>> from grnrep.validation.sergio import technical_noise
+    >>> from grnrep.validation.regulation.sergio import technical_noise
     >>> counts = technical_noise(np.full((1000, 2), [0.1, 50.0]), percentile=50)
     >>> bool(counts[:, 0].max() == 0), bool(abs(counts[:, 1].mean() - 50) < 1)
     (True, True)
@@ -175,7 +175,7 @@ def level_correlation(activity: pd.DataFrame, levels: AnnData) -> pd.Series:
     Examples
     --------
     >>> import anndata, pandas as pd
-    >>> from grnrep.validation.sergio import level_correlation
+    >>> from grnrep.validation.regulation.sergio import level_correlation
     >>> levels = anndata.AnnData(pd.DataFrame({"A": [1.0, 2, 3], "g": 0.0}, index=list("xyz")))
     >>> level_correlation(pd.DataFrame({"A": [9.0, 7, 5]}, index=list("zyx")), levels).to_dict()
     {'A': 1.0}

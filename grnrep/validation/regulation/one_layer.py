@@ -103,7 +103,7 @@ def train(
     Examples
     --------
     >>> import torch
-    >>> from grnrep.validation._one_layer import train
+    >>> from grnrep.validation.regulation.one_layer import train
     >>> x = torch.rand(1, 20, 2)
     >>> model = train(x, decoder=torch.eye(2)[None], seeds=[0], epochs=300, lr=1e-2, progress=False)
     >>> bool((model.decode(model.encode(x)) - x).square().mean() < 1e-3)

@@ -47,7 +47,7 @@ class Runs:
 
     Examples
     --------
-    >>> from grnrep.validation._runs import Runs
+    >>> from grnrep.validation.runs import Runs
     >>> runs = Runs(None, study="load", settings={"epochs": 10})
     >>> runs.add({"n": 50, "seed": 0}, {"mse": 0.25})
     >>> runs.find({"seed": 0, "n": 50}), runs.find({"seed": 1, "n": 50})
