@@ -9,9 +9,8 @@ _SIMILAR = 0.1  # share by which training errors may differ and count as similar
 _CONSTANT = 0.05  # share by which a test error that is almost constant may change
 _FROM = 4000  # images from which it should be
 
-Claim = tuple[
-    str, str, bool | None
-]  # what is said, what was found, whether it holds; None: not tested
+# what is said, what was found, and whether it holds; None: not tested
+_Claim = tuple[str, str, bool | None]
 
 
 def mnist_claims(table: pd.DataFrame) -> pd.DataFrame:
@@ -145,7 +144,7 @@ def _falling(values: pd.Series) -> bool | None:
     return None if len(means) < 2 else bool((np.diff(means) < 0).all())
 
 
-def _table(*claims: Claim) -> pd.DataFrame:
+def _table(*claims: _Claim) -> pd.DataFrame:
     verdicts = {True: "confirmed", False: "not confirmed", None: "not tested"}
     rows = [(said, found, verdicts[holds]) for said, found, holds in claims]
     return pd.DataFrame(rows, columns=["claim", "found", "verdict"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -135,7 +137,7 @@ def _curves(axis: Axes, table: pd.DataFrame) -> None:
         axis.legend(frameon=False, fontsize="small")
 
 
-def _ticks(axis: Axes, values) -> None:
+def _ticks(axis: Axes, values: Iterable[int]) -> None:
     """Only the sizes that were run, as plain numbers."""
     values = sorted(values)
     axis.set_xticks(values, [f"{value:,}" for value in values])
