@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def technical_noise(
     *,
     percentile: float,
     shape: float = 8.0,
-    rng: int | np.random.Generator | None = 0,
+    rng: int | Sequence[int] | np.random.Generator | None = 0,
 ) -> np.ndarray:
     r"""Counts from levels as SERGIO makes them: drop-outs, then Poisson.
 
@@ -134,7 +135,7 @@ def technical_noise(
     shape
         Steepness k; 8 in the same data.
     rng
-        Seed or generator.
+        Seed, several that make one together, or generator.
 
     Returns
     -------
@@ -303,7 +304,11 @@ def _standard(x: np.ndarray) -> np.ndarray:
     return (log - log.mean(0)) / np.where(spread > 0, spread, 1)
 
 
-_SCALES = {"log1p": np.log1p, "standard": _standard, "raw": np.asarray}
+_SCALES: Final[dict[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "log1p": np.log1p,
+    "standard": _standard,
+    "raw": np.asarray,
+}
 
 
 def _find(folder: Path, pattern: str) -> Path:

@@ -146,7 +146,7 @@ def theory_figure(table: pd.DataFrame) -> Figure:
     left, right = fig.subplots(1, 2)
     loads = np.logspace(-3, 2, 200)
     for ratio, colour in _RATIOS.items():
-        load = decoder_load_from_encoder_load(loads, n_vars=ratio, n_regulators=1)
+        load = np.asarray(decoder_load_from_encoder_load(loads, n_vars=ratio, n_regulators=1))
         left.plot(loads, load, color=colour)
         left.annotate(
             f"n/m = {ratio}", (loads[-1], load[-1]), xytext=(4, 0), textcoords="offset points", va="center",
@@ -204,7 +204,7 @@ def _descend(x: np.ndarray, steps: tuple[int, ...], rng: int) -> dict[int, np.nd
 
     def keep(epoch: int, model: Model) -> None:
         if epoch in steps:
-            found[epoch] = model.decoder.weight.detach().double().numpy().copy()
+            found[epoch] = decoder.weight.detach().double().numpy().copy()
 
     # the loss is a mean over samples, so the gradient of each has a factor of 1/n
     trainer = Trainer(
