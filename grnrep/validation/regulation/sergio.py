@@ -14,15 +14,12 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep._checks import check_choice, check_whole, some
-from grnrep.validation.regulation.masked_vae import masked_vae_activity
-from grnrep.validation.regulation.nca import nca_activity
-from grnrep.validation.regulation.peers import PEERS, import_decoupler, peer_activity
-from grnrep.validation.regulation.regression import tfa_activity
+from grnrep.validation.regulation.methods import METHODS, regulator_activity
+from grnrep.validation.regulation.peers import PEERS, import_decoupler
 
 logger = logging.getLogger("grnrep")
 
 SETS = ("DS4", "DS5", "DS6")
-METHODS = ("grnrep", "ulm", "mlm", "viper", "tfa", "nca", "vae")
 _REPLICATES = 3
 _SOURCE = "https://github.com/PayamDiba/SERGIO (Dibaeinia & Sinha, Cell Systems 2020)"
 
@@ -184,38 +181,6 @@ def level_correlation(activity: pd.DataFrame, levels: AnnData) -> pd.Series:
     truth = pd.DataFrame(levels.X, index=levels.obs_names, columns=levels.var_names)
     truth = truth.loc[activity.index, activity.columns].astype(np.float64)
     return activity.astype(np.float64).corrwith(truth).fillna(0.0).rename_axis("regulator")
-
-
-def regulator_activity(
-    adata: AnnData, net: pd.DataFrame, *, method: str, rng: int = 0
-) -> pd.DataFrame:
-    """Activities by any of :data:`METHODS`, each with its defaults, all regulators kept.
-
-    Parameters
-    ----------
-    adata
-        Cells × genes.
-    net
-        Edges with signs.
-    method
-        ``"grnrep"``; ``"ulm"``, ``"mlm"`` or ``"viper"`` (:func:`peer_activity`); ``"tfa"``
-        (:func:`tfa_activity`); ``"nca"`` (:func:`nca_activity`); ``"vae"`` (:func:`masked_vae_activity`).
-    rng
-        Seed, for the methods that have one.
-    """
-    check_choice("method", method, METHODS)
-    if method in PEERS:
-        signed = net.assign(weight=np.sign(net["weight"]))
-        return peer_activity(adata, signed, method=method, min_targets=1)
-    if method == "tfa":
-        return tfa_activity(adata, net)
-    if method == "nca":
-        return nca_activity(adata, net)
-    if method == "vae":
-        return masked_vae_activity(adata, net, rng=rng, progress=False)
-    from grnrep.tl import fit
-
-    return fit(adata, net, rng=rng, progress=False, copy=True).obsm["grnrep"]
 
 
 def sergio_recovery(

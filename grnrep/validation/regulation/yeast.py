@@ -14,7 +14,8 @@ from anndata import AnnData
 from matplotlib.figure import Figure
 
 from grnrep.pl._axes import BLUE, GREY
-from grnrep.validation.regulation.peers import PEERS, import_decoupler, peer_activity
+from grnrep.validation.regulation.methods import regulator_activity
+from grnrep.validation.regulation.peers import PEERS, import_decoupler
 from grnrep.validation.regulation.perturbation import perturbation_metrics
 
 logger = logging.getLogger("grnrep")
@@ -130,7 +131,7 @@ def yeast_induction(
     tables = {}
     for name in methods:
         start = time.perf_counter()
-        activity = _activity(name, adata, net, rng)
+        activity = regulator_activity(adata, net, method=name, rng=rng)
         seconds = time.perf_counter() - start
         logger.info("%s took %.2f s", name, seconds)
         tables[name] = perturbation_metrics(
@@ -168,14 +169,6 @@ def yeast_figure(table: pd.DataFrame) -> Figure:
         ax.set_xlabel(name.replace("_", " "))
         ax.spines[["top", "right"]].set_visible(False)
     return fig
-
-
-def _activity(name: str, adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:
-    if name == "grnrep":
-        from grnrep.tl import fit
-
-        return fit(adata, net, rng=rng, progress=False, copy=True).obsm["grnrep"]
-    return peer_activity(adata, net, method=name, min_targets=1)
 
 
 def _find(folder: Path, name: str) -> Path:
