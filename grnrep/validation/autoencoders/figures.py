@@ -81,7 +81,8 @@ def autoencoders_figure(table: pd.DataFrame) -> Figure:
     ]
     if not panels:
         raise ValueError(
-            f"table must have a panel among {', '.join(draw)}; found {list(table['panel'].unique())}"
+            f"table must have a panel among {', '.join(draw)}; "
+            f"found {list(table['panel'].unique())}"
         )
     n_rows = -(-len(panels) // 2)
     figure, grid = plt.subplots(

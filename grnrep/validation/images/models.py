@@ -127,7 +127,8 @@ def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     short = min(len(part) for part in parts)
     if short < per_class:
         raise ValueError(
-            f"per_class must be at most {short}, the images of the smallest class; found {per_class}"
+            f"per_class must be at most {short}, the images of the smallest class; "
+            f"found {per_class}"
         )
     return np.concatenate(parts)
 

@@ -23,8 +23,12 @@ from grnrep.validation.regulation.one_layer import train
 MODELS: Final = ("decoder", "encoder", "autoencoder", "exact")
 N_GENES, N_REGULATORS, N_TEST = 1000, 100, 100
 WORLD: Final = {
-    "n_vars": N_GENES, "n_regulators": N_REGULATORS, "connectivity": 0.1, "noise_sd": 0.0, "n_test": N_TEST
-}  # fmt: skip
+    "n_vars": N_GENES,
+    "n_regulators": N_REGULATORS,
+    "connectivity": 0.1,
+    "noise_sd": 0.0,
+    "n_test": N_TEST,
+}
 
 
 class Recipe(TypedDict):

@@ -123,8 +123,9 @@ class NetworkInformation:
     def __str__(self) -> str:
         low, high = self.shuffled[[0, -1]]
         return (
-            f"held-out variance explained: network {self.real:.3f}, {len(self.shuffled)} shuffled ones "
-            f"{self.shuffled.mean():.3f} ({low:.3f} to {high:.3f}); p = {self.p_value:.3g}, z = {self.z:.1f}"
+            f"held-out variance explained: network {self.real:.3f}, "
+            f"{len(self.shuffled)} shuffled ones {self.shuffled.mean():.3f} "
+            f"({low:.3f} to {high:.3f}); p = {self.p_value:.3g}, z = {self.z:.1f}"
         )
 
     __repr__ = __str__

@@ -149,9 +149,13 @@ def theory_figure(table: pd.DataFrame) -> Figure:
         load = np.asarray(decoder_load_from_encoder_load(loads, n_vars=ratio, n_regulators=1))
         left.plot(loads, load, color=colour)
         left.annotate(
-            f"n/m = {ratio}", (loads[-1], load[-1]), xytext=(4, 0), textcoords="offset points", va="center",
+            f"n/m = {ratio}",
+            (loads[-1], load[-1]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
             color=colour,
-        )  # fmt: skip
+        )
     left.plot(loads, loads, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     left.annotate("equal", (3e-3, 3e-3), xytext=(4, -10), textcoords="offset points", color=INK)
     for line in (left.axhline, left.axvline):
