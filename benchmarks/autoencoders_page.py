@@ -16,7 +16,7 @@ import pandas as pd
 from _pages import DOCS, lines
 
 from grnrep.nn import FAMILY
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 
 def table_of(part: pd.DataFrame, columns: dict[str, str], head: str) -> str:

@@ -17,7 +17,7 @@ import pandas as pd
 from _pages import DOCS, lines
 
 from grnrep import pl, validation
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 SIZE = {"mnist": "n_train", "cifar10": "per_class"}
 MODELS = {

@@ -13,8 +13,8 @@ import argparse
 import math
 from pathlib import Path
 
-from grnrep.validation._load_models import RECIPE, WORLD, draw, learn, measure
-from grnrep.validation._runs import Runs
+from grnrep.validation.regulation.load_models import RECIPE, WORLD, draw, learn, measure
+from grnrep.validation.runs import Runs
 
 # cells and steps: those of the paper's 1,000 epochs, and many
 SETTINGS = ((100, 4_000), (100, 100_000), (500, 16_000), (500, 200_000))

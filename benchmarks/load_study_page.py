@@ -18,8 +18,8 @@ import pandas as pd
 from _pages import DOCS, lines
 
 from grnrep.validation import load_claims, load_figure
-from grnrep.validation._load_models import MODELS
-from grnrep.validation._runs import Runs
+from grnrep.validation.regulation.load_models import MODELS
+from grnrep.validation.runs import Runs
 
 NAMES = {
     "decoder": "decoder",

@@ -25,7 +25,8 @@ import numpy as np
 import pandas as pd
 
 from grnrep.validation import load_sergio, sergio_recovery
-from grnrep.validation.sergio import METHODS, SETS
+from grnrep.validation.regulation.methods import METHODS
+from grnrep.validation.regulation.sergio import SETS
 
 DROPOUT = {"clean": None, "45": 45.0, "82": 82.0}
 SCALES = ("log1p", "standard", "raw")

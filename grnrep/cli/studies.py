@@ -56,7 +56,7 @@ class Study:
             )
         if out is None:
             return self._call(self.function, **data, rng=rng)
-        from grnrep.validation._runs import Runs
+        from grnrep.validation.runs import Runs
 
         runs = Runs(out, study=out.stem, settings={"rng": rng})
         table = self._call(self.function, **data, rng=rng)

@@ -1,24 +1,31 @@
 """Experiments that validate the method, runnable by name."""
 
-from grnrep.validation._autoencoder_figures import autoencoders_figure, autoencoders_images
-from grnrep.validation._image_claims import cifar10_claims, mnist_claims
-from grnrep.validation._image_figures import cifar10_figure, mnist_figure
-from grnrep.validation.autoencoders import autoencoders_study
-from grnrep.validation.cifar10 import cifar10_study
-from grnrep.validation.load_grid import load_grid
-from grnrep.validation.load_report import load_claims, load_figure, load_grid_figure
-from grnrep.validation.load_study import load_study
-from grnrep.validation.masked_vae import masked_vae_activity
-from grnrep.validation.mnist import mnist_study
-from grnrep.validation.nca import nca_activity
-from grnrep.validation.peers import peer_activity
-from grnrep.validation.perturbation import perturbation_metrics, perturbed_samples, pooled_auc
-from grnrep.validation.regression import tfa_activity
-from grnrep.validation.sergio import load_sergio, sergio_recovery
-from grnrep.validation.shuffle import NetworkInformation, network_information, shuffled_network
-from grnrep.validation.theory import principal_angle, theory_figure, theory_study
-from grnrep.validation.yeast import load_yeast, yeast_induction
-from grnrep.validation.yeast_figure import yeast_figure
+from grnrep.validation.autoencoders.figures import autoencoders_figure, autoencoders_images
+from grnrep.validation.autoencoders.study import autoencoders_study
+from grnrep.validation.images.cifar10 import cifar10_study
+from grnrep.validation.images.claims import cifar10_claims, mnist_claims
+from grnrep.validation.images.figures import cifar10_figure, mnist_figure
+from grnrep.validation.images.mnist import mnist_study
+from grnrep.validation.regulation.load_grid import load_grid
+from grnrep.validation.regulation.load_report import load_claims, load_figure, load_grid_figure
+from grnrep.validation.regulation.load_study import load_study
+from grnrep.validation.regulation.masked_vae import masked_vae_activity
+from grnrep.validation.regulation.nca import nca_activity
+from grnrep.validation.regulation.peers import peer_activity
+from grnrep.validation.regulation.perturbation import (
+    perturbation_metrics,
+    perturbed_samples,
+    pooled_auc,
+)
+from grnrep.validation.regulation.regression import tfa_activity
+from grnrep.validation.regulation.sergio import load_sergio, sergio_recovery
+from grnrep.validation.regulation.shuffle import (
+    NetworkInformation,
+    network_information,
+    shuffled_network,
+)
+from grnrep.validation.regulation.theory import principal_angle, theory_figure, theory_study
+from grnrep.validation.regulation.yeast import load_yeast, yeast_figure, yeast_induction
 
 __all__ = [
     "NetworkInformation",

@@ -16,9 +16,9 @@ from sklearn import decomposition
 from grnrep.core.network import Network
 from grnrep.ds import digits
 from grnrep.nn import Trainer
-from grnrep.validation import _autoencoder_panels as panels
 from grnrep.validation import autoencoders_figure, autoencoders_study
-from grnrep.validation._load_models import Problem
+from grnrep.validation.autoencoders import panels
+from grnrep.validation.regulation.load_models import Problem
 
 SOME = {"quick": True, "panels": ["images"], "members": ["mean", "pca"], "progress": False}
 
@@ -98,14 +98,7 @@ def test_members_share_the_decoder_they_need(monkeypatch):
         return train(member, x, **settings)
 
     monkeypatch.setattr(panels, "train_member", spy)
-    settings = {
-        "n_test": 50,
-        "d": 4,
-        "width": 0.1,
-        "epochs": 2,
-        "lr": 1e-3,
-        "lr_representation": 1.0,
-    }
+    settings = panels.Settings(n_test=50, d=4, width=0.1, epochs=2, lr=1e-3, lr_representation=1.0)
     rows, add = collect()
     names = ["encoder-data", "decoder", "encoder-noise", "vae"]
     panels.image_rows(digits(), names, 100, 0, settings, add)
@@ -124,7 +117,7 @@ def test_sparse_codes_keep_k_units(monkeypatch):
         return measure(codes, *rest)
 
     monkeypatch.setattr(panels, "probe", spy)
-    settings = {"n_sparse": 150, "n_test": 50, "hidden": 100, "epochs_sparse": 2, "lr": 1e-3}
+    settings = panels.Settings(n_sparse=150, n_test=50, hidden=100, epochs_sparse=2, lr=1e-3)
     rows, add = collect()
     panels.sparse_rows(digits(), ["pixels", "k = 10"], 0, settings, add)
     pixels, k, three_k = seen
@@ -169,7 +162,7 @@ def test_members_with_a_masked_decoder(name, problem, monkeypatch):
     given = None
     if member.encoder_on is not None:
         given = panels.learn("exact", [problem], panels.RECIPE, [])[0].fit
-    learned = panels._masked(problem, member, given)
+    learned = panels.train_masked(problem, member, given)
     assert learned.fit.weight.shape == (40,)
     assert learned.codes.shape == (100, 8)
     if given is not None:

@@ -15,12 +15,14 @@ from grnrep.nn.infer import errors, infer
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.model import Code
 from grnrep.nn.trainer import Trainer
-from grnrep.validation import _image_models as image_models
-from grnrep.validation import cifar10 as cifar10_module
-from grnrep.validation import mnist as mnist_module
-from grnrep.validation._image_claims import cifar10_claims, mnist_claims
-from grnrep.validation._image_figures import cifar10_figure, mnist_figure
-from grnrep.validation._image_models import (
+from grnrep.validation.images import cifar10 as cifar10_module
+from grnrep.validation.images import mnist as mnist_module
+from grnrep.validation.images import models as image_models
+from grnrep.validation.images.cifar10 import cifar10_study
+from grnrep.validation.images.claims import cifar10_claims, mnist_claims
+from grnrep.validation.images.figures import cifar10_figure, mnist_figure
+from grnrep.validation.images.mnist import mnist_study
+from grnrep.validation.images.models import (
     Design,
     Watch,
     draw,
@@ -30,8 +32,6 @@ from grnrep.validation._image_models import (
     tensor,
     train,
 )
-from grnrep.validation.cifar10 import cifar10_study
-from grnrep.validation.mnist import mnist_study
 
 
 def _blobs(n: int, shape: tuple[int, int, int], seed: int) -> np.ndarray:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import grnrep as gr
 from grnrep.validation import (
-    _load_models,
     load_claims,
     load_figure,
     load_grid,
     load_grid_figure,
     load_study,
 )
-from grnrep.validation._load_models import RECIPE, draw, learn, measure
+from grnrep.validation.regulation import load_grid as grid_module
+from grnrep.validation.regulation import load_models
+from grnrep.validation.regulation import load_study as study_module
+from grnrep.validation.regulation.load_models import RECIPE, draw, learn, measure
 
-# the functions have the names of their modules
-study_module, grid_module = (
-    import_module(f"grnrep.validation.{name}") for name in ("load_study", "load_grid")
-)
 SHORT = {"epochs": 3, "autoencoder_epochs": 4}
 
 
@@ -30,7 +26,7 @@ SHORT = {"epochs": 3, "autoencoder_epochs": 4}
 def small(monkeypatch):
     """A tenth of the genes and of the regulators."""
     for name, value in {"N_GENES": 100, "N_REGULATORS": 10, "N_TEST": 40}.items():
-        monkeypatch.setattr(_load_models, name, value)
+        monkeypatch.setattr(load_models, name, value)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import grnrep as gr
 from grnrep.core.network import Network
 from grnrep.validation import nca_activity
-from grnrep.validation.nca import activities, dense, fit_nca, weights
+from grnrep.validation.regulation.nca import activities, dense, fit_nca, weights
 
 
 def problem(seed=0, n_cells=40, n_genes=30, m=4, noise=0.0):

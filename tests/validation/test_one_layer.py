@@ -9,7 +9,7 @@ from torch import nn
 
 from grnrep.core.network import Network
 from grnrep.nn import SparseLinear
-from grnrep.validation._one_layer import train
+from grnrep.validation.regulation.one_layer import train
 
 N_CELLS, N_GENES, M = 22, 30, 4  # batches of 8, 8 and 6
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grnrep.validation import _runs
-from grnrep.validation._runs import Runs
+from grnrep.validation import runs as runs_module
+from grnrep.validation.runs import Runs
 
 SETTINGS = {"epochs": 10, "sizes": (20, 50), "lr": 1e-3}
 
@@ -61,8 +61,8 @@ def test_nan_is_kept_and_the_file_is_standard_json(path):
 
 def test_every_row_says_what_it_was_made_with(path, monkeypatch):
     Runs(path, study="s", settings={}).add({"k": 1}, {"x": 1})
-    real = _runs.environment()
-    monkeypatch.setattr(_runs, "environment", lambda: real | {"torch": "99.0"})
+    real = runs_module.environment()
+    monkeypatch.setattr(runs_module, "environment", lambda: real | {"torch": "99.0"})
     Runs(path, study="s", settings={}).add({"k": 2}, {"x": 2})
     saved = json.loads(path.read_text())
     assert [saved["environments"][row["environment"]]["torch"] for row in saved["rows"]] == [

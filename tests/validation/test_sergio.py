@@ -12,12 +12,11 @@ import pandas as pd
 import pytest
 
 from grnrep.validation import load_sergio, sergio_recovery
-from grnrep.validation.sergio import (
-    METHODS,
+from grnrep.validation.regulation.methods import METHODS, regulator_activity
+from grnrep.validation.regulation.sergio import (
     hide_regulators,
     level_correlation,
     read_interactions,
-    regulator_activity,
     technical_noise,
 )
 

@@ -13,7 +13,7 @@ import scipy.stats
 
 import grnrep as gr
 from grnrep.validation import network_information, shuffled_network
-from grnrep.validation.shuffle import explained_variance
+from grnrep.validation.regulation.shuffle import explained_variance
 
 
 def random_net(seed, n_genes=40, n_regulators=12):

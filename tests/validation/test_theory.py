@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from grnrep.validation import principal_angle, theory, theory_figure, theory_study
+from grnrep.validation import principal_angle, theory_figure, theory_study
+from grnrep.validation.regulation import theory
 
 
 @pytest.fixture(scope="module")

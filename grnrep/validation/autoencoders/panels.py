@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -24,9 +25,46 @@ from grnrep.nn.model import Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
-from grnrep.validation._load_models import RECIPE, Learned, Problem, draw, learn, measure
+from grnrep.validation.regulation.load_models import RECIPE, Learned, Problem, draw, learn, measure
 
 Row = Callable[[str, Callable[[], dict[str, Any]]], None]  # computes a row if it is not there yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Sizes and rates of the study; as they stand, those of MNIST.
+
+    Parameters
+    ----------
+    data
+        ``"mnist"`` or ``"digits"``.
+    sizes, n_test, seeds
+        Numbers of training images, number of test images, and seeds, which ``"sparse"`` has too.
+    d, width
+        Units between encoder and decoder, and factor of the widths of hidden layers.
+    epochs, lr, lr_representation
+        Of the training on images.
+    n_sparse, hidden, epochs_sparse
+        Training images, units and epochs of sparse codes.
+    cells, replicates
+        Numbers of cells to learn regulators from, and seeds of their data.
+    """
+
+    data: str = "mnist"
+    sizes: tuple[int, ...] = (500, 2000)
+    n_test: int = 1000
+    d: int = 20
+    width: float = 1.0
+    epochs: int = 100
+    lr: float = 1e-3
+    lr_representation: float = 0.1
+    seeds: tuple[int, ...] = (0, 1)
+    n_sparse: int = 10_000
+    hidden: int = 1000
+    epochs_sparse: int = 50
+    cells: tuple[int, ...] = (20, 50, 100, 200, 500)
+    replicates: tuple[int, ...] = (0, 1, 2)
+
 
 IMAGE_MEMBERS: Final = ("mean", *FAMILY)
 K: Final = (70, 40, 25, 10)
@@ -79,21 +117,29 @@ def pick(
 
 
 def image_rows(
-    images: Images, members: list[str], n: int, seed: int, settings: dict[str, Any], row: Row
+    images: Images, members: list[str], n: int, seed: int, settings: Settings, row: Row
 ) -> None:
     """Train members on images: errors of reconstruction per pixel, and of a linear classifier of codes."""
-    x, labels, test, test_labels = pick(images, n, settings["n_test"], seed)
-    names = ("epochs", "lr", "lr_representation")
-    trainer = Trainer(**{name: settings[name] for name in names}, rng=seed, progress=False)
-    shape = {"d": settings["d"], "width": settings["width"], "trainer": trainer}
+    x, labels, test, test_labels = pick(images, n, settings.n_test, seed)
+    trainer = Trainer(
+        epochs=settings.epochs,
+        lr=settings.lr,
+        lr_representation=settings.lr_representation,
+        rng=seed,
+        progress=False,
+    )
     decoder: list[Trained] = []  # at most one, which several members share
+
+    def train(name: str, shared: Model | None = None) -> Trained:
+        d, width = settings.d, settings.width
+        return train_member(name, x, d=d, width=width, trainer=trainer, decoder=shared)
 
     def trained(name: str) -> Trained:
         if (FAMILY[name].learned or FAMILY[name].encoder_on is not None) and not decoder:
-            decoder.append(train_member("decoder", x, **shape))
+            decoder.append(train("decoder"))
         if name == "decoder":
             return decoder[0]
-        return train_member(name, x, **shape, decoder=decoder[0].model if decoder else None)
+        return train(name, decoder[0].model if decoder else None)
 
     def result(name: str) -> dict[str, Any]:
         if name == "mean":
@@ -111,27 +157,28 @@ def image_rows(
         }
 
     for name in members:
-        row(name, lambda name=name: result(name))
+        row(name, partial(result, name))
 
 
 def sparse_rows(
-    images: Images, members: list[str], seed: int, settings: dict[str, Any], row: Row
+    images: Images, members: list[str], seed: int, settings: Settings, row: Row
 ) -> None:
     """Classify digits by k-sparse codes, by those of a denoising autoencoder, and by their pixels."""
-    x, labels, test, test_labels = pick(images, settings["n_sparse"], settings["n_test"], seed)
-    trainer = Trainer(epochs=settings["epochs_sparse"], lr=settings["lr"], rng=seed, progress=False)
+    x, labels, test, test_labels = pick(images, settings.n_sparse, settings.n_test, seed)
+    trainer = Trainer(epochs=settings.epochs_sparse, lr=settings.lr, rng=seed, progress=False)
 
     def probed(codes: Tensor, test_codes: Tensor) -> dict[str, float]:
         return {"probe_error": probe(codes, labels, test_codes, test_labels)[0]}
 
     def train(member: Member) -> Trained:
-        return train_member(member, x, d=settings["hidden"], trainer=trainer)
+        return train_member(member, x, d=settings.hidden, trainer=trainer)
 
     def sparse(k: int) -> dict[str, float]:
-        found = train(replace(FAMILY["k-sparse"], expand=1, bottleneck=lambda d: KSparse(k)))
+        strongest = KSparse(k)
+        found = train(replace(FAMILY["k-sparse"], expand=1, bottleneck=lambda d: strongest))
         tried = []
         for alpha in ALPHAS:
-            found.model.bottleneck.alpha = alpha
+            strongest.alpha = alpha
             error, held_out = probe(found.encode(x), labels, found.encode(test), test_labels)
             tried.append((held_out, alpha, error))
         return {"k": k, "alpha": min(tried)[1], "probe_error": min(tried)[2]}
@@ -151,7 +198,7 @@ def sparse_rows(
         "pixels": lambda: probed(x, test),
         "masking": masked,
     }
-    rows |= {f"k = {k}": lambda k=k: sparse(k) for k in K}
+    rows |= {f"k = {k}": partial(sparse, k) for k in K}
     for name in members:
         row(name, rows[name])
 
@@ -169,10 +216,10 @@ def regulator_rows(members: list[str], n: int, seed: int, rng: int, row: Row) ->
             recipe.append(learn("decoder", [problem], RECIPE, [])[0])
         if member.learned:
             return measure(problem, recipe[0])
-        return measure(problem, _masked(problem, member, recipe[0].fit if recipe else None))
+        return measure(problem, train_masked(problem, member, recipe[0].fit if recipe else None))
 
     for name in members:
-        row(name, lambda name=name: result(name))
+        row(name, partial(result, name))
 
 
 def probe(
@@ -187,11 +234,11 @@ def probe(
         return LogisticRegression(C=c, max_iter=3000, tol=1e-3).fit(z[:n], labels[:n])
 
     held_out = {c: 1 - fitted(c, cut).score(z[cut:], labels[cut:]) for c in (0.01, 0.1, 1.0, 10.0)}
-    best = min(held_out, key=held_out.get)
+    best = min(held_out, key=held_out.__getitem__)
     return 1 - float(fitted(best, len(z)).score(test, test_labels)), float(held_out[best])
 
 
-def _masked(problem: Problem, member: Member, decoder: Fit | None) -> Learned:
+def train_masked(problem: Problem, member: Member, decoder: Fit | None) -> Learned:
     """Train a member whose decoder has the edges of the network only."""
     x, m = torch.from_numpy(problem.x), problem.network.n_regulators
     epochs = _ENCODERS.epochs if member.encoder_on is None else RECIPE["epochs"]
@@ -202,7 +249,8 @@ def _masked(problem: Problem, member: Member, decoder: Fit | None) -> Learned:
         member, x, d=m, trainer=trainer, architecture=_architecture(problem), decoder=given
     )
     seconds = time.perf_counter() - start
-    layer = getattr(trained.model.decoder, "module", trained.model.decoder)  # frozen or not
+    model = cast(Model, trained.model)  # there is one: no such member is in closed form
+    layer = cast(SparseLinear, getattr(model.decoder, "module", model.decoder))  # frozen or not
     fit = Fit(
         weight=layer.weight.detach().double().numpy(),
         bias=None,

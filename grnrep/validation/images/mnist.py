@@ -5,20 +5,28 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Final
 
 import pandas as pd
+from torch import Tensor, nn
 
 from grnrep.ds.images import mnist
 from grnrep.nn.conv import mnist_decoder, mnist_encoder
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.trainer import Trainer
-from grnrep.validation._image_models import MODELS, Design, draw, loads, new_model, tensor, train
-from grnrep.validation._runs import Runs
-
-if TYPE_CHECKING:
-    pass
+from grnrep.validation.images.models import (
+    MODELS,
+    Design,
+    draw,
+    loads,
+    new_model,
+    settings_of,
+    tensor,
+    train,
+)
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 
@@ -27,14 +35,9 @@ SEEDS = (0, 1, 2)
 _QUICK = ((500, 1000), (0,))
 _N_TEST = 1000
 _TEST_SEED = 2021
-_TRAINER = {
-    "epochs": 200,
-    "batch_size": 64,
-    "lr": 1e-3,
-    "weight_decay": 1e-5,
-    "lr_representation": 2e-2,
-    "momentum": 0.9,
-}
+_TRAINER: Final = Trainer(
+    epochs=200, batch_size=64, lr=1e-3, weight_decay=1e-5, lr_representation=2e-2, momentum=0.9
+)
 _D = 20
 
 
@@ -109,7 +112,7 @@ def mnist_study(
         )
     sizes = tuple(sizes) if sizes is not None else _QUICK[0] if quick else SIZES
     seeds = tuple(seeds) if seeds is not None else _QUICK[1] if quick else SEEDS
-    settings = _TRAINER if epochs is None else _TRAINER | {"epochs": epochs}
+    epochs = _TRAINER.epochs if epochs is None else epochs
     images = mnist(data_dir=data_dir)
     if min(sizes) < 1 or max(sizes) > len(images.train):
         raise ValueError(f"sizes must lie between 1 and {len(images.train)}; found {sizes}")
@@ -118,11 +121,10 @@ def mnist_study(
         lambda seed: mnist_decoder(_D, rng=seed),
         Bernoulli,
         _D,
-        Trainer(**settings, device=device),
+        replace(_TRAINER, epochs=epochs, device=device),
     )
-    runs = Runs(
-        None if out is None else Path(out), study="mnist", settings=settings | {"n_test": _N_TEST}
-    )
+    settings = settings_of(design.trainer) | {"n_test": _N_TEST}
+    runs = Runs(None if out is None else Path(out), study="mnist", settings=settings)
     test = tensor(images.test[draw(len(images.test), _N_TEST, _TEST_SEED)])
     for seed in (seed + rng for seed in seeds):
         for n in sizes:
@@ -132,20 +134,27 @@ def mnist_study(
 
 
 def _add(
-    runs: Runs, design: Design, x, test, *, seed: int, models: Sequence[str], progress: bool
+    runs: Runs,
+    design: Design,
+    x: Tensor,
+    test: Tensor,
+    *,
+    seed: int,
+    models: Sequence[str],
+    progress: bool,
 ) -> None:
     """Train what is missing of one size and seed."""
-    n, decoder = len(x), None
+    n = len(x)
+    decoder: nn.Module | None = None  # trained, as soon as there is one
     for kind in MODELS:
         key = {"n_train": n, "seed": seed, "model": kind}
         if kind not in models or runs.find(key) is not None:
             continue
         if kind == "encoder_on_decoder" and decoder is None:
-            decoder = new_model(design, n, kind="decoder", seed=seed)
-            train(decoder, design, x, test, seed=seed, progress=progress)
-        model = new_model(
-            design, n, kind=kind, seed=seed, decoder=None if decoder is None else decoder.decoder
-        )
+            alone = new_model(design, n, kind="decoder", seed=seed)
+            train(alone, design, x, test, seed=seed, progress=progress)
+            decoder = alone.decoder
+        model = new_model(design, n, kind=kind, seed=seed, decoder=decoder)
         checkpoint = (
             None
             if runs.path is None
@@ -156,4 +165,4 @@ def _add(
             "mnist: %d images, seed %d, %s: test error %.4f", n, seed, kind, result["test_error"]
         )
         runs.add(key, result | loads(design, n, x[0].numel()))
-        decoder = model if kind == "decoder" else decoder
+        decoder = model.decoder if kind == "decoder" else decoder

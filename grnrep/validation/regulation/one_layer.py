@@ -103,26 +103,27 @@ def train(
     Examples
     --------
     >>> import torch
-    >>> from grnrep.validation._one_layer import train
+    >>> from grnrep.validation.regulation.one_layer import train
     >>> x = torch.rand(1, 20, 2)
     >>> model = train(x, decoder=torch.eye(2)[None], seeds=[0], epochs=300, lr=1e-2, progress=False)
     >>> bool((model.decode(model.encode(x)) - x).square().mean() < 1e-3)
     True
     """
-    if (decoder is None) == (mask is None):
+    given = decoder if mask is None else mask
+    if given is None or (decoder is not None and mask is not None):
         raise ValueError(
             "either decoder, frozen, or mask, of decoders to train, must be given, and not both"
         )
-    n_sets, n_cells, n_genes = x.shape
-    m = (mask if decoder is None else decoder).shape[-1]
+    (n_sets, n_cells, n_genes), m = x.shape, given.shape[-1]
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
     encoder = _uniform((m, n_genes), n_genes, generators).to(x)
     bias = _uniform((m,), n_genes, generators).to(x)
     learned = [encoder, bias]
-    if decoder is None:
+    weight = given
+    if mask is not None:
         mask = mask.to(x)
-        decoder = _uniform((n_genes, m), m, generators).to(x) * mask
-        learned.append(decoder)
+        weight = _uniform((n_genes, m), m, generators).to(x) * mask
+        learned.append(weight)
     for parameter in learned:
         parameter.grad = torch.zeros_like(parameter)
     adam = torch.optim.Adam(learned, lr=lr, weight_decay=weight_decay, fused=True)
@@ -138,13 +139,13 @@ def train(
                 seen = x[sets, cells]
                 pre = torch.baddbmm(bias[:, None], seen, encoder.mT)
                 z = functional.leaky_relu(pre, slope)
-                fitted = torch.bmm(z, decoder.mT).relu_()
+                fitted = torch.bmm(z, weight.mT).relu_()
                 off = fitted - seen
                 history[epoch] += off.square().sum((1, 2))
                 off.masked_fill_(fitted == 0, 0).mul_(2 / off[0].numel())
                 if mask is not None:
-                    torch.bmm(off.mT, z, out=decoder.grad).mul_(mask)
-                back = torch.bmm(off, decoder)
+                    torch.bmm(off.mT, z, out=weight.grad).mul_(mask)
+                back = torch.bmm(off, weight)
                 back = torch.where(pre > 0, back, slope * back)
                 torch.bmm(back.mT, seen, out=encoder.grad)
                 torch.sum(back, 1, out=bias.grad)
@@ -152,7 +153,7 @@ def train(
     history /= n_cells * n_genes
     if not bool(torch.isfinite(history).all()):
         raise FloatingPointError("the training diverged; lower lr, or scale x down")
-    return OneLayer(encoder=encoder, bias=bias, decoder=decoder, slope=slope, history=history.T)
+    return OneLayer(encoder=encoder, bias=bias, decoder=weight, slope=slope, history=history.T)
 
 
 def _uniform(shape: tuple[int, ...], n_in: int, generators: Sequence[torch.Generator]) -> Tensor:

@@ -21,7 +21,7 @@ from grnrep.core.ridge import choose_ridge
 
 _TRADES = 10  # per regulator: Strona et al. find 5 enough for a well mixed matrix
 _HELD_OUT = 0.1  # share of the values
-_FIT = {"max_iter": 100, "tol": 3e-3}  # predictions have settled long before weights have
+_MAX_ITER, _TOL = 100, 3e-3  # predictions have settled long before weights have
 
 
 def shuffled_network(
@@ -123,8 +123,9 @@ class NetworkInformation:
     def __str__(self) -> str:
         low, high = self.shuffled[[0, -1]]
         return (
-            f"held-out variance explained: network {self.real:.3f}, {len(self.shuffled)} shuffled ones "
-            f"{self.shuffled.mean():.3f} ({low:.3f} to {high:.3f}); p = {self.p_value:.3g}, z = {self.z:.1f}"
+            f"held-out variance explained: network {self.real:.3f}, "
+            f"{len(self.shuffled)} shuffled ones {self.shuffled.mean():.3f} "
+            f"({low:.3f} to {high:.3f}); p = {self.p_value:.3g}, z = {self.z:.1f}"
         )
 
     __repr__ = __str__
@@ -202,18 +203,16 @@ def network_information(
     held = draw.random(x.shape) < _HELD_OUT
     link = "identity" if np.any(x < 0) else "relu"
     real = _unsigned(matched.network)
-    model = {
-        "link": link,
-        "intercept": link == "identity" or needs_intercept(x, real, rng=rng),
-        "rng": rng,
-    }
+    intercept = link == "identity" or needs_intercept(x, real, rng=rng)
     edges = matched.edges[[_keys.SOURCE, _keys.TARGET]]
     figures = []
     for k in tqdm(range(n_shuffles + 1), desc="network", delay=1, disable=not progress):
         network = real
         if k > 0:
             network = _unsigned(match(shuffled_network(edges, rng=draw), adata).network)
-        figures.append(explained_variance(x, network, held, **model))
+        figures.append(
+            explained_variance(x, network, held, link=link, intercept=intercept, rng=rng)
+        )
     shuffled = np.sort(figures[1:])
     return NetworkInformation(
         real=figures[0], shuffled=shuffled, n_cells=len(x), n_held_out=int(np.count_nonzero(held))
@@ -238,9 +237,17 @@ def explained_variance(
     """
     mean = np.where(held, 0, x).sum(0, dtype=np.float64) / np.maximum((~held).sum(0), 1)
     filled = np.where(held, mean, x).astype(x.dtype)
-    model = {"link": link, "intercept": intercept, "rng": rng}
+    ridge = choose_ridge(filled, network, link=link, intercept=intercept, rng=rng)
     fit = fit_exact(
-        filled, network, ridge=choose_ridge(filled, network, **model), without=held, **model, **_FIT
+        filled,
+        network,
+        link=link,
+        intercept=intercept,
+        ridge=ridge,
+        max_iter=_MAX_ITER,
+        tol=_TOL,
+        rng=rng,
+        without=held,
     )
     cell, gene = np.nonzero(held)
     shape = (network.n_genes, network.n_regulators)

@@ -20,7 +20,7 @@ from grnrep.core.network import Network
 from grnrep.nn import Model, Representation, SquaredError, Trainer
 from grnrep.nn._seed import seeded
 from grnrep.pl._axes import BLUE, GREY, INK, ORANGE, VERMILION
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 _N, _N_FEATURES, _D = 300, 30, 4
 _CLOSED: Final = (1, 3, 10, 30, 100)  # alternations
@@ -146,12 +146,16 @@ def theory_figure(table: pd.DataFrame) -> Figure:
     left, right = fig.subplots(1, 2)
     loads = np.logspace(-3, 2, 200)
     for ratio, colour in _RATIOS.items():
-        load = decoder_load_from_encoder_load(loads, n_vars=ratio, n_regulators=1)
+        load = np.asarray(decoder_load_from_encoder_load(loads, n_vars=ratio, n_regulators=1))
         left.plot(loads, load, color=colour)
         left.annotate(
-            f"n/m = {ratio}", (loads[-1], load[-1]), xytext=(4, 0), textcoords="offset points", va="center",
+            f"n/m = {ratio}",
+            (loads[-1], load[-1]),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
             color=colour,
-        )  # fmt: skip
+        )
     left.plot(loads, loads, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     left.annotate("equal", (3e-3, 3e-3), xytext=(4, -10), textcoords="offset points", color=INK)
     for line in (left.axhline, left.axvline):
@@ -204,7 +208,7 @@ def _descend(x: np.ndarray, steps: tuple[int, ...], rng: int) -> dict[int, np.nd
 
     def keep(epoch: int, model: Model) -> None:
         if epoch in steps:
-            found[epoch] = model.decoder.weight.detach().double().numpy().copy()
+            found[epoch] = decoder.weight.detach().double().numpy().copy()
 
     # the loss is a mean over samples, so the gradient of each has a factor of 1/n
     trainer = Trainer(

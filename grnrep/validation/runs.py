@@ -8,6 +8,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,16 @@ from grnrep.rows.atomic import replacing
 
 _FORMAT: Final = 1
 _PACKAGES: Final = ("grnrep", "torch", "numpy", "scipy", "scikit-learn")
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """What was run, what came out, on what machine with which versions, and when it was ready."""
+
+    key: dict[str, Any]
+    result: dict[str, Any]
+    environment: dict[str, Any]
+    finished: str
 
 
 class Runs:
@@ -47,7 +58,7 @@ class Runs:
 
     Examples
     --------
-    >>> from grnrep.validation._runs import Runs
+    >>> from grnrep.validation.runs import Runs
     >>> runs = Runs(None, study="load", settings={"epochs": 10})
     >>> runs.add({"n": 50, "seed": 0}, {"mse": 0.25})
     >>> runs.find({"seed": 0, "n": 50}), runs.find({"seed": 1, "n": 50})
@@ -59,42 +70,44 @@ class Runs:
     def __init__(self, path: Path | None, *, study: str, settings: Mapping[str, Any]):
         self.path = None if path is None else Path(path)
         self.study, self.settings = study, _plain(settings)
-        self._rows: list[dict] = []
+        self._rows: list[_Row] = []
         if self.path is not None:
-            self._read()
-            self._write()  # before any work, so that a folder that cannot be written to is known at once
+            self._read(self.path)
+            self._write(
+                self.path
+            )  # before any work, so that a folder that cannot be written to is known at once
 
-    def find(self, key: Mapping[str, Any]) -> dict | None:
+    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Result of the row with this key, or None; NaN where a number is missing."""
         wanted = _plain(key)
         for row in self._rows:
-            if row["key"] == wanted:
-                return _numbers(row["result"])
+            if row.key == wanted:
+                return _numbers(row.result)
         return None
 
     def add(self, key: Mapping[str, Any], result: Mapping[str, Any]) -> None:
         """Keep a row, on disk before this returns; it replaces one with the same key."""
-        row = {"key": _plain(key), "result": _plain(result)}
-        both = row["key"].keys() & row["result"].keys()
+        key, result = _plain(key), _plain(result)
+        both = key.keys() & result.keys()
         if both:
             raise ValueError(f"key and result must have different names; both have {sorted(both)}")
-        row["environment"] = environment()
-        row["finished"] = datetime.now().astimezone().isoformat(timespec="seconds")
+        finished = datetime.now().astimezone().isoformat(timespec="seconds")
+        row = _Row(key, result, environment(), finished)
         if self.path is not None:
-            self._read()
-        self._rows = [old for old in self._rows if old["key"] != row["key"]] + [row]
+            self._read(self.path)
+        self._rows = [old for old in self._rows if old.key != row.key] + [row]
         if self.path is not None:
-            self._write()
+            self._write(self.path)
 
     def table(self) -> pd.DataFrame:
         """All rows, in the order in which they were added, with the columns of key and result."""
-        return pd.DataFrame([_numbers(row["key"] | row["result"]) for row in self._rows])
+        return pd.DataFrame([_numbers(row.key | row.result) for row in self._rows])
 
-    def _read(self) -> None:
-        if not self.path.exists():
+    def _read(self, path: Path) -> None:
+        if not path.exists():
             return
         try:
-            saved = json.loads(self.path.read_text(encoding="utf-8"))
+            saved = json.loads(path.read_text(encoding="utf-8"))
             if saved["format"] != _FORMAT:
                 raise ValueError(f"format {saved['format']!r}, of another version")
             study, settings, made_with = (
@@ -103,17 +116,17 @@ class Runs:
                 saved["environments"],
             )
             rows = [
-                {
-                    "key": dict(row["key"]),
-                    "result": dict(row["result"]),
-                    "environment": made_with[row["environment"]],
-                    "finished": str(row["finished"]),
-                }
+                _Row(
+                    dict(row["key"]),
+                    dict(row["result"]),
+                    made_with[row["environment"]],
+                    str(row["finished"]),
+                )
                 for row in saved["rows"]
             ]
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ValueError(
-                f"{str(self.path)!r} is no file of runs, or damaged ({error!r}); "
+                f"{str(path)!r} is no file of runs, or damaged ({error!r}); "
                 "move it away to start anew, or choose another place"
             ) from error
         if study != self.study or settings != self.settings:
@@ -126,27 +139,29 @@ class Runs:
                 if name not in here or name not in there or here[name] != there[name]
             ]
             raise ValueError(
-                f"{str(self.path)!r} holds runs made otherwise ({'; '.join(different)}); "
+                f"{str(path)!r} holds runs made otherwise ({'; '.join(different)}); "
                 "move it away, choose another place, or run with its settings"
             )
         self._rows = rows
 
-    def _write(self) -> None:
-        environments: list[dict] = []
+    def _write(self, path: Path) -> None:
+        environments: list[dict[str, Any]] = []
         for row in self._rows:
-            if row["environment"] not in environments:
-                environments.append(row["environment"])
+            if row.environment not in environments:
+                environments.append(row.environment)
         head = {
             "format": _FORMAT,
             "study": self.study,
             "settings": self.settings,
             "environments": environments,
         }
-        rows = [row | {"environment": environments.index(row["environment"])} for row in self._rows]
+        rows = [
+            asdict(row) | {"environment": environments.index(row.environment)} for row in self._rows
+        ]
         lines = ",\n".join(json.dumps(row, allow_nan=False) for row in rows)  # a row a line
         text = f'{json.dumps(head, allow_nan=False, indent=1)[:-2]},\n "rows": [\n{lines}\n]}}\n'
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path, log=logging.DEBUG) as temporary:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, log=logging.DEBUG) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 from tqdm.auto import tqdm
 
-from grnrep.ds.images import digits, mnist
-from grnrep.validation._autoencoder_panels import (
+from grnrep.ds.images import Images, digits, mnist
+from grnrep.validation.autoencoders.panels import (
     IMAGE_MEMBERS,
     REGULATOR_MEMBERS,
     SPARSE_MEMBERS,
+    Row,
+    Settings,
     image_rows,
     regulator_rows,
     sparse_rows,
 )
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 
@@ -29,36 +32,21 @@ PANELS: Final = {
     "sparse": SPARSE_MEMBERS,
     "regulators": tuple(REGULATOR_MEMBERS),
 }
-_FULL: Final = {
-    "data": "mnist",
-    "sizes": (500, 2000),
-    "n_test": 1000,
-    "d": 20,
-    "width": 1.0,
-    "epochs": 100,
-    "lr": 1e-3,
-    "lr_representation": 0.1,
-    "seeds": (0, 1),
-    "n_sparse": 10_000,
-    "hidden": 1000,
-    "epochs_sparse": 50,
-    "cells": (20, 50, 100, 200, 500),
-    "replicates": (0, 1, 2),
-}
-_QUICK: Final = _FULL | {
-    "data": "digits",
-    "sizes": (300, 1437),
-    "n_test": 360,
-    "d": 8,
-    "width": 0.25,
-    "epochs": 60,
-    "lr": 2e-3,
-    "lr_representation": 1.0,
-    "n_sparse": 1437,
-    "hidden": 250,
-    "cells": (20, 100),
-    "replicates": (0,),
-}
+_FULL: Final = Settings()
+_QUICK: Final = Settings(
+    data="digits",
+    sizes=(300, 1437),
+    n_test=360,
+    d=8,
+    width=0.25,
+    epochs=60,
+    lr=2e-3,
+    lr_representation=1.0,
+    n_sparse=1437,
+    hidden=250,
+    cells=(20, 100),
+    replicates=(0,),
+)
 
 
 def autoencoders_study(
@@ -133,38 +121,34 @@ def autoencoders_study(
     runs = Runs(
         None if out is None else Path(out),
         study="autoencoders",
-        settings=settings | {"rng": int(rng)},
+        settings=asdict(settings) | {"rng": int(rng)},
     )
     wanted = {
         panel: [name for name in PANELS[panel] if members is None or name in members]
         for panel in panels
     }
-    images = None
+    images: Images | None = None
     if wanted.keys() & {"images", "sparse"}:
-        images = (
-            digits()
-            if settings["data"] == "digits"
-            else mnist(data_dir=data_dir, progress=progress)
-        )
+        small = settings.data == "digits"
+        images = digits() if small else mnist(data_dir=data_dir, progress=progress)
     total = _n_rows(wanted, settings)
     with tqdm(total=total, desc="autoencoders", unit="model", disable=not progress) as bar:
-        for seed in (seed + rng for seed in settings["seeds"]):
-            for n in settings["sizes"] if "images" in wanted else ():
-                add = _adder(runs, bar, panel="images", n=n, seed=seed)
-                image_rows(images, wanted["images"], n, seed, settings, add)
-            if "sparse" in wanted:
-                add = _adder(runs, bar, panel="sparse", n=settings["n_sparse"], seed=seed)
-                sparse_rows(images, wanted["sparse"], seed, settings, add)
-        for n in settings["cells"] if "regulators" in wanted else ():
-            for seed in settings["replicates"]:
+        if images is not None:
+            for seed in (seed + rng for seed in settings.seeds):
+                for n in settings.sizes if "images" in wanted else ():
+                    add = _adder(runs, bar, panel="images", n=n, seed=seed)
+                    image_rows(images, wanted["images"], n, seed, settings, add)
+                if "sparse" in wanted:
+                    add = _adder(runs, bar, panel="sparse", n=settings.n_sparse, seed=seed)
+                    sparse_rows(images, wanted["sparse"], seed, settings, add)
+        for n in settings.cells if "regulators" in wanted else ():
+            for seed in settings.replicates:
                 add = _adder(runs, bar, panel="regulators", n=n, seed=seed)
                 regulator_rows(wanted["regulators"], n, seed, rng, add)
     return runs.table()
 
 
-def _adder(
-    runs: Runs, bar: tqdm, **where: Any
-) -> Callable[[str, Callable[[], dict[str, Any]]], None]:
+def _adder(runs: Runs, bar: tqdm, **where: Any) -> Row:
     """What computes and keeps the row of a member, if it is not there yet."""
 
     def add(member: str, compute: Callable[[], dict[str, Any]]) -> None:
@@ -178,10 +162,10 @@ def _adder(
     return add
 
 
-def _n_rows(wanted: dict[str, list[str]], settings: dict[str, Any]) -> int:
+def _n_rows(wanted: dict[str, list[str]], settings: Settings) -> int:
     times = {
-        "images": len(settings["sizes"]) * len(settings["seeds"]),
-        "sparse": len(settings["seeds"]),
-        "regulators": len(settings["cells"]) * len(settings["replicates"]),
+        "images": len(settings.sizes) * len(settings.seeds),
+        "sparse": len(settings.seeds),
+        "regulators": len(settings.cells) * len(settings.replicates),
     }
     return sum(times[panel] * len(names) for panel, names in wanted.items())

@@ -1,4 +1,4 @@
-"""The yeast induction set: 179 single inductions of regulators, as ground truth for activities."""
+"""The yeast induction set: 179 single inductions of regulators, as ground truth for activities; its figure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 from anndata import AnnData
+from matplotlib.figure import Figure
 
-from grnrep.validation.peers import PEERS, import_decoupler, peer_activity
-from grnrep.validation.perturbation import perturbation_metrics
+from grnrep.pl._axes import BLUE, GREY
+from grnrep.validation.regulation.methods import regulator_activity
+from grnrep.validation.regulation.peers import PEERS, import_decoupler
+from grnrep.validation.regulation.perturbation import perturbation_metrics
 
 logger = logging.getLogger("grnrep")
 
 _SOURCE = "https://github.com/BrentLab/TFA-evaluation (Ma & Brent, Bioinformatics 2021, MIT)"
 _FILES = ("zev_expression.tsv", "tfko_network_signed.tsv")
 _REFERENCE = "WT"
+# what guessing would give
+_CHANCE: Final = {"direction": 0.5, "median_percentile": 50, "auroc": 0.5, "auprc": 0.5}
 
 
 def load_yeast(data_dir: str | os.PathLike[str] | None = None) -> tuple[AnnData, pd.DataFrame]:
@@ -125,7 +131,7 @@ def yeast_induction(
     tables = {}
     for name in methods:
         start = time.perf_counter()
-        activity = _activity(name, adata, net, rng)
+        activity = regulator_activity(adata, net, method=name, rng=rng)
         seconds = time.perf_counter() - start
         logger.info("%s took %.2f s", name, seconds)
         tables[name] = perturbation_metrics(
@@ -134,12 +140,35 @@ def yeast_induction(
     return pd.concat(tables, names=["method", "metric"])
 
 
-def _activity(name: str, adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:
-    if name == "grnrep":
-        from grnrep.tl import fit
+def yeast_figure(table: pd.DataFrame) -> Figure:
+    """Draw the figures of the yeast study with their bootstrap intervals, a panel each.
 
-        return fit(adata, net, rng=rng, progress=False, copy=True).obsm["grnrep"]
-    return peer_activity(adata, net, method=name, min_targets=1)
+    Parameters
+    ----------
+    table
+        From :func:`yeast_induction`.
+
+    Returns
+    -------
+    Figure; the grey line is guessing.
+
+    Examples
+    --------
+    >>> from grnrep.validation import yeast_figure, yeast_induction
+    >>> yeast_figure(yeast_induction("data"))  # doctest: +SKIP
+    """
+    fig = Figure(figsize=(11, 2.8), layout="constrained")
+    names = list(table.index.unique(1))
+    for ax, name in zip(fig.subplots(1, len(names), sharey=True), names, strict=True):
+        part = table.xs(name, level=1)[::-1]
+        for y, row in enumerate(part.itertuples()):
+            ax.plot([row.low, row.high], [y, y], color=BLUE, linewidth=1.5)
+        ax.scatter(part["estimate"], range(len(part)), color=BLUE, s=30, zorder=3)
+        ax.set_yticks(range(len(part)), part.index)
+        ax.axvline(_CHANCE[name], color=GREY, linewidth=1)
+        ax.set_xlabel(name.replace("_", " "))
+        ax.spines[["top", "right"]].set_visible(False)
+    return fig
 
 
 def _find(folder: Path, name: str) -> Path:

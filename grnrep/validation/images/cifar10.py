@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -15,16 +17,17 @@ from grnrep.ds.images import cifar10
 from grnrep.nn.conv import cifar_decoder, cifar_encoder
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.trainer import Trainer
-from grnrep.validation._image_models import (
+from grnrep.validation.images.models import (
     Design,
     Watch,
     draw_balanced,
     loads,
     new_model,
+    settings_of,
     tensor,
     train,
 )
-from grnrep.validation._runs import Runs
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 
@@ -35,14 +38,9 @@ _QUICK = ((50,), (0,))
 _MODELS = ("decoder", "autoencoder")
 _TEST_PER_CLASS, _TEST_SEED = 100, 2021
 _GRID_EPOCHS, _N_GRID = (50, 100, 200, 400), 8
-_TRAINER = {
-    "epochs": 100,
-    "batch_size": 64,
-    "lr": 1e-4,
-    "weight_decay": 1e-5,
-    "lr_representation": 1e-1,
-    "momentum": 0.9,
-}
+_TRAINER: Final = Trainer(
+    epochs=100, batch_size=64, lr=1e-4, weight_decay=1e-5, lr_representation=1e-1, momentum=0.9
+)
 
 
 def cifar10_study(
@@ -115,13 +113,17 @@ def cifar10_study(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"kinds must be among {', '.join(KINDS)}; found {list(kinds)}")
-    settings = _TRAINER if epochs is None else _TRAINER | {"epochs": epochs}
+    epochs = _TRAINER.epochs if epochs is None else epochs
+    trainer = replace(_TRAINER, epochs=epochs, device=device)
     images = cifar10(data_dir=data_dir, allow_subset=True, progress=progress)
     sizes = _available(sizes, images.train_labels)
-    data = {"n_test": 10 * _TEST_PER_CLASS, "data": images.note or "official"}
-    runs = Runs(None if out is None else Path(out), study="cifar10", settings=settings | data)
+    settings = {
+        **settings_of(trainer),
+        "n_test": 10 * _TEST_PER_CLASS,
+        "data": images.note or "official",
+    }
+    runs = Runs(None if out is None else Path(out), study="cifar10", settings=settings)
     test = tensor(images.test[draw_balanced(images.test_labels, _TEST_PER_CLASS, _TEST_SEED)])
-    trainer = Trainer(**settings, device=device)
     for seed in seeds:
         for size in sizes:
             x = tensor(images.train[draw_balanced(images.train_labels, size, seed + rng)])
@@ -152,7 +154,14 @@ def _design(kind: str, trainer: Trainer) -> Design:
 
 
 def _add(
-    runs: Runs, design: Design, key: dict, x: Tensor, test: Tensor, *, curve: bool, progress: bool
+    runs: Runs,
+    design: Design,
+    key: dict[str, Any],
+    x: Tensor,
+    test: Tensor,
+    *,
+    curve: bool,
+    progress: bool,
 ) -> None:
     """Train one model and keep its row, and its reconstructions where there is a curve."""
     watch = Watch(design, test, n_images=_N_GRID, epochs=_GRID_EPOCHS) if curve else None
@@ -161,11 +170,9 @@ def _add(
     name = "-".join(str(value) for value in key.values())
     logger.info("cifar10: %s: test error %.5f", name, result["test_error"])
     if watch is not None and runs.path is not None:
-        grids = {f"epoch{epoch}": images for epoch, images in watch.reconstructions.items()}
-        originals = (255 * test[:_N_GRID]).round().byte().numpy()
-        np.savez_compressed(
-            runs.path.with_name(f"cifar10-{name}.npz"), originals=originals, **grids
-        )
+        grids: dict[str, Any] = {"originals": (255 * test[:_N_GRID]).round().byte().numpy()}
+        grids |= {f"epoch{epoch}": images for epoch, images in watch.reconstructions.items()}
+        np.savez_compressed(runs.path.with_name(f"cifar10-{name}.npz"), **grids)
     curves = {} if watch is None else {"curve": watch.losses}
     runs.add(key, result | loads(design, len(x), x[0].numel()) | curves)
 

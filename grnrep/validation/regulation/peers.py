@@ -69,8 +69,9 @@ def peer_activity(
         result = run(data, net, tmin=min_targets) or data
     except np.linalg.LinAlgError as error:
         raise ValueError(
-            f"{method} cannot tell some regulators of net apart: the targets of one are a linear combination "
-            "of those of others; drop regulators with the same targets, or use another method"
+            f"{method} cannot tell some regulators of net apart: the targets of one are a linear "
+            "combination of those of others; drop regulators with the same targets, "
+            "or use another method"
         ) from error
     return result.obsm[f"score_{method}"].reindex(data.obs_names, fill_value=0.0)
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grnrep._checks import check_choice, check_whole, some
-from grnrep.validation.masked_vae import masked_vae_activity
-from grnrep.validation.nca import nca_activity
-from grnrep.validation.peers import PEERS, import_decoupler, peer_activity
-from grnrep.validation.regression import tfa_activity
+from grnrep.validation.regulation.methods import METHODS, regulator_activity
+from grnrep.validation.regulation.peers import PEERS, import_decoupler
 
 logger = logging.getLogger("grnrep")
 
 SETS = ("DS4", "DS5", "DS6")
-METHODS = ("grnrep", "ulm", "mlm", "viper", "tfa", "nca", "vae")
 _REPLICATES = 3
 _SOURCE = "https://github.com/PayamDiba/SERGIO (Dibaeinia & Sinha, Cell Systems 2020)"
 
@@ -117,7 +115,7 @@ def technical_noise(
     *,
     percentile: float,
     shape: float = 8.0,
-    rng: int | np.random.Generator | None = 0,
+    rng: int | Sequence[int] | np.random.Generator | None = 0,
 ) -> np.ndarray:
     r"""Counts from levels as SERGIO makes them: drop-outs, then Poisson.
 
@@ -134,7 +132,7 @@ def technical_noise(
     shape
         Steepness k; 8 in the same data.
     rng
-        Seed or generator.
+        Seed, several that make one together, or generator.
 
     Returns
     -------
@@ -143,7 +141,7 @@ def technical_noise(
     Examples
     --------
     >>> import numpy as np
-    >>> from grnrep.validation.sergio import technical_noise
+    >>> from grnrep.validation.regulation.sergio import technical_noise
     >>> counts = technical_noise(np.full((1000, 2), [0.1, 50.0]), percentile=50)
     >>> bool(counts[:, 0].max() == 0), bool(abs(counts[:, 1].mean() - 50) < 1)
     (True, True)
@@ -175,7 +173,7 @@ def level_correlation(activity: pd.DataFrame, levels: AnnData) -> pd.Series:
     Examples
     --------
     >>> import anndata, pandas as pd
-    >>> from grnrep.validation.sergio import level_correlation
+    >>> from grnrep.validation.regulation.sergio import level_correlation
     >>> levels = anndata.AnnData(pd.DataFrame({"A": [1.0, 2, 3], "g": 0.0}, index=list("xyz")))
     >>> level_correlation(pd.DataFrame({"A": [9.0, 7, 5]}, index=list("zyx")), levels).to_dict()
     {'A': 1.0}
@@ -183,38 +181,6 @@ def level_correlation(activity: pd.DataFrame, levels: AnnData) -> pd.Series:
     truth = pd.DataFrame(levels.X, index=levels.obs_names, columns=levels.var_names)
     truth = truth.loc[activity.index, activity.columns].astype(np.float64)
     return activity.astype(np.float64).corrwith(truth).fillna(0.0).rename_axis("regulator")
-
-
-def regulator_activity(
-    adata: AnnData, net: pd.DataFrame, *, method: str, rng: int = 0
-) -> pd.DataFrame:
-    """Activities by any of :data:`METHODS`, each with its defaults, all regulators kept.
-
-    Parameters
-    ----------
-    adata
-        Cells × genes.
-    net
-        Edges with signs.
-    method
-        ``"grnrep"``; ``"ulm"``, ``"mlm"`` or ``"viper"`` (:func:`peer_activity`); ``"tfa"``
-        (:func:`tfa_activity`); ``"nca"`` (:func:`nca_activity`); ``"vae"`` (:func:`masked_vae_activity`).
-    rng
-        Seed, for the methods that have one.
-    """
-    check_choice("method", method, METHODS)
-    if method in PEERS:
-        signed = net.assign(weight=np.sign(net["weight"]))
-        return peer_activity(adata, signed, method=method, min_targets=1)
-    if method == "tfa":
-        return tfa_activity(adata, net)
-    if method == "nca":
-        return nca_activity(adata, net)
-    if method == "vae":
-        return masked_vae_activity(adata, net, rng=rng, progress=False)
-    from grnrep.tl import fit
-
-    return fit(adata, net, rng=rng, progress=False, copy=True).obsm["grnrep"]
 
 
 def sergio_recovery(
@@ -303,7 +269,11 @@ def _standard(x: np.ndarray) -> np.ndarray:
     return (log - log.mean(0)) / np.where(spread > 0, spread, 1)
 
 
-_SCALES = {"log1p": np.log1p, "standard": _standard, "raw": np.asarray}
+_SCALES: Final[dict[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "log1p": np.log1p,
+    "standard": _standard,
+    "raw": np.asarray,
+}
 
 
 def _find(folder: Path, pattern: str) -> Path:

@@ -152,9 +152,14 @@ def _mark(ax: Axes, loads: dict[float, str]) -> None:
     for load, text in loads.items():
         ax.axvline(load, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         ax.annotate(
-            text, (load, 1), xycoords=("data", "axes fraction"), xytext=(2, 2), textcoords="offset points",
-            fontsize=8, color=INK,
-        )  # fmt: skip
+            text,
+            (load, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, 2),
+            textcoords="offset points",
+            fontsize=8,
+            color=INK,
+        )
 
 
 def _legend(ax: Axes) -> None:

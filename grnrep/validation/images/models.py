@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from grnrep.nn.dense import freeze
 from grnrep.nn.infer import Descent, errors, infer, reconstruct
+from grnrep.nn.likelihoods import Bernoulli, SquaredError
 from grnrep.nn.model import Code, Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
@@ -39,7 +40,7 @@ class Design:
 
     encoder: Callable[[int], nn.Module]
     decoder: Callable[[int], nn.Module]
-    loss: Callable[[], nn.Module]
+    loss: Callable[[], Bernoulli | SquaredError]
     d: int
     trainer: Trainer
 
@@ -47,6 +48,12 @@ class Design:
         """Number of parameters of the encoder and of the decoder."""
         built = {"encoder": self.encoder(0), "decoder": self.decoder(0)}
         return {name: sum(p.numel() for p in part.parameters()) for name, part in built.items()}
+
+
+def settings_of(trainer: Trainer) -> dict[str, float]:
+    """What a trainer says that rows must have in common to be compared."""
+    names = ("epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum")
+    return {name: getattr(trainer, name) for name in names}
 
 
 def new_model(
@@ -65,7 +72,9 @@ def new_model(
         raise ValueError("encoder_on_decoder needs a trained decoder")
     else:
         part = freeze(decoder)
-    return Model(source, part, loss=design.loss()).to(memory_format=torch.channels_last)
+    model = Model(source, part, loss=design.loss())
+    # torch takes the format alone, though none of the types that it declares does
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def train(
@@ -84,7 +93,8 @@ def train(
     start = time.perf_counter()
     trainer.fit(model, x, on_epoch=on_epoch)
     trained = time.perf_counter()
-    known = infer(model, x) if model.has_encoder else Code(model.source.table.detach())
+    source = model.source
+    known = Code(source.table.detach()) if isinstance(source, Representation) else infer(model, x)
     train_error = float(errors(model, x, known).mean())
     inferred = time.perf_counter()
     code = trainer.infer(model, test)
@@ -117,7 +127,8 @@ def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     short = min(len(part) for part in parts)
     if short < per_class:
         raise ValueError(
-            f"per_class must be at most {short}, the images of the smallest class; found {per_class}"
+            f"per_class must be at most {short}, the images of the smallest class; "
+            f"found {per_class}"
         )
     return np.concatenate(parts)
 

@@ -9,8 +9,8 @@ _SIMILAR = 0.1  # share by which training errors may differ and count as similar
 _CONSTANT = 0.05  # share by which a test error that is almost constant may change
 _FROM = 4000  # images from which it should be
 
-# what is said, what was found, whether it holds; None: not tested
-Claim = tuple[str, str, bool | None]
+# what is said, what was found, and whether it holds; None: not tested
+_Claim = tuple[str, str, bool | None]
 
 
 def mnist_claims(table: pd.DataFrame) -> pd.DataFrame:
@@ -46,18 +46,34 @@ def mnist_claims(table: pd.DataFrame) -> pd.DataFrame:
     later = decoder[decoder.index >= _FROM]
     encoder_load = loads["load_encoder"].first()
     return _table(
-        ("on new images the decoder alone is better than the autoencoder, in every seed", _text(gap, "+.3f"),
-         _all(gap > 0)),
+        (
+            "on new images the decoder alone is better than the autoencoder, in every seed",
+            _text(gap, "+.3f"),
+            _all(gap > 0),
+        ),
         ("the more images, the smaller the difference", _text(gap, "+.3f"), _falling(gap)),
         ("training errors are very similar", _text(off, "+.0%"), _all(off.abs() < _SIMILAR)),
-        ("an encoder on the trained decoder is worse than both", _text(worse, "+.3f"), _all(worse > 0)),
-        (f"the decoder's test error is almost constant from about {_FROM:,} images", _text(later),
-         None if len(later) < 2 else bool(later.max() < (1 + _CONSTANT) * later.min())),
-        ("the decoder's load is above 1 for almost all sizes", _text(loads["load_decoder"].first(), ".1f"),
-         _all(loads["load_decoder"].first() > 1)),
-        ("the encoder's load is below 1 for all sizes but 15,000", _text(encoder_load, ".2f"),
-         _all((encoder_load < 1) == (encoder_load.index < 15_000))),
-    )  # fmt: skip
+        (
+            "an encoder on the trained decoder is worse than both",
+            _text(worse, "+.3f"),
+            _all(worse > 0),
+        ),
+        (
+            f"the decoder's test error is almost constant from about {_FROM:,} images",
+            _text(later),
+            None if len(later) < 2 else bool(later.max() < (1 + _CONSTANT) * later.min()),
+        ),
+        (
+            "the decoder's load is above 1 for almost all sizes",
+            _text(loads["load_decoder"].first(), ".1f"),
+            _all(loads["load_decoder"].first() > 1),
+        ),
+        (
+            "the encoder's load is below 1 for all sizes but 15,000",
+            _text(encoder_load, ".2f"),
+            _all((encoder_load < 1) == (encoder_load.index < 15_000)),
+        ),
+    )
 
 
 def cifar10_claims(table: pd.DataFrame) -> pd.DataFrame:
@@ -88,17 +104,33 @@ def cifar10_claims(table: pd.DataFrame) -> pd.DataFrame:
     ratio = _means((test["autoencoder"] / test["decoder"]).dropna())
     both = test.dropna(how="all").groupby(level=0).mean()[["autoencoder", "decoder"]].dropna()
     fall = both.iloc[0] / both.iloc[-1] if len(both) > 1 else None
+    words = (
+        ""
+        if fall is None
+        else (
+            f"error falls by a factor of {fall['decoder']:.2f}, the autoencoder's by "
+            f"{fall['autoencoder']:.2f}, from {both.index[0]:,} to {both.index[-1]:,}"
+        )
+    )
     return _table(
-        ("with 50 images a class the autoencoder's test error is about three times the decoder's",
-         _text(ratio, ".2f"), None if 50 not in ratio else bool(2 <= ratio[50] <= 4)),
-        ("the number of images matters much less to the decoder",
-         "" if fall is None else f"error falls by a factor of {fall['decoder']:.2f}, the autoencoder's by "
-         f"{fall['autoencoder']:.2f}, from {both.index[0]:,} to {both.index[-1]:,}",
-         None if fall is None else bool(fall["decoder"] < fall["autoencoder"])),
+        (
+            "with 50 images a class the autoencoder's test error is about three times "
+            "the decoder's",
+            _text(ratio, ".2f"),
+            None if 50 not in ratio else bool(2 <= ratio[50] <= 4),
+        ),
+        (
+            "the number of images matters much less to the decoder",
+            words,
+            None if fall is None else bool(fall["decoder"] < fall["autoencoder"]),
+        ),
         ("the difference is not for want of training time", *_time(table)),
-        ("with 5,000 images a class the errors converge", _text(ratio[ratio.index >= 5000], ".2f"),
-         None if 5000 not in ratio else bool(ratio[5000] < 1.2)),
-    )  # fmt: skip
+        (
+            "with 5,000 images a class the errors converge",
+            _text(ratio[ratio.index >= 5000], ".2f"),
+            None if 5000 not in ratio else bool(ratio[5000] < 1.2),
+        ),
+    )
 
 
 def _time(table: pd.DataFrame) -> tuple[str, bool | None]:
@@ -115,7 +147,8 @@ def _time(table: pd.DataFrame) -> tuple[str, bool | None]:
         if {(size, "decoder"), (size, "autoencoder")} <= best.keys():
             low, epoch, _ = best[size, "autoencoder"]
             words.append(
-                f"autoencoder at its best epoch, {epoch}: {low / best[size, 'decoder'][2]:.2f} ({size:,})"
+                f"autoencoder at its best epoch, {epoch}: "
+                f"{low / best[size, 'decoder'][2]:.2f} ({size:,})"
             )
             holds.append(low > best[size, "decoder"][2])
     return ", ".join(words), all(holds) if holds else None
@@ -144,7 +177,7 @@ def _falling(values: pd.Series) -> bool | None:
     return None if len(means) < 2 else bool((np.diff(means) < 0).all())
 
 
-def _table(*claims: Claim) -> pd.DataFrame:
+def _table(*claims: _Claim) -> pd.DataFrame:
     verdicts = {True: "confirmed", False: "not confirmed", None: "not tested"}
     rows = [(said, found, verdicts[holds]) for said, found, holds in claims]
     return pd.DataFrame(rows, columns=["claim", "found", "verdict"])

@@ -12,8 +12,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from grnrep.core.fitted import Fit
-from grnrep.validation._load_models import MODELS, RECIPE, WORLD, draw, learn, measure
-from grnrep.validation._runs import Runs
+from grnrep.validation.regulation.load_models import MODELS, RECIPE, WORLD, draw, learn, measure
+from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
 
@@ -111,9 +111,9 @@ def load_study(
         raise ValueError(f"models must be among {', '.join(MODELS)}; found {list(models)}")
     if replicates < 1 or not sizes or min(sizes) < 1:
         raise ValueError(f"sizes and replicates must be at least 1; found {sizes} and {replicates}")
-    settings = WORLD | RECIPE | {"weight_low": float(weight_low), "rng": int(rng)}
+    settings = {**WORLD, **RECIPE, "weight_low": float(weight_low), "rng": int(rng)}
     runs = Runs(None if out is None else Path(out), study="load-study", settings=settings)
-    keys = [
+    keys: list[dict[str, Any]] = [
         {"n": n, "replicate": replicate, "model": model}
         for n in sizes
         for model in MODELS

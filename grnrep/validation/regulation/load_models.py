@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,15 +18,36 @@ from grnrep.core.projection import project
 from grnrep.core.signs import orient
 from grnrep.ds import simulate
 from grnrep.nn import fit_gradient, project_gradient
-from grnrep.validation._one_layer import train
+from grnrep.validation.regulation.one_layer import train
 
 MODELS: Final = ("decoder", "encoder", "autoencoder", "exact")
 N_GENES, N_REGULATORS, N_TEST = 1000, 100, 100
 WORLD: Final = {
-    "n_vars": N_GENES, "n_regulators": N_REGULATORS, "connectivity": 0.1, "noise_sd": 0.0, "n_test": N_TEST
-}  # fmt: skip
+    "n_vars": N_GENES,
+    "n_regulators": N_REGULATORS,
+    "connectivity": 0.1,
+    "noise_sd": 0.0,
+    "n_test": N_TEST,
+}
+
+
+class Recipe(TypedDict):
+    """Epochs, batches and rates of the models that are trained by gradients."""
+
+    epochs: int
+    autoencoder_epochs: int
+    batch_size: int
+    weight_decay: float
+    lr_decoder: float
+    lr_representation: float
+    momentum: float
+    lr_encoder: float
+    lr_autoencoder: float
+    slope: float
+
+
 # Section 3.3; the slope as the text has it, Table 3 prints 0.01
-RECIPE: Final = {
+RECIPE: Final[Recipe] = {
     "epochs": 500,
     "autoencoder_epochs": 1000,
     "batch_size": 32,
@@ -100,7 +121,7 @@ def draw(n: int, replicate: int, *, weight_low: float, rng: int) -> Problem:
 
 
 def learn(
-    model: str, problems: list[Problem], recipe: dict[str, Any], decoders: list[Fit]
+    model: str, problems: list[Problem], recipe: Recipe, decoders: list[Fit]
 ) -> list[Learned]:
     """Train a model on every problem; ``decoders`` are those that encoders are to be trained on."""
     if model == "decoder":
@@ -122,9 +143,9 @@ def measure(problem: Problem, learned: Learned) -> dict[str, float]:
     pcc = raw * np.where(agree < 0, -1.0, 1.0)
     n, m = len(problem.x), network.n_regulators
     return {
-        "load": decoder_load(n, N_GENES, n_regulators=m, n_edges=network.n_edges),
-        "load_unmasked": decoder_load(n, N_GENES, n_regulators=m, n_edges=N_GENES * m),
-        "load_encoder": encoder_load(n, m, n_weights=(N_GENES + 1) * m),
+        "load": float(decoder_load(n, N_GENES, n_regulators=m, n_edges=network.n_edges)),
+        "load_unmasked": float(decoder_load(n, N_GENES, n_regulators=m, n_edges=N_GENES * m)),
+        "load_encoder": float(encoder_load(n, m, n_weights=(N_GENES + 1) * m)),
         "train_mse": _mse(problem.x, fit.activity, fit, network),
         "test_mse": _mse(problem.test, learned.codes, fit, network),
         "mean_mse": float(np.mean((problem.test - problem.x.mean(0, dtype=np.float64)) ** 2)),
@@ -136,7 +157,7 @@ def measure(problem: Problem, learned: Learned) -> dict[str, float]:
     }
 
 
-def _gradient(problem: Problem, recipe: dict[str, Any]) -> Learned:
+def _gradient(problem: Problem, recipe: Recipe) -> Learned:
     start = time.perf_counter()
     fit = fit_gradient(
         problem.x,
@@ -162,27 +183,28 @@ def _exact(problem: Problem) -> Learned:
     return Learned(fit=fit, codes=project(problem.test, fit, problem.network), seconds=seconds)
 
 
-def _encoders(
-    problems: list[Problem], recipe: dict[str, Any], decoders: list[Fit] | None
-) -> list[Learned]:
+def _encoders(problems: list[Problem], recipe: Recipe, decoders: list[Fit] | None) -> list[Learned]:
     """Train encoders on frozen decoders, or autoencoders, side by side."""
     start = time.perf_counter()
     x, test = (
         torch.as_tensor(np.stack([getattr(p, part) for p in problems])) for part in ("x", "test")
     )
+    mask, frozen = None, None
     if decoders is None:
-        masks = [_matrix(p.network, np.ones(p.network.n_edges)) for p in problems]
-        what, name = {"mask": torch.stack(masks)}, "autoencoder"
+        mask = torch.stack([_matrix(p.network, np.ones(p.network.n_edges)) for p in problems])
+        epochs, lr = recipe["autoencoder_epochs"], recipe["lr_autoencoder"]
     else:
-        frozen = [_matrix(p.network, fit.weight) for p, fit in zip(problems, decoders, strict=True)]
-        what, name = {"decoder": torch.stack(frozen)}, "encoder"
+        pairs = zip(problems, decoders, strict=True)
+        frozen = torch.stack([_matrix(p.network, fit.weight) for p, fit in pairs])
+        epochs, lr = recipe["epochs"], recipe["lr_encoder"]
     model = train(
         x,
-        **what,
+        mask=mask,
+        decoder=frozen,
         seeds=[p.seed for p in problems],
-        epochs=recipe["epochs" if name == "encoder" else "autoencoder_epochs"],
+        epochs=epochs,
         batch_size=recipe["batch_size"],
-        lr=recipe[f"lr_{name}"],
+        lr=lr,
         weight_decay=recipe["weight_decay"],
         slope=recipe["slope"],
         progress=False,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -107,9 +109,15 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
             if len(rows):
                 name = f"{label}, {column.split('_')[0]}"
                 axis.errorbar(
-                    rows.index, rows["mean"], rows["std"].fillna(0), fmt=marker + style, color=colour,
-                    capsize=3, ms=5, label=name,
-                )  # fmt: skip
+                    rows.index,
+                    rows["mean"],
+                    rows["std"].fillna(0),
+                    fmt=marker + style,
+                    color=colour,
+                    capsize=3,
+                    ms=5,
+                    label=name,
+                )
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
     axis.legend(
@@ -128,14 +136,17 @@ def _curves(axis: Axes, table: pd.DataFrame) -> None:
         label, colour, _ = _STYLES[row["model"]]
         strength = 0.35 + 0.65 * (sizes.index(row["per_class"]) + 1) / len(sizes)
         axis.plot(
-            np.arange(1, len(row["curve"]) + 1), row["curve"], color=colour, alpha=strength,
+            np.arange(1, len(row["curve"]) + 1),
+            row["curve"],
+            color=colour,
+            alpha=strength,
             label=f"{label}, {row['per_class']} a class",
-        )  # fmt: skip
+        )
     if len(rows):
         axis.legend(frameon=False, fontsize="small")
 
 
-def _ticks(axis: Axes, values) -> None:
+def _ticks(axis: Axes, values: Iterable[int]) -> None:
     """Only the sizes that were run, as plain numbers."""
     values = sorted(values)
     axis.set_xticks(values, [f"{value:,}" for value in values])

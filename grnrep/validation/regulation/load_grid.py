@@ -11,8 +11,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from grnrep.core.fitted import Fit
-from grnrep.validation._load_models import RECIPE, WORLD, draw, learn, measure
-from grnrep.validation._runs import Runs
+from grnrep.validation.regulation.load_models import RECIPE, WORLD, Recipe, draw, learn, measure
+from grnrep.validation.runs import Runs
 
 _LR: Final = (1e-4, 1e-3, 1e-2)
 _LR_REPRESENTATION: Final = (1e-3, 1e-2, 1e-1)
@@ -63,9 +63,11 @@ def load_grid(
     """
     n = n if n is not None else _QUICK_N if quick else _N
     replicates = replicates if replicates is not None else 1 if quick else 3
-    settings = WORLD | RECIPE | {"weight_low": float(weight_low), "rng": int(rng)}
+    settings = {**WORLD, **RECIPE, "weight_low": float(weight_low), "rng": int(rng)}
     runs = Runs(None if out is None else Path(out), study="load-grid", settings=settings)
-    rates = [("decoder", *pair) for pair in product(_LR, _LR_REPRESENTATION)]
+    rates: list[tuple[str, float, float | None]] = [
+        ("decoder", *pair) for pair in product(_LR, _LR_REPRESENTATION)
+    ]
     rates += [(model, lr, None) for model in ("encoder", "autoencoder") for lr in _LR_ENCODER]
     decoders: dict[int, list[Fit]] = {}
     todo = list(product(range(replicates), rates))
@@ -82,8 +84,10 @@ def load_grid(
         problem = draw(n, k, weight_low=weight_low, rng=rng)
         if model == "encoder" and k not in decoders:
             decoders[k] = [learn("decoder", [problem], RECIPE, [])[0].fit]
-        tried = {f"lr_{model}": lr, "lr_representation": lr_representation}
-        recipe = RECIPE | {name: rate for name, rate in tried.items() if rate is not None}
+        # a model reads its own rate alone
+        recipe: Recipe = {**RECIPE, "lr_decoder": lr, "lr_encoder": lr, "lr_autoencoder": lr}
+        if lr_representation is not None:
+            recipe["lr_representation"] = lr_representation
         try:
             result = measure(problem, learn(model, [problem], recipe, decoders.get(k, []))[0])
         except FloatingPointError:  # diverged

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,11 +15,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from grnrep.ds.images import digits, mnist
+from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
 from grnrep.pl._axes import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
 from grnrep.pl.images import image_grid, manifold
-from grnrep.validation._autoencoder_panels import flat
+from grnrep.validation.autoencoders.panels import flat
 
 # Makhzani & Frey (2013), table 1: 60,000 images, without fine-tuning
 PUBLISHED: Final = {
@@ -79,7 +81,8 @@ def autoencoders_figure(table: pd.DataFrame) -> Figure:
     ]
     if not panels:
         raise ValueError(
-            f"table must have a panel among {', '.join(draw)}; found {list(table['panel'].unique())}"
+            f"table must have a panel among {', '.join(draw)}; "
+            f"found {list(table['panel'].unique())}"
         )
     n_rows = -(-len(panels) // 2)
     figure, grid = plt.subplots(
@@ -128,19 +131,13 @@ def autoencoders_images(
     images = digits() if quick else mnist(data_dir=data_dir, progress=progress)
     shape = images.train.shape[1:]
     x = flat(images.train[np.random.default_rng(rng).permutation(len(images.train))[:10_000]])
-    rates = (
-        {"epochs": 150, "lr": 2e-3, "lr_representation": 1.0}
-        if quick
-        else {"epochs": 50, "lr_representation": 0.1}
-    )
-    trainer = Trainer(**rates, rng=rng, progress=progress)
-    settings: dict[str, Any] = {
-        "d": 8 if quick else 10,
-        "width": 0.25 if quick else 1.0,
-        "trainer": trainer,
-    }
-    trained = {name: train_member(name, x, **settings) for name in _SAMPLED}
-    flatland = {name: train_member(name, x, **settings | {"d": 2}) for name in ("vae", "decoder")}
+    if quick:
+        trainer = Trainer(epochs=150, lr=2e-3, lr_representation=1.0, rng=rng, progress=progress)
+    else:
+        trainer = Trainer(epochs=50, lr_representation=0.1, rng=rng, progress=progress)
+    train = partial(train_member, width=0.25 if quick else 1.0, trainer=trainer)
+    trained = {name: train(name, x, d=8 if quick else 10) for name in _SAMPLED}
+    flatland = {name: train(name, x, d=2) for name in ("vae", "decoder")}
 
     def show(member: Trained, z: Tensor | np.ndarray) -> np.ndarray:
         return member.decode(torch.as_tensor(z, dtype=torch.float32)).reshape(-1, *shape).numpy()
@@ -156,16 +153,17 @@ def autoencoders_images(
     grid[0, 1].set_title(f"vae: each unit from −{_REACH} to {_REACH}")
     for ax, (name, member) in zip(grid[1], flatland.items(), strict=True):
         codes = None if name == "vae" else _codes(member, x)
-        manifold(lambda z, member=member: show(member, z), codes=codes, ax=ax)
+        manifold(partial(show, member), codes=codes, ax=ax)
         ax.set_title(f"{name} with two units")
     return figure
 
 
 def _codes(member: Trained, x: Tensor) -> np.ndarray:
     """Codes of the training data; those that were learned, where they were."""
-    if member.model.has_encoder:
-        return member.encode(x).numpy()
-    return member.model.source.table.detach().numpy()
+    source = None if member.model is None else member.model.source
+    if isinstance(source, Representation):
+        return source.table.detach().numpy()
+    return member.encode(x).numpy()
 
 
 def _draw(
@@ -237,9 +235,13 @@ def _sparse(ax: Axes, rows: pd.DataFrame) -> None:
     )
     if rows["n"].max() >= 10_000:  # of MNIST, as theirs
         known = {names.index(name): error for name, error in PUBLISHED.items() if name in names}
-        style = {"s": 26, "facecolors": "none", "edgecolors": VERMILION}
         ax.scatter(
-            list(known), list(known.values()), **style, label="Makhzani & Frey, 60,000 images"
+            list(known),
+            list(known.values()),
+            s=26,
+            facecolors="none",
+            edgecolors=VERMILION,
+            label="Makhzani & Frey, 60,000 images",
         )
         ax.legend(frameon=False, fontsize=8)
     ax.set_xticks(range(len(names)), names, rotation=30)

@@ -1,0 +1,1 @@
+"""The paper's two experiments on images: a decoder alone against an autoencoder."""
