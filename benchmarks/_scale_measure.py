@@ -82,9 +82,9 @@ def rates(job: dict, clock: Clock) -> dict:
     """
     import torch
 
-    from grnrep.core import cells
+    from grnrep.core.als import cells
     from grnrep.core.decoder import Pattern
-    from grnrep.core.likelihood import Observed
+    from grnrep.core.likelihoods.gaussian import Observed
     from grnrep.core.network import Network
 
     torch.set_num_threads(1)
@@ -118,7 +118,7 @@ def rates(job: dict, clock: Clock) -> dict:
 def grnrep(job: dict, clock: Clock) -> dict:
     """Fit and activities of all cells; also its parts, and the iterations of a cell."""
     import grnrep as gr
-    from grnrep.core import cells
+    from grnrep.core.als import cells
 
     fit, run, spent = sys.modules["grnrep.tl.fit"], sys.modules["grnrep.tl._run"], {}
     seen = []  # iterations of the cells of every block, and whether with the dense inverse; threads append

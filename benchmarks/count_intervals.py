@@ -34,13 +34,13 @@ import pandas as pd
 import torch
 
 import grnrep as gr
-from grnrep.core.count_data import CountFit
-from grnrep.core.count_model import softness_of
-from grnrep.core.count_projection import project_counts
-from grnrep.core.count_systems import CountSystems
-from grnrep.core.count_uncertainty import count_activity_sd, count_spread
-from grnrep.core.counts import fit_counts
+from grnrep.core.als.count_data import CountFit
+from grnrep.core.als.count_projection import project_counts
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.likelihoods.counts import softness_of
 from grnrep.core.network import Network
+from grnrep.core.posterior.count_laplace import count_activity_sd, count_spread
+from grnrep.core.posterior.count_systems import CountSystems
 from grnrep.core.signs import orient
 
 SIZES = {"n_vars": 1000, "n_regulators": 60, "connectivity": 0.05}

@@ -19,15 +19,15 @@ import pandas as pd
 import torch
 
 import grnrep as gr
-from grnrep.core.count_choice import choose_likelihood
-from grnrep.core.count_data import CountFit
-from grnrep.core.count_model import cell_size_factors, softness_of
-from grnrep.core.count_projection import project_counts
-from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.count_data import CountFit
+from grnrep.core.als.count_projection import project_counts
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import project
+from grnrep.core.choose.likelihood import choose_likelihood
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods.counts import cell_size_factors, softness_of
 from grnrep.core.network import Network
-from grnrep.core.projection import project
 from grnrep.core.signs import orient
 
 DATA = {

@@ -27,14 +27,14 @@ import numpy as np
 import pandas as pd
 
 import grnrep as gr
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import project
+from grnrep.core.choose.ridge import choose_ridge
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
-from grnrep.core.posterior import sample_posterior
-from grnrep.core.projection import project
-from grnrep.core.ridge import choose_ridge
+from grnrep.core.posterior.laplace import activity_sd, noise_variance, weight_se
+from grnrep.core.posterior.sample import sample_posterior
 from grnrep.core.signs import orient
-from grnrep.core.uncertainty import activity_sd, noise_variance, weight_se
 
 SIZES = {"n_vars": 1000, "n_regulators": 100, "connectivity": 0.1, "weight_low": -1.0}
 N_HELD_OUT = 100

@@ -27,9 +27,9 @@ import pandas as pd
 from anndata import AnnData
 
 import grnrep as gr
+from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
-from grnrep.core.projection import project
 
 FRACTIONS = (0.0, 0.2, 0.4, 0.6)
 METHODS = ("oracle", "grnrep", "repair", "ulm", "mlm", "viper", "tfa", "nca", "vae")

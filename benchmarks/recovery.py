@@ -37,9 +37,9 @@ import torch
 from _recovery_figure import draw, tables, worse
 
 import grnrep as gr
+from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
-from grnrep.core.projection import project
 
 SIZES = {"n_vars": 1000, "n_regulators": 100, "connectivity": 0.1}
 N_HELD_OUT = 100

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from grnrep._match import match
-from grnrep.core import count_model
-from grnrep.core.counts import fit_counts
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.likelihoods import counts as count_model
 
 POWERS = (1.0, 0.75, 0.5)  # below, cells take many more steps
 # share of cells that a gene is seen in, and targets of a regulator, at least

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import grnrep as gr
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.network import Network
 
 SETTINGS = [

@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from grnrep._covariates import Covariates
-from grnrep.core.count_data import COUNT_LIKELIHOODS
+from grnrep.core.als.count_data import COUNT_LIKELIHOODS
 from grnrep.rows.scan import Scan
 
 

@@ -15,11 +15,11 @@ from grnrep import _checks, _keys
 from grnrep._cells import Cells, is_count, read_cells
 from grnrep._covariates import Covariates
 from grnrep._record_check import check_record
-from grnrep.core.count_data import CountFit
-from grnrep.core.count_model import CountModel
+from grnrep.core.als.count_data import CountFit
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.kernels import residuals
+from grnrep.core.likelihoods.counts import CountModel
 from grnrep.core.network import Network
 from grnrep.rows.matrix import row_slices
 from grnrep.rows.scan import Scan

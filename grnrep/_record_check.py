@@ -13,8 +13,8 @@ from grnrep import __version__, _keys
 from grnrep._checks import some
 from grnrep._covariates import CATEGORICAL, CONTINUOUS
 from grnrep._scale import COLUMNS
-from grnrep.core.count_data import COUNT_LIKELIHOODS
-from grnrep.core.likelihood import LINKS
+from grnrep.core.als.count_data import COUNT_LIKELIHOODS
+from grnrep.core.likelihoods.gaussian import LINKS
 
 COUNT_LINK: Final = "softplus"  # what params["link"] says of counts
 _PARTS: Final = (_keys.PARAMS, _keys.GENES, _keys.REGULATORS)

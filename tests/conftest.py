@@ -13,7 +13,8 @@ import scipy.sparse as sp
 import torch
 
 import grnrep as gr
-from grnrep.core import posterior, ridge, shrinkage
+from grnrep.core.choose import ridge, shrinkage
+from grnrep.core.posterior import sample as posterior
 
 
 def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int = 0):

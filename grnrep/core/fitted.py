@@ -25,7 +25,7 @@ class Fit:
     squared_error
         Σ residual² over all entries, at the decoder returned; NaN where not computed.
     noise_variance
-        squared_error by the degrees of freedom that it has left (:mod:`grnrep.core.freedom`);
+        squared_error by the degrees of freedom that it has left (:mod:`grnrep.core.posterior.freedom`);
         None where not computed, and where it has none.
     censored
         Whether zeros were censored.

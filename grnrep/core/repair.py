@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 from tqdm.auto import tqdm
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.network import Network
 from grnrep.core.scores import EdgeScores, edge_scores
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.genes import _similar
+from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import _similar
-from grnrep.core.known import full_network, known_columns
-from grnrep.core.likelihood import residual
+from grnrep.core.likelihoods.gaussian import residual
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from grnrep.core.decoder import SparseLinear
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihood import check_link, residual
+from grnrep.core.likelihoods.gaussian import check_link, residual
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 from grnrep.nn._descent import Matrix, Rows, check, run_epoch

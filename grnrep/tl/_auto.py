@@ -11,14 +11,14 @@ from grnrep._cells import Cells, is_count
 from grnrep._checks import check_choice
 from grnrep._covariates import Covariates
 from grnrep._record_check import COUNT_LINK
-from grnrep.core.count_choice import choose_likelihood
-from grnrep.core.count_data import COUNT_LIKELIHOODS
-from grnrep.core.intercept import needs_intercept
+from grnrep.core.als.count_data import COUNT_LIKELIHOODS
+from grnrep.core.choose.intercept import needs_intercept
+from grnrep.core.choose.likelihood import choose_likelihood
+from grnrep.core.choose.ridge import RIDGES as FREE_RIDGES
+from grnrep.core.choose.ridge import of_many_cells
+from grnrep.core.choose.sample_size import sufficient_cells
+from grnrep.core.choose.shrinkage import RIDGES, Shrinkage, choose_shrinkage, is_signed
 from grnrep.core.network import Network
-from grnrep.core.ridge import RIDGES as FREE_RIDGES
-from grnrep.core.ridge import of_many_cells
-from grnrep.core.shrinkage import RIDGES, Shrinkage, choose_shrinkage, is_signed
-from grnrep.core.sufficient import sufficient_cells
 from grnrep.rows.scan import Scan
 
 logger = logging.getLogger("grnrep")

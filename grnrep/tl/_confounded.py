@@ -11,7 +11,7 @@ from grnrep import _keys
 from grnrep._cells import Cells
 from grnrep._checks import some
 from grnrep._record import Decoder
-from grnrep.core.known import known_columns, without_known
+from grnrep.core.design import known_columns, without_known
 
 logger = logging.getLogger("grnrep")
 

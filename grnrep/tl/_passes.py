@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from grnrep._cells import Cells
+from grnrep.core.als.genes import Stats
+from grnrep.core.als.passes import refine
+from grnrep.core.als.project import Projection
+from grnrep.core.design import known_columns, without_known
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import Stats
-from grnrep.core.known import known_columns, without_known
-from grnrep.core.likelihood import squared_sum
+from grnrep.core.likelihoods.gaussian import squared_sum
 from grnrep.core.network import Network
-from grnrep.core.passes import refine
-from grnrep.core.projection import Projection
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.scan import Scan

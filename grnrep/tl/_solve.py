@@ -10,12 +10,12 @@ import numpy as np
 from grnrep._cells import Cells, is_count
 from grnrep._checks import check_choice, check_whole
 from grnrep._record import Decoder
-from grnrep.core.count_projection import project_counts
-from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.count_projection import project_counts
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import Projection
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
-from grnrep.core.projection import Projection
 
 SOLVERS = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
 

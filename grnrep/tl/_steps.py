@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from grnrep.core.count_data import CountFit
+from grnrep.core.als.count_data import CountFit
 from grnrep.core.fitted import Fit
-from grnrep.core.posterior import Posterior
+from grnrep.core.posterior.sample import Posterior
 from grnrep.tl._checkpoint import Checkpoint
 
 T = TypeVar("T")

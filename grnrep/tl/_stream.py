@@ -12,7 +12,7 @@ import numpy as np
 
 from grnrep._cells import Cells
 from grnrep._record import Decoder, squared_errors
-from grnrep.core.count_uncertainty import CountSpread
+from grnrep.core.posterior.count_laplace import CountSpread
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.scan import Scan

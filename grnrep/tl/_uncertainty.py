@@ -11,13 +11,13 @@ import pandas as pd
 from grnrep import _keys
 from grnrep._cells import Cells
 from grnrep._record import Decoder
-from grnrep.core.count_data import CountFit
-from grnrep.core.count_uncertainty import CountSpread, count_activity_sd, count_spread
+from grnrep.core.als.count_data import CountFit
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
-from grnrep.core.posterior import Posterior, sample_posterior
+from grnrep.core.posterior.count_laplace import CountSpread, count_activity_sd, count_spread
+from grnrep.core.posterior.laplace import activity_sd
+from grnrep.core.posterior.sample import Posterior, sample_posterior
 from grnrep.core.signs import orient
-from grnrep.core.uncertainty import activity_sd
 
 logger = logging.getLogger("grnrep")
 

@@ -145,7 +145,7 @@ def fit(
         Exact solver: whether to draw from the posterior after the fit, with the values below
         zero that a ReLU hides, and to store its means with their standard deviations. Takes
         many times as long as the fit. Counts keep the fit itself, with standard deviations from the
-        curvature of its likelihood (:mod:`grnrep.core.count_uncertainty`).
+        curvature of its likelihood (:mod:`grnrep.core.posterior.count_laplace`).
     max_iter
         Limit of iterations of the exact solver. By default the solver's own.
     epochs

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tqdm.auto import tqdm
 
-from grnrep.core import counts
-from grnrep.core.alternation import Problem, State, alternate
-from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact
-from grnrep.core.likelihood import Observed
+from grnrep.core.als import counts
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.loop import Problem, State, alternate
+from grnrep.core.als.penalty import Penalty
+from grnrep.core.likelihoods.gaussian import Observed
 from grnrep.core.network import Network
-from grnrep.core.penalty import Penalty
 
 
 def collinear(seed, *, nested=False, n_cells=30, n_genes=50, m=4, noise=0.3):

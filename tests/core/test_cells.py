@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from grnrep.core import cells
-from grnrep.core.cells import cell_solver, project_cells, quick_solver
+from grnrep.core.als import cells
+from grnrep.core.als.cells import cell_solver, project_cells, quick_solver
 from grnrep.core.decoder import Pattern
-from grnrep.core.likelihood import Observed
+from grnrep.core.likelihoods.gaussian import Observed
 from grnrep.core.network import Network
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core import count_systems
-from grnrep.core.count_data import CountFit
-from grnrep.core.count_systems import CountSystems
-from grnrep.core.count_uncertainty import CountSpread, count_activity_sd, count_spread
+from grnrep.core.als.count_data import CountFit
 from grnrep.core.network import Network
+from grnrep.core.posterior import count_systems
+from grnrep.core.posterior.count_laplace import CountSpread, count_activity_sd, count_spread
+from grnrep.core.posterior.count_systems import CountSystems
 
 
 def problem(seed=0, *, n_cells=30, n_genes=25, m=4, known=True, dispersion=None):

@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy import optimize, special, stats
 
-from grnrep.core import count_data
-from grnrep.core.count_choice import choose_likelihood
-from grnrep.core.count_model import Counted, CountModel, cell_size_factors
-from grnrep.core.count_projection import project_counts
-from grnrep.core.count_steps import CountCells, _conjugate_gradients
-from grnrep.core.counts import fit_counts
-from grnrep.core.dispersion import shrunk_dispersion
+from grnrep.core.als import count_data
+from grnrep.core.als.count_projection import project_counts
+from grnrep.core.als.count_steps import CountCells, _conjugate_gradients
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.choose.likelihood import choose_likelihood
+from grnrep.core.likelihoods.counts import Counted, CountModel, cell_size_factors
+from grnrep.core.likelihoods.dispersion import shrunk_dispersion
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 

@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from grnrep.core.count_projection import project_counts
-from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact
-from grnrep.core.genes import Stats
-from grnrep.core.known import known_columns, regress, share_of_known, without_known
+from grnrep.core.als.count_projection import project_counts
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.genes import Stats
+from grnrep.core.als.passes import refine
+from grnrep.core.als.project import Projection, project
+from grnrep.core.design import known_columns, regress, share_of_known, without_known
 from grnrep.core.network import Network
-from grnrep.core.passes import refine
-from grnrep.core.posterior import sample_posterior
-from grnrep.core.projection import Projection, project
+from grnrep.core.posterior.sample import sample_posterior
 from grnrep.core.repair import repair_network
 
 _DEVICE = torch.device("cuda", 0)

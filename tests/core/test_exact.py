@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core import exact, projection
-from grnrep.core.exact import fit_exact
+from grnrep.core.als import exact
+from grnrep.core.als import project as projection
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.penalty import typical_gram
+from grnrep.core.als.project import project
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.penalty import typical_gram
-from grnrep.core.projection import project
 from grnrep.core.signs import orient
 
 

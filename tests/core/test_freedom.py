@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from grnrep.core import freedom
-from grnrep.core.exact import fit_exact
-from grnrep.core.freedom import residual_freedom
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.network import Network, with_known_columns
+from grnrep.core.posterior import freedom
+from grnrep.core.posterior.freedom import residual_freedom
 from grnrep.core.signs import orient
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.decoder import Pattern
-from grnrep.core.genes import GeneSolver, Stats
-from grnrep.core.likelihood import residual
+from grnrep.core.likelihoods.gaussian import residual
 from grnrep.core.network import Network
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from grnrep.core.intercept import needs_intercept
+from grnrep.core.choose.intercept import needs_intercept
 from grnrep.core.network import Network
 
 

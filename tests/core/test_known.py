@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import project
 from grnrep.core.decoder import Pattern
-from grnrep.core.exact import fit_exact
-from grnrep.core.fitted import Fit
-from grnrep.core.known import (
+from grnrep.core.design import (
     full_network,
     known_columns,
     regress,
@@ -15,9 +15,9 @@ from grnrep.core.known import (
     unconfound,
     without_known,
 )
+from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
-from grnrep.core.posterior import sample_posterior
-from grnrep.core.projection import project
+from grnrep.core.posterior.sample import sample_posterior
 from grnrep.core.signs import orient
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.likelihood import Observed, check_link, predict, residual, squared_sum
+from grnrep.core.likelihoods.gaussian import Observed, check_link, predict, residual, squared_sum
 
 
 def test_censored_residual_by_hand():

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from grnrep.core import projection
-from grnrep.core.exact import fit_exact
-from grnrep.core.genes import Stats
+from grnrep.core.als import project as projection
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.genes import Stats
+from grnrep.core.als.passes import refine
+from grnrep.core.als.project import Projection, project
 from grnrep.core.interrupted import Interrupted
 from grnrep.core.network import Network
-from grnrep.core.passes import refine
-from grnrep.core.projection import Projection, project
 
 
 def problem(

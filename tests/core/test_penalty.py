@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.exact import fit_exact
-from grnrep.core.gibbs import Chain
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.penalty import Penalty, typical_gram
+from grnrep.core.als.project import project
 from grnrep.core.network import Network
-from grnrep.core.penalty import Penalty, typical_gram
-from grnrep.core.projection import project
+from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.signs import orient
 
 SUMS = {"sum_squares": 900.0, "energy": 500.0, "n_cells": 40}

@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy import special, stats
 
-from grnrep.core.exact import fit_exact
-from grnrep.core.gibbs import Chain
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.network import Network
-from grnrep.core.posterior import sample_posterior
+from grnrep.core.posterior.gibbs import Chain
+from grnrep.core.posterior.sample import sample_posterior
 from grnrep.core.signs import orient
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.network import Network
 from grnrep.core.repair import _heavier, probability_false, repair_network
 

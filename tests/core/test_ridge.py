@@ -7,10 +7,10 @@ import pytest
 
 import grnrep as gr
 from grnrep._match import match
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import project
+from grnrep.core.choose.ridge import RIDGES, choose_ridge
 from grnrep.core.network import Network
-from grnrep.core.projection import project
-from grnrep.core.ridge import RIDGES, choose_ridge
 
 
 def problem(seed, *, noise, n_cells, n_genes=200, m=20):

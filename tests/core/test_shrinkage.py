@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core import shrinkage
+from grnrep.core.choose import shrinkage
+from grnrep.core.choose.ridge import choose_prior, choose_ridge
+from grnrep.core.choose.shrinkage import PRIORS, RIDGES, choose_shrinkage, predict_by_signs
 from grnrep.core.network import Network
-from grnrep.core.ridge import choose_prior, choose_ridge
-from grnrep.core.shrinkage import PRIORS, RIDGES, choose_shrinkage, predict_by_signs
 from grnrep.validation import shuffled_network
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import skew
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 from grnrep.core.signs import orient

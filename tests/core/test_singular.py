@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.singular import inverse_spd, solve_spd
+from grnrep.core.linalg import inverse_spd, solve_spd
 
 
 def gram(rng, k, rank, dtype=np.float64):

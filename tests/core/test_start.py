@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
+from grnrep.core.als.start import start_weights
 from grnrep.core.network import Network
-from grnrep.core.start import start_weights
 
 
 def problem(sign):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from grnrep.core.choose.sample_size import sufficient_cells
 from grnrep.core.network import Network
-from grnrep.core.sufficient import sufficient_cells
 
 
 def network(n_genes=100, m=10, per_gene=2):

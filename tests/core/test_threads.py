@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side, threads_for
 

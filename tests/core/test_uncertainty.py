@@ -9,14 +9,14 @@ import pytest
 import torch
 from scipy import stats
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
-from grnrep.core.gibbs import censored_curvature
-from grnrep.core.likelihood import Observed
+from grnrep.core.likelihoods.gaussian import Observed
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import mean_above
-from grnrep.core.projection import project
-from grnrep.core.uncertainty import activity_sd, noise_variance, weight_se
+from grnrep.core.posterior.gibbs import censored_curvature
+from grnrep.core.posterior.laplace import activity_sd, noise_variance, weight_se
+from grnrep.core.posterior.normal_tail import mean_above
 
 
 def problem(

@@ -9,16 +9,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.count_uncertainty import count_activity_sd, count_spread
-from grnrep.core.counts import fit_counts
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.passes import refine
+from grnrep.core.als.project import Projection, project
 from grnrep.core.network import Network
-from grnrep.core.passes import refine
-from grnrep.core.posterior import sample_posterior
-from grnrep.core.projection import Projection, project
+from grnrep.core.posterior.count_laplace import count_activity_sd, count_spread
+from grnrep.core.posterior.laplace import activity_sd, noise_variance, weight_se
+from grnrep.core.posterior.sample import sample_posterior
 from grnrep.core.repair import repair_network
 from grnrep.core.signs import orient
-from grnrep.core.uncertainty import activity_sd, noise_variance, weight_se
 
 # of what has a unit; weights have none, and a ridge is a penalty in units of the loss on squared activities
 POWER = {"activity": 1, "bias": 1, "effects": 1, "activity_sd": 1, "bias_sd": 1}

@@ -17,7 +17,7 @@ import torch
 import zarr
 
 import grnrep as gr
-from grnrep.core.alternation import Problem
+from grnrep.core.als.loop import Problem
 
 CHOSEN = {"ridge": 1e-3, "prior": 0.3}
 OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False, **CHOSEN}

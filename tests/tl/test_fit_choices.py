@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
-from grnrep.core.shrinkage import Shrinkage
+from grnrep.core.choose.shrinkage import Shrinkage
 
 
 def _fit(adata, net, **options):

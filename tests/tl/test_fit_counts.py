@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import grnrep as gr
-from grnrep.core.counts import fit_counts
+from grnrep.core.als.counts import fit_counts
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import grnrep as gr
-from grnrep.core import posterior
+from grnrep.core.posterior import sample as posterior
 from grnrep.tl import _uncertainty
 
 

@@ -16,7 +16,7 @@ import os, signal, sys, warnings
 from functools import partial
 import anndata as ad, numpy as np, scipy.sparse as sp, torch
 import grnrep as gr
-from grnrep.core import posterior
+from grnrep.core.posterior import sample as posterior
 
 posterior._FEWEST, posterior._CELLS = 8, 0  # draws of a chain: as short as can be
 data, net = gr.ds.simulate(n_obs=400, n_vars=100, n_regulators=5, connectivity=0.2, noise_sd=0.2, rng=0)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grnrep as gr
-from grnrep.core import posterior, sufficient
+from grnrep.core.choose import sample_size as sufficient
+from grnrep.core.posterior import sample as posterior
 from grnrep.tl import _uncertainty
 
 MODEL = {"ridge": 0.01, "progress": False, "copy": True}

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
 from grnrep.core.load import decoder_load, encoder_load
 from grnrep.core.network import Network
-from grnrep.core.projection import project
 from grnrep.core.signs import orient
 from grnrep.ds import simulate
 from grnrep.nn import fit_gradient, project_gradient

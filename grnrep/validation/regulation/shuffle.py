@@ -14,10 +14,10 @@ from grnrep import _keys
 from grnrep._checks import check_adata, check_whole
 from grnrep._match import check_net, match
 from grnrep._values import read_values
-from grnrep.core.exact import fit_exact
-from grnrep.core.intercept import needs_intercept
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.choose.intercept import needs_intercept
+from grnrep.core.choose.ridge import choose_ridge
 from grnrep.core.network import Network
-from grnrep.core.ridge import choose_ridge
 
 _TRADES = 10  # per regulator: Strona et al. find 5 enough for a well mixed matrix
 _HELD_OUT = 0.1  # share of the values

@@ -14,7 +14,7 @@ from scipy.linalg import subspace_angles
 from torch import nn
 from tqdm.auto import tqdm
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
 from grnrep.core.load import decoder_load_from_encoder_load
 from grnrep.core.network import Network
 from grnrep.nn import Model, Representation, SquaredError, Trainer

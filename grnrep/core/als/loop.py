@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.cells import CellSolver, cell_solver
+from grnrep.core.als.cells import CellSolver, cell_solver
+from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.penalty import Penalty
 from grnrep.core.decoder import Pattern
-from grnrep.core.genes import GeneSolver, Stats
+from grnrep.core.design import known_rows
 from grnrep.core.interrupted import Interrupted
-from grnrep.core.known import known_rows
-from grnrep.core.likelihood import Observed
+from grnrep.core.likelihoods.gaussian import Observed
 from grnrep.core.network import Network
-from grnrep.core.penalty import Penalty
 
 logger = logging.getLogger("grnrep")
 

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.genes import GeneSolver, _append, _take
 from grnrep.core.decoder import Pattern
+from grnrep.core.design import full_network
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import GeneSolver, _append, _take
-from grnrep.core.gibbs import censored_curvature
-from grnrep.core.known import full_network
-from grnrep.core.likelihood import Observed, check_link
+from grnrep.core.likelihoods.gaussian import Observed, check_link
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import mean_above
+from grnrep.core.posterior.gibbs import censored_curvature
+from grnrep.core.posterior.normal_tail import mean_above
 
 _ENTRIES = 2**23  # of the m × m systems that are solved at once
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
@@ -59,7 +59,7 @@ def noise_variance(x: np.ndarray, fit: Fit, network: Network, *, link: str = "re
     Examples
     --------
     >>> import numpy as np
-    >>> from grnrep.core.exact import fit_exact
+    >>> from grnrep.core.als.exact import fit_exact
     >>> from grnrep.core.network import Network
     >>> draw = np.random.default_rng(0)
     >>> x = draw.normal(size=(200, 1)) + 0.1 * draw.normal(size=(200, 20))

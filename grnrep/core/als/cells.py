@@ -22,8 +22,8 @@ from grnrep.core.kernels import (
     n_lanes,
     residuals,
 )
-from grnrep.core.likelihood import Observed
-from grnrep.core.singular import inverse_spd
+from grnrep.core.likelihoods.gaussian import Observed
+from grnrep.core.linalg import inverse_spd
 
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
 _PASSES = 13  # edges that the rest of an iteration costs, per gene

@@ -4,7 +4,7 @@ Minimises, over edge weights w, intercepts b and representations z,
 
     Σ_k Σ_i residual(x_ki, p_ki)² + λ_z ‖z‖² + λ_w ‖w - s‖²,   p = W z + b,
 
-where the residual of a censored zero is max(p, 0) (see :mod:`grnrep.core.likelihood`) and
+where the residual of a censored zero is max(p, 0) (see :mod:`grnrep.core.likelihoods.gaussian`) and
 s is the prior sign of an edge if weights are to be shrunk to it, else 0.
 """
 
@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.alternation import Problem, State, alternate, check_finite
-from grnrep.core.cells import project_cells
-from grnrep.core.fitted import Fit
-from grnrep.core.freedom import noise_variance
-from grnrep.core.interrupted import Interrupted
-from grnrep.core.known import (
+from grnrep.core.als.cells import project_cells
+from grnrep.core.als.loop import Problem, State, alternate, check_finite
+from grnrep.core.als.penalty import Penalty
+from grnrep.core.als.project import cuts, projector
+from grnrep.core.als.start import start_weights
+from grnrep.core.design import (
     known_columns,
     regress,
     split_rows,
@@ -30,11 +30,11 @@ from grnrep.core.known import (
     unconfound,
     without_known,
 )
-from grnrep.core.likelihood import Observed, check_link, squared_sum
+from grnrep.core.fitted import Fit
+from grnrep.core.interrupted import Interrupted
+from grnrep.core.likelihoods.gaussian import Observed, check_link, squared_sum
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.penalty import Penalty
-from grnrep.core.projection import cuts, projector
-from grnrep.core.start import start_weights
+from grnrep.core.posterior.freedom import noise_variance
 from grnrep.core.threads import side_by_side
 
 _LOW_LOAD = 1.5  # effective load below which shrinkage is graduated

@@ -6,11 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.count_data import CountFit, block_cells, count_blocks, size_factors_of, to_rates
-from grnrep.core.count_model import Counted, CountModel
-from grnrep.core.count_steps import CountCells
+from grnrep.core.als.count_data import (
+    CountFit,
+    block_cells,
+    count_blocks,
+    size_factors_of,
+    to_rates,
+)
+from grnrep.core.als.count_steps import CountCells
 from grnrep.core.decoder import Pattern
-from grnrep.core.known import full_network, known_columns, split_rows
+from grnrep.core.design import full_network, known_columns, split_rows
+from grnrep.core.likelihoods.counts import Counted, CountModel
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.count_data import CountFit, size_factors_of
-from grnrep.core.count_model import Counted, CountModel
+from grnrep.core.als.count_data import CountFit, size_factors_of
+from grnrep.core.als.genes import _append, _similar, _take
 from grnrep.core.decoder import Pattern
-from grnrep.core.genes import _append, _similar, _take
-from grnrep.core.known import full_network, known_columns
+from grnrep.core.design import full_network, known_columns
+from grnrep.core.likelihoods.counts import Counted, CountModel
 from grnrep.core.network import Network
-from grnrep.core.uncertainty import _pairs
+from grnrep.core.posterior.laplace import _pairs
 
 _ENTRIES = 2**22  # of the systems, and of the counts, of a block of cells
 _TINY = torch.finfo(torch.float64).tiny

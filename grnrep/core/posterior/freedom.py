@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grnrep.core.alternation import Problem
-from grnrep.core.cells import CellSolver
-from grnrep.core.likelihood import Observed
+from grnrep.core.als.cells import CellSolver
+from grnrep.core.als.loop import Problem
+from grnrep.core.likelihoods.gaussian import Observed
 
 _COUNTED = 1.0  # degrees of freedom left, by parameters, from which counting is good enough
 # conjugate gradients end where one changes the result by less than this share

@@ -17,7 +17,7 @@ def known_columns(
 
     Examples
     --------
-    >>> from grnrep.core.known import known_columns
+    >>> from grnrep.core.design import known_columns
     >>> known_columns(2, intercept=True).tolist()
     [[1.0], [1.0]]
     """

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.alternation import Problem, State, alternate
+from grnrep.core.als.genes import Stats
+from grnrep.core.als.loop import Problem, State, alternate
+from grnrep.core.als.penalty import Penalty
+from grnrep.core.design import full_network, share_of_known, split_weights, with_effects
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import Stats
 from grnrep.core.interrupted import Interrupted
-from grnrep.core.known import full_network, share_of_known, split_weights, with_effects
 from grnrep.core.network import Network
-from grnrep.core.penalty import Penalty
 
 _WINDOW = 3
 _TOL = 3e-4

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.choose.shrinkage import draw_held_out, has_signs, held_out_score
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
-from grnrep.core.shrinkage import draw_held_out, has_signs, held_out_score
 from grnrep.core.threads import side_by_side
 
 _LOAD = 1.5  # effective load at which the two models are compared

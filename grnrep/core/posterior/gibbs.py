@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.exact import _blocks
+from grnrep.core.als.genes import GeneSolver, Stats, _append, _take
+from grnrep.core.als.penalty import Penalty
 from grnrep.core.decoder import Pattern
-from grnrep.core.exact import _blocks
+from grnrep.core.design import full_network, known_columns, known_rows, split_rows, without_known
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import GeneSolver, Stats, _append, _take
-from grnrep.core.known import full_network, known_columns, known_rows, split_rows, without_known
-from grnrep.core.likelihood import Observed
+from grnrep.core.likelihoods.gaussian import Observed
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import log_below, mean_above, quantile_below
-from grnrep.core.penalty import Penalty
+from grnrep.core.posterior.normal_tail import log_below, mean_above, quantile_below
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
 # the same of activities; at 0 a regulator that is once near zero never leaves it

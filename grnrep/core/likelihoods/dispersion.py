@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grnrep.core.count_model import Counted
+from grnrep.core.likelihoods.counts import Counted
 
 _MOST = 10.0  # above it a gene says next to nothing, however much above
 _LEAST = 1e-3  # below it float32 cannot tell a negative binomial from a Poisson

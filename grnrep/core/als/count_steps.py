@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grnrep.core.cells import CellSolver, cell_solver, project_cells
-from grnrep.core.count_model import Counted, CountModel
+from grnrep.core.als.cells import CellSolver, cell_solver, project_cells
+from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.decoder import Pattern
-from grnrep.core.genes import GeneSolver, Stats
-from grnrep.core.known import known_rows
-from grnrep.core.likelihood import Observed
+from grnrep.core.design import known_rows
+from grnrep.core.likelihoods.counts import Counted, CountModel
+from grnrep.core.likelihoods.gaussian import Observed
 
 _CELL_GRADIENTS, _GENE_GRADIENTS = 6, 3  # conjugate gradients a step
 _START_ITERATIONS, _START_TOL = 50, 1e-2

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.count_model import Counted, cell_size_factors
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods.counts import Counted, cell_size_factors
 
 COUNT_LIKELIHOODS = ("poisson", "nb")
 _BLOCK_ENTRIES = 2**19  # values of a block of cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grnrep.core.counts import fit_counts
+from grnrep.core.als.counts import fit_counts
 from grnrep.core.network import Network
 
 _MAX_CELLS = 500

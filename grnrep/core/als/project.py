@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.cells import CellSolver, cell_solver, project_cells, quick_solver
+from grnrep.core.als.cells import CellSolver, cell_solver, project_cells, quick_solver
+from grnrep.core.als.genes import Stats
 from grnrep.core.decoder import Pattern
+from grnrep.core.design import full_network, known_columns, known_rows
 from grnrep.core.fitted import Fit
-from grnrep.core.genes import Stats
-from grnrep.core.known import full_network, known_columns, known_rows
-from grnrep.core.likelihood import Observed, check_link
+from grnrep.core.likelihoods.gaussian import Observed, check_link
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 

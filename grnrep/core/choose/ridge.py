@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
-from grnrep.core.exact import fit_exact
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.penalty import typical_gram
 from grnrep.core.fitted import Fit
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
-from grnrep.core.penalty import typical_gram
 
 RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)
 _FIRST = 3  # where the search begins

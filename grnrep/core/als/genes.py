@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from grnrep.core.decoder import Pattern
+from grnrep.core.linalg import solve_spd
 from grnrep.core.network import Network
-from grnrep.core.singular import solve_spd
 
 _STRIP = 128  # rows of a product of which only one triangle is needed
 _ENTRIES = 2**21  # of the systems that are solved at once

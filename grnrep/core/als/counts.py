@@ -4,7 +4,7 @@ Minimises, over edge weights w, intercepts b and representations z,
 
     Σ_k Σ_i deviance(c_ki, s_k f(p_ki)) + λ_z ‖z‖² + λ_w ‖w - a‖²,   p = W z + b,
 
-with size factors s and the smooth ReLU f of :mod:`grnrep.core.count_model`; a is the prior sign
+with size factors s and the smooth ReLU f of :mod:`grnrep.core.likelihoods.counts`; a is the prior sign
 of an edge if weights are to be shrunk to it, else 0. Zeros are counts like others, not censored.
 """
 
@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.alternation import State, check_finite, only_rounding
-from grnrep.core.count_data import (
+from grnrep.core.als.count_data import (
     CountFit,
     block_cells,
     check_count_likelihood,
@@ -28,14 +27,14 @@ from grnrep.core.count_data import (
     to_rates,
     unit_of_rates,
 )
-from grnrep.core.count_model import Counted, CountModel, softness_of
-from grnrep.core.count_projection import project_counts
-from grnrep.core.count_steps import CountCells, step_genes
+from grnrep.core.als.count_projection import project_counts
+from grnrep.core.als.count_steps import CountCells, step_genes
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.genes import GeneSolver
+from grnrep.core.als.loop import State, check_finite, only_rounding
+from grnrep.core.als.penalty import Penalty
 from grnrep.core.decoder import Pattern
-from grnrep.core.dispersion import shrunk_dispersion
-from grnrep.core.exact import fit_exact
-from grnrep.core.genes import GeneSolver
-from grnrep.core.known import (
+from grnrep.core.design import (
     full_network,
     known_columns,
     regress,
@@ -43,8 +42,9 @@ from grnrep.core.known import (
     split_weights,
     unconfound,
 )
+from grnrep.core.likelihoods.counts import Counted, CountModel, softness_of
+from grnrep.core.likelihoods.dispersion import shrunk_dispersion
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.penalty import Penalty
 from grnrep.core.threads import threads_for
 
 _WINDOW = 5  # iterations over which the stopping rule looks back

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from grnrep.core.design import split_weights
 from grnrep.core.fitted import Fit
-from grnrep.core.gibbs import Chain
-from grnrep.core.known import split_weights
-from grnrep.core.likelihood import check_link
+from grnrep.core.likelihoods.gaussian import check_link
 from grnrep.core.network import Network
+from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.signs import orient
 from grnrep.core.threads import threads_for
 
@@ -126,9 +126,9 @@ def sample_posterior(
     Examples
     --------
     >>> import numpy as np
-    >>> from grnrep.core.exact import fit_exact
+    >>> from grnrep.core.als.exact import fit_exact
     >>> from grnrep.core.network import Network
-    >>> from grnrep.core.posterior import sample_posterior
+    >>> from grnrep.core.posterior.sample import sample_posterior
     >>> draw = np.random.default_rng(0)
     >>> x = np.maximum(draw.gamma(1, size=(50, 1)) + 0.1 * draw.standard_normal((50, 20)), 0)
     >>> network = Network.from_edges(np.arange(20), np.zeros(20), np.zeros(20), 20, 1)

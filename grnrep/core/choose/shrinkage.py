@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from grnrep.core.exact import fit_exact
-from grnrep.core.known import known_columns, without_known
+from grnrep.core.als.exact import fit_exact
+from grnrep.core.choose.ridge import choose_prior, choose_ridge
+from grnrep.core.design import known_columns, without_known
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
-from grnrep.core.ridge import choose_prior, choose_ridge
 from grnrep.core.signs import orient
 from grnrep.core.threads import side_by_side
 

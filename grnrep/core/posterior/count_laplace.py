@@ -16,9 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.count_data import CountFit
-from grnrep.core.count_systems import Block, CountSystems, curvature_of_counts, expected_curvature
+from grnrep.core.als.count_data import CountFit
 from grnrep.core.network import Network
+from grnrep.core.posterior.count_systems import (
+    Block,
+    CountSystems,
+    curvature_of_counts,
+    expected_curvature,
+)
 
 _NOISE_CELLS = 4.0  # how many cells the scatter of all genes counts for in that of one gene
 _SEEN = 1.0  # expected count from which an entry tells noise inside the link from that of counting

@@ -1,0 +1,1 @@
+"""The solver: cells given decoder, decoder given cells, in turn."""

@@ -1,0 +1,1 @@
+"""What "auto" means: penalties, intercepts, likelihood and sample size, chosen by the data."""

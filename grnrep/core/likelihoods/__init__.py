@@ -1,0 +1,1 @@
+"""How expression scatters about what the decoder predicts."""
