@@ -272,7 +272,7 @@ def residuals(
     w
         W, (n_genes, m + q).
     x, most, least
-        As in :class:`grnrep.core.likelihood.Observed`.
+        As in :class:`grnrep.core.likelihoods.gaussian.Observed`.
     z
         Representations, (m + q, n_cells).
     """
@@ -366,7 +366,7 @@ def _put(tile, array, k, lanes):
                 array[i, k + lane] = tile[i * lanes + lane]
 
 
-# --- Conjugate gradients for many cells at once: see grnrep.core.cells.project_cells ----------------------
+# --- Conjugate gradients for many cells at once: see grnrep.core.als.cells.project_cells ----------------------
 # The cells of a tile are worked on in step. One that is done makes room for the next, in its lane, so that no
 # work is spent on waiting: each lane has a cell of its own age, and steps, directions and ends of its own.
 
@@ -392,7 +392,7 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
     censored
         Room for an unsigned number a gene, ``(n_genes,)``, with as many bits as vectors have lanes.
     max_iter, tol
-        As in :func:`grnrep.core.cells.project_cells`.
+        As in :func:`grnrep.core.als.cells.project_cells`.
     out
         Becomes the representations, (m, n_cells).
     iterations

@@ -91,7 +91,7 @@ def repair_network(
     network
         Prior edges.
     link, intercept, covariates, rng, device
-        As in :func:`grnrep.core.exact.fit_exact`.
+        As in :func:`grnrep.core.als.exact.fit_exact`.
     fdr
         Share of false edges to accept among those added, and among those kept.
     progress

@@ -38,7 +38,7 @@ class BlockSums:
     fit
         The decoder.
     options
-        Link and device, as in :meth:`grnrep.core.projection.Projection.of`.
+        Link and device, as in :meth:`grnrep.core.als.project.Projection.of`.
     """
 
     blocks: Blocks

@@ -124,7 +124,7 @@ def fit(
     max_cells
         Exact solver: how many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. ``"auto"``: as many as determine
-        it, at least 1,000 (:func:`grnrep.core.sufficient.sufficient_cells`). None: all cells; from what
+        it, at least 1,000 (:func:`grnrep.core.choose.sample_size.sufficient_cells`). None: all cells; from what
         ``"auto"`` learns, passes over all of them go on, without holding them in memory (counts are held).
     stratify
         Exact solver: column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are

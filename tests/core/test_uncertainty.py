@@ -90,7 +90,7 @@ def test_memory_is_bounded_by_blocks_and_blocks_do_not_matter(monkeypatch):
     x, fit, network, _ = problem()
     options = {"noise_variance": np.full(network.n_genes, 0.09)}
     whole = activity_sd(x, fit, network, **options)
-    monkeypatch.setattr("grnrep.core.uncertainty._ENTRIES", 3 * network.n_regulators**2)
+    monkeypatch.setattr("grnrep.core.posterior.laplace._ENTRIES", 3 * network.n_regulators**2)
     np.testing.assert_allclose(activity_sd(x, fit, network, **options), whole, rtol=1e-10)
 
 

@@ -42,7 +42,7 @@ def project_counts(
     counts
         (n_cells, n_genes), genes in the order of ``network``.
     fit
-        From :func:`grnrep.core.counts.fit_counts`.
+        From :func:`grnrep.core.als.counts.fit_counts`.
     network
         Edges, in the order of ``fit.weight``.
     size_factors

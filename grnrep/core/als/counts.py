@@ -144,13 +144,13 @@ def fit_counts(
     intercept
         Whether every gene has an intercept.
     covariates
-        As in :func:`grnrep.core.exact.fit_exact`; their effects add to the rate.
+        As in :func:`grnrep.core.als.exact.fit_exact`; their effects add to the rate.
     size_factors
         Of every cell, ``(n_cells,)`` above 0; by default total counts over their median. A
         total does not tell a deep cell from one in which all regulators are more active:
         activities are relative to the expression of the cell as a whole.
     ridge, prior
-        As in :func:`grnrep.core.exact.fit_exact`, in the unit of expression in which the
+        As in :func:`grnrep.core.als.exact.fit_exact`, in the unit of expression in which the
         variance of an average count is 1.
     max_iter
         Limit of iterations.
@@ -163,7 +163,7 @@ def fit_counts(
     progress
         Whether to show a progress bar.
     start
-        Start weights, ``(n_edges,)``; by default those of :func:`grnrep.core.exact.fit_exact`
+        Start weights, ``(n_edges,)``; by default those of :func:`grnrep.core.als.exact.fit_exact`
         on counts over size factors. Those of logarithms lie further from the end.
 
     Returns

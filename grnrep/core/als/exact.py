@@ -76,7 +76,7 @@ def fit_exact(
         Whether every gene has an intercept.
     covariates
         Known columns of the representation, (n_cells, n_covariates), with a free weight on every
-        gene. What they can explain of an activity counts as theirs (:func:`grnrep.core.known.unconfound`).
+        gene. What they can explain of an activity counts as theirs (:func:`grnrep.core.design.unconfound`).
     ridge
         λ_z as a share of the typical diagonal of W'W. Of regulators that are not
         shrunk to prior signs also λ_w, as a share of the same diagonal of Z'Z.
@@ -99,7 +99,7 @@ def fit_exact(
     progress
         Whether to show a progress bar.
     start
-        Start weights, ``(n_edges,)``; by default those of :func:`grnrep.core.start.start_weights`,
+        Start weights, ``(n_edges,)``; by default those of :func:`grnrep.core.als.start.start_weights`,
         and where the effective load is below 1.5 and weights are free, those of fits with
         stronger ridges, one from the other. Without these, one fit in ten or so near load 1
         ends in a worse optimum, with regulators in each other's place.

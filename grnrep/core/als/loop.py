@@ -137,7 +137,7 @@ def alternate(
     sum_squares
         Σx²: what there is to explain.
     max_iter, tol
-        As in :func:`grnrep.core.exact.fit_exact`.
+        As in :func:`grnrep.core.als.exact.fit_exact`.
     window
         Iterations over which the objective has to fall by less than ``tol`` for the end.
     bar

@@ -39,13 +39,13 @@ def refine(
     """Go on from the decoder of some cells to that of all.
 
     In every pass the activities of all cells are found under the decoder, exactly, and forgotten; the sums of
-    :class:`grnrep.core.genes.Stats` are all that a step of the decoder needs. What is minimised is what
-    :func:`grnrep.core.exact.fit_exact` minimises.
+    :class:`grnrep.core.als.genes.Stats` are all that a step of the decoder needs. What is minimised is what
+    :func:`grnrep.core.als.exact.fit_exact` minimises.
 
     Parameters
     ----------
     fit
-        From :func:`grnrep.core.exact.fit_exact`, on some of the cells.
+        From :func:`grnrep.core.als.exact.fit_exact`, on some of the cells.
     network
         Edges, in the order of ``fit.weight``.
     sums
@@ -55,7 +55,7 @@ def refine(
     n_cells
         Their number.
     ridge, prior, shared
-        As in :func:`grnrep.core.exact.fit_exact`.
+        As in :func:`grnrep.core.als.exact.fit_exact`.
     max_iter
         Limit of passes.
     progress

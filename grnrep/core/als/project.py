@@ -40,7 +40,7 @@ class Projection:
     solver
         Of the problems of cells.
     link
-        As in :func:`grnrep.core.exact.fit_exact`.
+        As in :func:`grnrep.core.als.exact.fit_exact`.
     intercept
         Whether every gene has one.
     """
@@ -138,7 +138,7 @@ def project(
     network
         Edges, in the order of ``fit.weight``.
     link, covariates, device
-        As in :func:`grnrep.core.exact.fit_exact`.
+        As in :func:`grnrep.core.als.exact.fit_exact`.
     """
     dtype = torch.as_tensor(x).dtype
     return Projection.of(fit, network, link=link, dtype=dtype, device=device)(x, covariates)

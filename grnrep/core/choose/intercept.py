@@ -30,7 +30,7 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
 
     Where a cell has no more constraining values than regulators, a fit explains them all with and
     without intercepts. With prior signs the models are then compared by how well they predict genes that
-    were held out (:func:`grnrep.core.shrinkage.held_out_score`).
+    were held out (:func:`grnrep.core.choose.shrinkage.held_out_score`).
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def choose_likelihood(
     network
         Edges.
     intercept
-        As in :func:`grnrep.core.counts.fit_counts`.
+        As in :func:`grnrep.core.als.counts.fit_counts`.
     size_factors
         Of all cells, those of the fit, which differ where totals do; by default totals over these genes.
     rng

@@ -37,7 +37,7 @@ def choose_ridge(
     prior: float = 0.0,
     rng: int = 0,
 ) -> float:
-    """Choose ``ridge`` of :func:`grnrep.core.exact.fit_exact`.
+    """Choose ``ridge`` of :func:`grnrep.core.als.exact.fit_exact`.
 
     A tenth of the values is held out and predicted from the rest. From a middle ridge the
     search goes to weaker ones as long as predictions get better, and to stronger ones as long
@@ -103,7 +103,7 @@ def choose_prior(
     covariates: np.ndarray | None = None,
     rng: int = 0,
 ) -> tuple[float, bool]:
-    """Choose ``prior`` and ``shared`` of :func:`grnrep.core.exact.fit_exact` by the same held-out values.
+    """Choose ``prior`` and ``shared`` of :func:`grnrep.core.als.exact.fit_exact` by the same held-out values.
 
     The smallest squared error wins. A prior above zero also settles what the data leave open:
     the activity of a regulator whose targets are all targets of another one. It does so better

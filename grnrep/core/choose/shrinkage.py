@@ -31,7 +31,7 @@ _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is t
 
 
 class Shrinkage(NamedTuple):
-    """Options of :func:`grnrep.core.exact.fit_exact`.
+    """Options of :func:`grnrep.core.als.exact.fit_exact`.
 
     ``signs_predict`` is False where prior signs were found to predict no better than chance.
     """
@@ -64,7 +64,7 @@ def choose_shrinkage(
     prior: float | None = None,
     rng: int = 0,
 ) -> Shrinkage:
-    """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.exact.fit_exact`.
+    """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.exact.fit_exact`.
 
     Genes are held out, activities are learned from the others, and the held-out
     genes are predicted from the activities of their regulators with the prior
@@ -77,9 +77,9 @@ def choose_shrinkage(
     weakest prior comes that close, and a cell has more constraining values than regulators.
     Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are
     then free where a cell has more constraining values than regulators, else drawn to the signs as weakly
-    as any prior does, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
+    as any prior does, and :func:`grnrep.core.choose.ridge.choose_ridge` chooses the ridge.
     Where less than half of the edges have a sign there is nothing to predict with:
-    weights then stay free, and :func:`grnrep.core.ridge.choose_ridge` chooses the ridge.
+    weights then stay free, and :func:`grnrep.core.choose.ridge.choose_ridge` chooses the ridge.
     Fewer than 100 genes are too few to choose by: the prior, and the size of the weights that it
     asks for, are then chosen by values that were held out.
 

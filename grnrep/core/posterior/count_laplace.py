@@ -72,7 +72,7 @@ def count_spread(
     counts
         Of the cells of ``fit``, (n_cells, n_genes).
     fit
-        From :func:`grnrep.core.counts.fit_counts`, in any scale.
+        From :func:`grnrep.core.als.counts.fit_counts`, in any scale.
     network
         Edges, in the order of ``fit.weight``.
     size_factors
@@ -109,7 +109,7 @@ def count_activity_sd(
 ) -> np.ndarray:
     r"""Standard deviation of activities that were inferred with a frozen decoder, (n_cells, m).
 
-    The root of the expected squared error of :func:`grnrep.core.count_projection.project_counts`,
+    The root of the expected squared error of :func:`grnrep.core.als.count_projection.project_counts`,
 
     .. math:: G_k^{-1} \Bigl(\sum_i a_{ki} (\psi_i + a_{ki} v_{ki}) w_i w_i' + \lambda^2 \tau^2\Bigr)
               G_k^{-1}, \quad G_k = \sum_i a_{ki} w_i w_i' + \lambda,

@@ -1,7 +1,7 @@
 """Standard deviations at a fitted decoder, from the curvature of the likelihood (Laplace).
 
 Quick, and right where the data determine the decoder; where they leave it open, at low load,
-:func:`grnrep.core.posterior.sample_posterior` says more. What it finds of decoder and noise is
+:func:`grnrep.core.posterior.sample.sample_posterior` says more. What it finds of decoder and noise is
 what :func:`activity_sd` needs for cells that were not in the fit.
 
 Under the ReLU link the noise of Eq. 6 (Schuster & Krogh 2021) is inside the ReLU: a zero has
@@ -105,7 +105,7 @@ def activity_sd(
 ) -> np.ndarray:
     r"""Standard deviation of activities that were inferred with a frozen decoder, (n_cells, m).
 
-    The root of the expected squared error of :func:`grnrep.core.exact.project`,
+    The root of the expected squared error of :func:`grnrep.core.als.exact.project`,
 
     .. math:: G_k^{-1} \Bigl(\sum_i d_{ki} s_{ki}^2 w_i w_i' + \lambda^2 \tau^2\Bigr) G_k^{-1}, \quad
               G_k = \sum_i d_{ki} w_i w_i' + \lambda,

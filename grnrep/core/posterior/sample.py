@@ -103,7 +103,7 @@ def sample_posterior(
     x
         Expression, (n_cells, n_genes).
     fit
-        From :func:`grnrep.core.exact.fit_exact` on the same cells, before `orient`.
+        From :func:`grnrep.core.als.exact.fit_exact` on the same cells, before `orient`.
     network
         Edges, in the order of ``fit.weight``.
     link, prior, shared, device, progress

@@ -153,7 +153,7 @@ def network_information(
 
     Weights are free and signs are not used, so that the question is who regulates whom. The link
     and the intercepts are those that :func:`grnrep.tl.fit` would choose; the ridge is chosen for
-    every network anew (:func:`grnrep.core.ridge.choose_ridge`, without the held-out values).
+    every network anew (:func:`grnrep.core.choose.ridge.choose_ridge`, without the held-out values).
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def explained_variance(
     held
         Which values to hold out, bool of the shape of ``x``.
     link, intercept, rng
-        As in :func:`grnrep.core.exact.fit_exact`.
+        As in :func:`grnrep.core.als.exact.fit_exact`.
     """
     mean = np.where(held, 0, x).sum(0, dtype=np.float64) / np.maximum((~held).sum(0), 1)
     filled = np.where(held, mean, x).astype(x.dtype)
