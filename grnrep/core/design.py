@@ -36,7 +36,7 @@ def known_rows(x: Tensor, m: int, known: Tensor) -> Tensor:
     return torch.cat([x.new_zeros(m, x.shape[1]), known.to(x)])
 
 
-def split_rows(known: np.ndarray, blocks: list[Tensor]) -> list[Tensor]:
+def split_rows(known: Tensor | np.ndarray, blocks: list[Tensor]) -> list[Tensor]:
     """Known columns (n_cells, q) of every block of cells (n_genes, cells), as rows."""
     sizes = [block.shape[1] for block in blocks]
     return [part.mT.to(blocks[0]) for part in torch.as_tensor(known).split(sizes)] if blocks else []

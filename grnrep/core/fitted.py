@@ -1,10 +1,14 @@
-"""What a solver returns, whichever solver it was."""
+"""What a solver returns, whichever solver it was, and what it leaves when it is stopped."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from grnrep.core.likelihoods.base import Likelihood
+from grnrep.core.likelihoods.gaussian import Tobit
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +23,10 @@ class Fit:
         Intercept of every gene, ``(n_genes,)`` float64, or None.
     activity
         Representations, ``(n_cells, n_regulators)`` float64.
+    likelihood
+        How expression scatters about W z, with the parameters of every gene.
+    depth
+        Total counts of a cell with size factor 1; NaN where size factors were given, or cells have none.
     ridge
         Penalty λ_j on the square of every regulator's activity, ``(n_regulators,)``;
         None where the solver had none.
@@ -27,8 +35,6 @@ class Fit:
     noise_variance
         squared_error by the degrees of freedom that it has left (:mod:`grnrep.core.posterior.freedom`);
         None where not computed, and where it has none.
-    censored
-        Whether zeros were censored.
     effects
         Effect of every covariate on every gene, (n_genes, n_covariates), or None.
     covariates
@@ -42,10 +48,11 @@ class Fit:
     weight: np.ndarray
     bias: np.ndarray | None
     activity: np.ndarray
+    likelihood: Likelihood = field(default_factory=Tobit)
+    depth: float = float("nan")
     ridge: np.ndarray | None = None
     squared_error: float = float("nan")
     noise_variance: float | None = None
-    censored: bool = True
     history: list[float] = field(default_factory=list)
     converged: bool = True
     effects: np.ndarray | None = None
@@ -55,3 +62,17 @@ class Fit:
         """What the prediction has beside W z: intercepts and covariates, (n_cells or 1, n_genes or 1)."""
         out = np.zeros((1, 1)) if self.bias is None else self.bias[None, :]
         return out if self.effects is None else out + self.covariates[cells] @ self.effects.T
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interruption that brings what there was so far.
+
+    Parameters
+    ----------
+    so_far
+        A state of the alternation, or a fit, or a model; whoever catches it makes the next of it.
+    """
+
+    def __init__(self, so_far: Any):
+        super().__init__()
+        self.so_far = so_far

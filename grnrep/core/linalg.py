@@ -1,5 +1,6 @@
-"""Normal equations that may be singular: collinear regulators, and a ridge of zero or near it.
+"""Linear systems of the solver: those that may be singular, and many small ones by conjugate gradients.
 
+Collinear regulators, and a ridge of zero or near it, make normal equations singular.
 Rounding decides whether a Cholesky factorisation of a singular matrix succeeds. Where it does, what it gives
 is noise, divided by rounding. Steps are corrections, so they can be damped instead: with (A + μD)⁻¹ for A⁻¹,
 D the diagonal of A, they minimise what they did plus μ times the squared length of the step. That still
@@ -7,6 +8,8 @@ lies above the objective and touches it: the objective cannot rise, and steps en
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -50,3 +53,37 @@ def _factor(system: Tensor, precision: torch.dtype) -> Tensor:
         more = torch.where(diagonal[bad] > 0, damping * diagonal[bad], 1.0)
         factor[bad], info[bad] = torch.linalg.cholesky_ex(system[bad] + torch.diag_embed(more))
     return factor
+
+
+def conjugate_gradients(
+    residual: Tensor,
+    apply: Callable[[Tensor], Tensor],
+    precondition: Callable[[Tensor], Tensor],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Solve a system in every column, all at once, from zero; solutions and residuals after every iteration.
+
+    Parameters
+    ----------
+    residual
+        Right sides, (k, n): one system a column.
+    apply, precondition
+        What the systems, and approximate inverses of them, make of columns.
+    """
+    y = precondition(residual)
+    x, direction, slope = torch.zeros_like(residual), y, (residual * y).sum(0)
+    while True:
+        product = apply(direction)
+        length = _ratio(slope, (direction * product).sum(0))
+        x = x + length * direction
+        residual = residual - length * product
+        yield x, residual
+        y = precondition(residual)
+        following = (residual * y).sum(0)
+        direction = y + _ratio(following, slope) * direction
+        slope = following
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """Quotient, or 0 where rounding has left nothing to divide by: a system that is solved stays as it is."""
+    ratio = a / b
+    return torch.where((b > 0) & ratio.isfinite(), ratio, 0.0)

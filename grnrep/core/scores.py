@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.genes import _similar
+from grnrep.core.als.genes import similar
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.gaussian import residual
@@ -141,7 +141,7 @@ def _blocks(
     """Genes of similar numbers of regulators, their edges padded with ``n_edges``, and their data."""
     degree, values = network.regulators_per_gene(), torch.as_tensor(x).mT.contiguous()
     column = torch.as_tensor(np.append(network.regulator, 0))
-    for group in [*_similar(degree), np.flatnonzero(degree == 0)]:
+    for group in [*similar(degree), np.flatnonzero(degree == 0)]:
         slot = np.arange(max(1, degree[group].max(initial=0)))
         edge = np.where(
             slot < degree[group][:, None], network.indptr[group][:, None] + slot, network.n_edges

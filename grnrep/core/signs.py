@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods.gaussian import Tobit
 from grnrep.core.network import Network
 
 # Log-odds that a sign is right, per unit of evidence. Priors: a logistic function with 1.7 is the normal
@@ -106,7 +107,7 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
     some = slice(None, None, max(1, -(-len(fit.activity) // _MAX_CELLS)))
     z, w = fit.activity[some], _matrix(fit, network)
     seen = z @ w.T + fit.offset(some) > 0
-    seen |= not fit.censored
+    seen |= not isinstance(fit.likelihood, Tobit)
     tells = seen @ w.power(2)
     tells = _ratio(tells, tells.sum(0))
     centred = z - (tells * z).sum(0)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from grnrep._record import Decoder
 from grnrep.core.fitted import Fit
-from grnrep.core.interrupted import Interrupted
+from grnrep.core.fitted import Interrupted
 
 logger = logging.getLogger("grnrep")
 

@@ -10,8 +10,11 @@ from scipy.optimize import minimize
 from grnrep.core.als import cells
 from grnrep.core.als.cells import cell_solver, project_cells, quick_solver
 from grnrep.core.decoder import Pattern
-from grnrep.core.likelihoods.gaussian import Observed
+from grnrep.core.likelihoods.base import Block
+from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network
+
+OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
 
 
 def problem(seed, *, n_genes=40, m=6, n_cells=15, density=0.4):
@@ -32,7 +35,7 @@ def solve(network, w, x, ridge, link, n_known=0, **options):
     solver = cell_solver(Pattern(network), weight, m, torch.full((m,), ridge, dtype=torch.float64))
     start = torch.zeros(network.n_regulators, len(x), dtype=torch.float64)
     start[m:] = 1
-    block = Observed.of(torch.as_tensor(x.T.copy()), link)
+    block = OF_LINK[link].block(torch.as_tensor(x.T.copy()))
     z = project_cells(solver, block, start, max_iter=20_000, tol=1e-12, **options)
     return z[:m].T.numpy()
 
@@ -96,7 +99,7 @@ def large(dtype, ridge, *, n_cells=40):
     network, w, x = problem(3, n_genes=600, m=300, n_cells=n_cells, density=0.02)
     weight = torch.as_tensor(w[network.gene, network.regulator], dtype=dtype)
     pattern, lam = Pattern(network), torch.full((300,), ridge, dtype=dtype)
-    block = Observed.of(torch.as_tensor(x.T.copy(), dtype=dtype), "relu")
+    block = Tobit().block(torch.as_tensor(x.T.copy(), dtype=dtype))
     start = torch.zeros(300, n_cells, dtype=dtype)
     return pattern, weight, lam, block, start
 
@@ -150,7 +153,7 @@ def test_both_ways_of_computing_agree(dtype, atol, whole, n_known, left_out):
     m, rng = 300 - n_known, np.random.default_rng(1)
     if left_out:
         without = torch.as_tensor(rng.random(block.x.shape) < 0.1)
-        block = Observed.of(block.x, "relu", without)
+        block = Tobit().block(block.x, without=without)
     start = torch.as_tensor(rng.normal(size=start.shape), dtype=dtype)
     solver = cell_solver(pattern, weight, m, lam[:m])
     if not whole:
@@ -168,7 +171,7 @@ def test_both_ways_of_computing_agree(dtype, atol, whole, n_known, left_out):
 @pytest.mark.parametrize("link", ["relu", "identity"])
 def test_steps_agree_with_those_of_torch(link, n_known):
     pattern, weight, lam, block, start = large(torch.float64, 0.3)
-    block, m = Observed.of(block.x, link), 300 - n_known
+    block, m = OF_LINK[link].block(block.x), 300 - n_known
     compiled = cell_solver(pattern, weight, m, lam[:m])
     general = replace(compiled, edges=None)
     z = start + torch.as_tensor(np.random.default_rng(0).normal(size=start.shape))
@@ -179,7 +182,7 @@ def test_steps_agree_with_those_of_torch(link, n_known):
 
 def test_layout_in_memory_does_not_matter():
     pattern, weight, lam, block, start = large(torch.float32, 0.3)
-    turned = Observed(*(None if a is None else a.mT.contiguous().mT for a in (block.x, block.most)))
+    turned = Block(*(None if a is None else a.mT.contiguous().mT for a in (block.x, block.most)))
     assert not turned.x.is_contiguous()
     solver = quick_solver(pattern, weight, 300, lam)
     z = torch.as_tensor(np.random.default_rng(0).normal(size=start.shape), dtype=torch.float32)
@@ -218,7 +221,7 @@ def test_entries_left_out_do_not_matter():
     other = torch.where(out, 7.0, torch.as_tensor(x.T.copy()))
     start = torch.zeros(6, len(x), dtype=torch.float64)
     found = [
-        project_cells(solver, Observed.of(values, "relu", out), start, tol=1e-11)
+        project_cells(solver, Tobit().block(values, without=out), start, tol=1e-11)
         for values in (torch.as_tensor(x.T.copy()), other)
     ]
     torch.testing.assert_close(*found, rtol=0, atol=1e-9)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.als.count_data import CountFit
+from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods import restored
 from grnrep.core.network import Network
-from grnrep.core.posterior import count_systems
-from grnrep.core.posterior.count_laplace import CountSpread, count_activity_sd, count_spread
-from grnrep.core.posterior.count_systems import CountSystems
+from grnrep.core.posterior import laplace
+from grnrep.core.posterior.laplace import Spread, Systems, activity_sd
+from grnrep.core.posterior.spread import curvature_spread
 
 
 def problem(seed=0, *, n_cells=30, n_genes=25, m=4, known=True, dispersion=None):
@@ -33,7 +34,7 @@ def problem(seed=0, *, n_cells=30, n_genes=25, m=4, known=True, dispersion=None)
     ridge = rng.uniform(0.1, 0.5, m)
     parts = {"bias": b, "effects": e, "covariates": v} if known else {"bias": None}
     phi = None if dispersion is None else np.full(n_genes, dispersion)
-    fit = CountFit(
+    fit = counts_fit(
         w[gene, regulator],
         activity=z,
         ridge=ridge,
@@ -43,6 +44,17 @@ def problem(seed=0, *, n_cells=30, n_genes=25, m=4, known=True, dispersion=None)
         **parts,
     )
     return rng.poisson(mu).astype(np.float64), s, fit, network, w
+
+
+def counts_fit(weight, bias, activity, *, mean, softness, dispersion=None, **parts):
+    parameters = {"mean": mean, "softness": softness}
+    parameters |= {} if dispersion is None else {"dispersion": dispersion}
+    likelihood = restored("poisson" if dispersion is None else "nb", parameters)
+    return Fit(weight, bias, activity, likelihood, **parts)
+
+
+def mean_of(fit):
+    return fit.likelihood.arrays()["mean"]
 
 
 def rate(p, mean):
@@ -69,8 +81,8 @@ def loss(c, mu):
 
 
 def block_of(x, s, fit, network):
-    at = CountSystems(fit, network)
-    (block,) = at.blocks(x, s)
+    at = Systems(fit, network)
+    (block,) = at.cells(x, s)
     return at, block
 
 
@@ -79,10 +91,10 @@ def decoder(**parts):
     w = np.linspace(5, 20, 40)
     network = Network.from_edges(np.arange(40), np.zeros(40), np.zeros(40), 40, 1)
     size = {"mean": w / 4, "softness": w / 20}
-    return CountFit(w, None, **{"activity": np.ones((1, 1))} | size | parts), network, w
+    return counts_fit(w, None, **{"activity": np.ones((1, 1))} | size | parts), network, w
 
 
-NOTHING = CountSpread(np.zeros(40), np.zeros(40), np.ones(40), np.zeros(1))
+NOTHING = Spread(np.zeros(40), np.ones(40), np.zeros(1), np.zeros(40))
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -93,7 +105,9 @@ def test_the_system_of_a_cell_is_the_hessian_of_its_objective(known):
         offset = fit.offset(slice(k, k + 1))[0]
 
         def objective(z, k=k, offset=offset):
-            return loss(x[k], s[k] * rate(w @ z + offset, fit.mean)) + (fit.ridge * z**2).sum() / 2
+            return (
+                loss(x[k], s[k] * rate(w @ z + offset, mean_of(fit))) + (fit.ridge * z**2).sum() / 2
+            )
 
         wanted = np.linalg.inv(hessian(objective, fit.activity[k]))
         np.testing.assert_allclose(block.inverse[k], wanted, rtol=0.01, atol=1e-3 * wanted.max())
@@ -115,7 +129,7 @@ def test_the_system_of_a_gene_is_the_hessian_of_its_objective():
 
         def objective(weight, i=i, columns=columns, edges=edges):
             return (
-                loss(x[:, i], s * rate(columns @ weight, fit.mean[i]))
+                loss(x[:, i], s * rate(columns @ weight, mean_of(fit)[i]))
                 + (prior[edges] * weight**2).sum() / 2
             )
 
@@ -135,7 +149,7 @@ def test_one_regulator_has_the_inverse_of_fisher_information(phi):
     fit, network, w = decoder(dispersion=None if phi is None else np.full(40, phi))
     s, z = np.array([0.7, 3.0]), np.array([1.0, 2.0])
     mu = s[:, None] * z[:, None] * w  # far above zero the rate is w z
-    sd = count_activity_sd(mu, replace(fit, activity=z[:, None]), network, NOTHING, size_factors=s)
+    sd = activity_sd(mu, replace(fit, activity=z[:, None]), network, NOTHING, size_factors=s)
     information = (mu / z[:, None] ** 2 / (1 + (phi or 0) * mu)).sum(1)
     # the weight keeps a thousandth more than the curvature
     np.testing.assert_allclose(sd[:, 0], information**-0.5, rtol=5e-3)
@@ -153,8 +167,8 @@ def test_what_weights_leave_open_and_more_scatter_widen_activities():
         dense[np.ix_([i], own, own)] = root @ root.T
         covariance.append((root @ root.T).ravel())
     square = rng.uniform(1, 2, 4)
-    spread = CountSpread(np.zeros(network.n_edges), np.concatenate(covariance), scatter, square)
-    sd = count_activity_sd(x, fit, network, spread, size_factors=s)
+    spread = Spread(np.zeros(network.n_edges), scatter, square, np.concatenate(covariance))
+    sd = activity_sd(x, fit, network, spread, size_factors=s)
     for k in range(3):
         z, a = fit.activity[k], block.curvature[:, k].numpy()
         noise = a * scatter + a**2 * np.einsum("a,iab,b->i", z, dense, z)
@@ -171,7 +185,7 @@ def test_edges_have_the_fisher_information_of_their_counts_and_their_scatter():
     wanted = (z / w).sum(0) ** -0.5
     for more in (1, 3):
         x = more * rng.poisson(z * w / more).astype(float)
-        spread = count_spread(x, fit, network, size_factors=np.ones(800))
+        spread = curvature_spread(x, fit, network, size_factors=np.ones(800))
         np.testing.assert_allclose(spread.scatter.mean(), more, rtol=0.1)
         # above 1: activities take a share, softness may shift weights, and noise inside the link is another
         # explanation of more scatter
@@ -185,13 +199,13 @@ def test_edges_lose_the_share_that_activities_take(phi):
     network = Network.from_edges(np.arange(6), np.zeros(6), np.zeros(6), 6, 1)
     dispersion = None if phi is None else np.full(6, phi)
     size = {"mean": w / 4, "softness": w / 20}
-    fit = CountFit(w, None, z, ridge=np.full(1, 1e-3), dispersion=dispersion, **size)
+    fit = counts_fit(w, None, z, ridge=np.full(1, 1e-3), dispersion=dispersion, **size)
     mu = s[:, None] * z * w
     information = mu / (z * w) ** 2 / (1 + (phi or 0) * mu)
     share = information * w**2 / (information * w**2).sum(1, keepdims=True)
     precision = (information * (1 - share) * z**2).sum(0) + 1 / (w**2).mean()
     # counts as expected: scatter stays at 1
-    spread = count_spread(mu, fit, network, size_factors=s)
+    spread = curvature_spread(mu, fit, network, size_factors=s)
     np.testing.assert_allclose(spread.weight_sd, precision**-0.5, rtol=5e-3)
     np.testing.assert_array_equal(spread.scatter, 1)
 
@@ -203,7 +217,7 @@ def test_noise_inside_the_link_widens_edges_beyond_their_scatter():
     fit, p = replace(fit, activity=z, ridge=np.full(1, 1e-3)), z * w
     noisy = np.maximum(p + 10 * rng.normal(size=p.shape), 0)
     plain, more = (
-        count_spread(rng.poisson(x).astype(float), fit, network, size_factors=np.ones(800))
+        curvature_spread(rng.poisson(x).astype(float), fit, network, size_factors=np.ones(800))
         for x in (p, noisy)
     )
     assert np.median(more.weight_sd / plain.weight_sd * np.sqrt(plain.scatter / more.scatter)) > 1.1
@@ -213,9 +227,9 @@ def test_a_link_that_bends_elsewhere_widens_edges():
     _, s, fit, network, w = problem(n_cells=300, known=False)
     p, sd = fit.activity @ w.T, []
     for softer in (1, 4):
-        tau = 0.2 * softer * fit.mean
+        tau = 0.2 * softer * mean_of(fit)
         x = s[:, None] * tau * np.logaddexp(0, p / tau)
-        sd.append(count_spread(x, fit, network, size_factors=s).weight_sd)
+        sd.append(curvature_spread(x, fit, network, size_factors=s).weight_sd)
     assert np.median(sd[1] / sd[0]) > 1.2
 
 
@@ -224,11 +238,11 @@ def test_blocks_order_and_scale_do_not_matter(monkeypatch, dispersion):
     x, s, fit, network, _ = problem(dispersion=dispersion)
 
     def both(x, s, fit, network):
-        spread = count_spread(x, fit, network, size_factors=s)
-        return spread.weight_sd, count_activity_sd(x, fit, network, spread, size_factors=s)
+        spread = curvature_spread(x, fit, network, size_factors=s)
+        return spread.weight_sd, activity_sd(x, fit, network, spread, size_factors=s)
 
     se, sd = both(x, s, fit, network)
-    monkeypatch.setattr(count_systems, "_ENTRIES", 7 * 6**2)
+    monkeypatch.setattr(laplace, "_ENTRIES", 7 * 6**2)
     for found, wanted in zip(both(x, s, fit, network), (se, sd), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-9)
     cells, genes = np.arange(len(x))[::-1], np.arange(network.n_genes)[::-1]
@@ -236,11 +250,10 @@ def test_blocks_order_and_scale_do_not_matter(monkeypatch, dispersion):
         genes[network.gene], network.regulator, network.sign, network.n_genes, network.n_regulators
     )
     order = np.lexsort((network.regulator, genes[network.gene]))
-    parts = {name: getattr(fit, name)[genes] for name in ("bias", "effects", "mean", "softness")}
+    parts = {name: getattr(fit, name)[genes] for name in ("bias", "effects")}
     parts |= {name: getattr(fit, name)[cells] for name in ("activity", "covariates")}
-    if dispersion is not None:
-        parts["dispersion"] = fit.dispersion[genes]
-    other = replace(fit, weight=fit.weight[order], **parts)
+    likelihood = fit.likelihood.genes(torch.as_tensor(genes.copy()))
+    other = replace(fit, weight=fit.weight[order], likelihood=likelihood, **parts)
     found = both(x[np.ix_(cells, genes)], s[cells], other, turned)
     np.testing.assert_allclose(found[0], se[order], rtol=1e-6)
     np.testing.assert_allclose(found[1], sd[cells], rtol=1e-6)
@@ -252,15 +265,16 @@ def test_blocks_order_and_scale_do_not_matter(monkeypatch, dispersion):
 
 def test_what_nothing_is_known_of_has_the_spread_of_the_others():
     x, s, fit, network, _ = problem(known=False)
-    x[:, 0], x[3], mean = 0, 0, fit.mean.copy()
+    x[:, 0], x[3], mean = 0, 0, mean_of(fit).copy()
     mean[0] = 0
     weight, activity = fit.weight.copy(), fit.activity.copy()
     weight[network.gene == 0], activity[3] = 0, 0
     gone = network.regulator == 2  # a regulator that the penalty has shrunk away
     weight[gone], activity[:, 2] = 0, 0
-    fit = replace(fit, weight=weight, activity=activity, mean=mean)
-    spread = count_spread(x, fit, network, size_factors=s)
-    sd = count_activity_sd(x, fit, network, spread, size_factors=s)
+    likelihood = replace(fit.likelihood, mean=torch.as_tensor(mean)[:, None])
+    fit = replace(fit, weight=weight, activity=activity, likelihood=likelihood)
+    spread = curvature_spread(x, fit, network, size_factors=s)
+    sd = activity_sd(x, fit, network, spread, size_factors=s)
     for j in (0, 1, 3):
         size = np.sqrt(np.square(weight[network.regulator == j]).mean())
         own = (network.regulator == j) & (network.gene == 0)
@@ -273,6 +287,6 @@ def test_what_nothing_is_known_of_has_the_spread_of_the_others():
 
 def test_no_cells():
     x, s, fit, network, _ = problem()
-    spread = count_spread(x, fit, network, size_factors=s)
+    spread = curvature_spread(x, fit, network, size_factors=s)
     none = replace(fit, activity=fit.activity[:0], covariates=fit.covariates[:0])
-    assert count_activity_sd(x[:0], none, network, spread, size_factors=s[:0]).shape == (0, 4)
+    assert activity_sd(x[:0], none, network, spread, size_factors=s[:0]).shape == (0, 4)

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from grnrep.core.als.count_projection import project_counts
-from grnrep.core.als.counts import fit_counts
 from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import Stats
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
@@ -241,8 +240,8 @@ def test_a_fit_and_its_projection(fake, link, model):
     fit = fit_exact(x, network, link=link, device="cuda", **model)
     assert_same_fit(fit, expected)
     v = model.get("covariates")
-    here = Projection.of(expected, network, link=link, dtype=torch.float64)
-    there = Projection.of(expected, network, link=link, dtype=torch.float64, device="cuda")
+    here = Projection.of(expected, network, dtype=torch.float64)
+    there = Projection.of(expected, network, dtype=torch.float64, device="cuda")
     assert_close(there(x, v), here(x, v))
     a, b = there.sums(x, v).cpu(), here.sums(x, v)
     for found, sums in ((a.gram.tril(), b.gram.tril()), (a.loss, b.loss)):
@@ -312,7 +311,7 @@ def test_passes_over_all_cells(fake, known):
             return Projection.of(decoder, network, dtype=torch.float64, device=device).sums(x, v)
 
         squares = float(np.square(x).sum())
-        size = {"sum_squares": squares, "energy": squares, "n_cells": len(x)}
+        size = {"sum_squares": squares, "beyond_known": squares, "n_cells": len(x)}
         return refine(fit, network, sums, **size, ridge=1e-3, max_iter=8)
 
     assert_same_fit(refined("cuda"), refined(None), rel=1e-2)
@@ -334,17 +333,17 @@ def test_counts(fake, likelihood, known):
     counts = np.random.default_rng(0).poisson(4 * x + 1).astype(np.float64)
     model = {"likelihood": likelihood, "intercept": known, "covariates": v if known else None}
     model |= {"ridge": 1e-2, "max_iter": 4}
-    expected = fit_counts(counts, network, **model)
-    assert_same_fit(fit_counts(counts, network, device="cuda", **model), expected, rel=1e-2)
+    expected = fit_decoder(counts, network, **model)
+    assert_same_fit(fit_decoder(counts, network, device="cuda", **model), expected, rel=1e-2)
     model["start"] = expected.weight
     assert_same_fit(
-        fit_counts(counts, network, device="cuda", **model),
-        fit_counts(counts, network, **model),
+        fit_decoder(counts, network, device="cuda", **model),
+        fit_decoder(counts, network, **model),
         rel=1e-2,
     )
     options = {"covariates": model["covariates"]}
-    activity = project_counts(counts, expected, network, device="cuda", **options)
-    assert_close(activity, project_counts(counts, expected, network, **options), rel=1e-3)
+    activity = project(counts, expected, network, device="cuda", **options)
+    assert_close(activity, project(counts, expected, network, **options), rel=1e-3)
 
 
 def test_regression_on_known_columns_that_depend_on_each_other(fake):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.als import exact
-from grnrep.core.als import project as projection
+from grnrep.core.als import data
 from grnrep.core.als.exact import fit_exact
 from grnrep.core.als.penalty import typical_gram
 from grnrep.core.als.project import project
@@ -113,7 +112,7 @@ def test_graduated_shrinkage_loses_no_regulator_near_load_one(
     monkeypatch, low, n_cells, n_genes, graduated
 ):
     if not graduated:
-        monkeypatch.setattr(exact, "_LOW_LOAD", 0.0)
+        monkeypatch.setattr(data, "_LOW_LOAD", 0.0)
     lost = 0
     for seed in range(8 if graduated else 40):  # without, one fit in ten or so loses some
         x, network, z, _ = problem(seed, low=low, n_cells=n_cells, n_genes=n_genes)
@@ -152,7 +151,7 @@ def test_units_of_expression_do_not_matter():
 def test_block_size_does_not_matter(monkeypatch):
     x, network, *_ = problem(4, noise=0.2)
     whole = fit_exact(x, network)
-    monkeypatch.setattr(projection, "_BLOCK", 7)
+    monkeypatch.setattr(data, "_BLOCK", 7)
     blocks = fit_exact(x, network)
     np.testing.assert_allclose(blocks.activity, whole.activity, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(project(x, whole, network), whole.activity, atol=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.genes import GeneSolver, Work
 from grnrep.core.decoder import Pattern
 from grnrep.core.likelihoods.gaussian import residual
 from grnrep.core.network import Network
@@ -23,12 +23,14 @@ def problem(seed, n_genes=60, m=12, n_cells=50, density=0.3):
 
 
 def sums(network, weight, z, x, cuts=()):
-    pattern, stats = Pattern(network), Stats.zero(network.n_regulators, network.n_edges)
+    pattern, solver = Pattern(network), GeneSolver(network)
+    stats = solver.no_stats()
     for zb, xb in zip(
         torch.tensor_split(z, cuts, dim=1), torch.tensor_split(x, cuts, dim=1), strict=True
     ):
         zb = zb.contiguous()
-        stats.add(pattern, zb, residual(xb, pattern.matmul(weight, zb), "relu"))
+        r = residual(xb, pattern.matmul(weight, zb), "relu")
+        stats.merge(solver.stats(pattern, zb, Work(r, None, r.square().sum(1))))
     return stats
 
 
@@ -68,7 +70,7 @@ def test_sums_equal_their_definition():
     stats = sums(network, weight, z, x)
     np.testing.assert_allclose(stats.gram, z.numpy() @ z.numpy().T)
     np.testing.assert_allclose(stats.edge, (r @ z.numpy().T)[network.gene, network.regulator])
-    np.testing.assert_allclose(stats.loss, (r**2).sum())
+    np.testing.assert_allclose(stats.loss, (r**2).sum(1))
 
 
 def test_collinear_regulators_get_the_least_norm_weights():

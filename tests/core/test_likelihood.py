@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.likelihoods.gaussian import Observed, check_link, predict, residual, squared_sum
+from grnrep.core.likelihoods.gaussian import (
+    Gaussian,
+    Tobit,
+    check_link,
+    predict,
+    residual,
+    squared_sum,
+)
+
+OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
 
 
 def test_censored_residual_by_hand():
@@ -30,12 +39,12 @@ def test_prepared_residuals_are_the_same_and_zero_where_left_out(link):
     x = torch.as_tensor(np.maximum(rng.normal(size=(50, 40)), 0))
     p, out = torch.as_tensor(rng.normal(size=(50, 40))), torch.as_tensor(rng.random((50, 40)) < 0.2)
     expected = residual(x, p, link)
-    torch.testing.assert_close(Observed.of(x, link).censor(x - p), expected)
+    torch.testing.assert_close(OF_LINK[link].block(x).censor(x - p), expected)
     some = torch.tensor([3, 8])
     torch.testing.assert_close(
-        Observed.of(x, link).cells(some).censor((x - p)[:, some]), expected[:, some]
+        OF_LINK[link].block(x).cells(some).censor((x - p)[:, some]), expected[:, some]
     )
-    left = Observed.of(x, link, out).censor(x - p)
+    left = OF_LINK[link].block(x, without=out).censor(x - p)
     torch.testing.assert_close(left, expected.masked_fill(out, 0.0))
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from grnrep.core.als import project as projection
 from grnrep.core.als.exact import fit_exact
-from grnrep.core.als.genes import Stats
+from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
-from grnrep.core.interrupted import Interrupted
+from grnrep.core.fitted import Interrupted
 from grnrep.core.network import Network
 
 
@@ -36,8 +36,9 @@ def problem(
 def predictions(x, fit, network, **options):
     full = np.zeros((network.n_genes, network.n_regulators))
     full[network.gene, network.regulator] = fit.weight
-    z = project(x, fit, network, **options)
-    return z @ full.T + replace(fit, covariates=options.get("covariates")).offset()
+    covariates = options.get("covariates")
+    z = project(x, fit, network, covariates=covariates)
+    return z @ full.T + replace(fit, covariates=covariates).offset()
 
 
 def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **options):
@@ -53,17 +54,15 @@ def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **opti
         calls.append(fit)
         if len(calls) == interrupt:
             raise KeyboardInterrupt
-        whole = Projection.of(fit, network, link=link)
-        total = Stats.zero(
-            network.n_regulators + known.shape[1], network.n_edges + len(x.T) * known.shape[1]
-        )
+        whole = Projection.of(fit, network)
+        total = GeneSolver(whole.network).no_stats()
         for cells in (slice(0, 311), slice(311, None)):
             total.merge(whole.sums(x[cells], None if covariates is None else covariates[cells]))
         return total
 
     size = {
         "sum_squares": float(np.square(x, dtype=float).sum()),
-        "energy": float(np.square(rest).sum()),
+        "beyond_known": float(np.square(rest).sum()),
     }
     size["n_cells"] = len(x)
     shrinkage = {name: options[name] for name in ("ridge", "prior") if name in options}
@@ -94,7 +93,7 @@ def test_passes_reach_the_decoder_of_all_cells(link, covariate, options):
     assert np.all(np.diff(fit.history) <= 0)
     assert fit.history[-1] == pytest.approx(whole.history[-1], rel=3e-3)
     if covariate:  # activities are uncorrelated with it
-        z = project(x, fit, network, **model)
+        z = project(x, fit, network, covariates=batch)
         within = [np.corrcoef(batch[:, 0], z[:, j])[0, 1] for j in range(z.shape[1])]
         assert np.abs(within).max() < 0.02
 
@@ -110,9 +109,9 @@ def test_sums_are_those_of_numpy(monkeypatch):
     r = np.where(x > 0, x - p, np.minimum(-p, 0))
     np.testing.assert_allclose(np.tril(stats.gram), np.tril(known.T @ known), rtol=1e-4, atol=1e-3)
     products = r.T @ known
-    gene, column = whole.pattern.gene, whole.pattern.regulator
+    gene, column = whole.network.gene, whole.network.regulator
     np.testing.assert_allclose(stats.edge, products[gene, column], rtol=1e-3, atol=1e-2)
-    assert float(stats.loss) == pytest.approx(np.square(r).sum(), rel=1e-4)
+    assert float(stats.loss.sum()) == pytest.approx(np.square(r).sum(), rel=1e-4)
 
 
 def test_ctrl_c_brings_the_decoder_so_far():

@@ -9,14 +9,16 @@ import pytest
 import torch
 from scipy import stats
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Observed
+from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import censored_curvature
-from grnrep.core.posterior.laplace import activity_sd, noise_variance, weight_se
+from grnrep.core.posterior.laplace import Spread, activity_sd
 from grnrep.core.posterior.normal_tail import mean_above
+
+OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
 
 
 def problem(
@@ -32,7 +34,8 @@ def problem(
     x = np.maximum(x, 0) if link == "relu" else x
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m)
-    return x, Fit(w[gene, regulator], b, z, ridge=np.full(m, 1e-3)), network, w
+    fit = Fit(w[gene, regulator], b, z, OF_LINK[link], ridge=np.full(m, 1e-3))
+    return x, fit, network, w
 
 
 def curvature(x, p, sd, link):
@@ -48,12 +51,12 @@ def test_curvature_is_the_second_derivative_of_the_tobit_likelihood():
     value = [-torch.special.log_ndtr(-(u + k * step)) for k in (-1, 0, 1)]
     numeric = (value[0] - 2 * value[1] + value[2]) / step**2
     torch.testing.assert_close(
-        censored_curvature(Observed.of(x, "relu"), u), numeric, atol=1e-6, rtol=1e-5
+        censored_curvature(Tobit().block(x), u), numeric, atol=1e-6, rtol=1e-5
     )
     torch.testing.assert_close(
         mean_above(u), (value[2] - value[0]) / (2 * step), atol=1e-6, rtol=1e-5
     )
-    assert (censored_curvature(Observed.of(x, "identity"), u) == 1).all()
+    assert (censored_curvature(Gaussian().block(x), u) == 1).all()
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -62,14 +65,14 @@ def test_activity_sd_equals_the_dense_formula(link, bias):
     x, fit, network, w = problem(link=link, bias=bias)
     rng = np.random.default_rng(1)
     variance, se = rng.uniform(0.05, 0.2, network.n_genes), rng.uniform(0, 0.1, network.n_edges)
-    ours = activity_sd(x, fit, network, link=link, noise_variance=variance, weight_sd=se)
+    tau2 = np.square(fit.activity).mean(0)
+    ours = activity_sd(x, fit, network, Spread(se, variance, tau2))
     dense = np.zeros_like(w)
     dense[network.gene, network.regulator] = se
     p = fit.activity @ w.T + (0 if fit.bias is None else fit.bias)
     d = curvature(x, p, np.sqrt(variance), link)
-    tau2 = np.square(fit.activity).mean(0)
     for k in range(len(x)):
-        s2 = variance + dense**2 @ fit.activity[k] ** 2
+        s2 = variance + d[k] * (dense**2 @ fit.activity[k] ** 2)
         inverse = np.linalg.inv(w.T @ np.diag(d[k]) @ w + np.diag(fit.ridge))
         middle = w.T @ np.diag(d[k] * s2) @ w + np.diag(fit.ridge**2 * tau2)
         expected = np.sqrt(np.diag(inverse @ middle @ inverse))
@@ -79,86 +82,29 @@ def test_activity_sd_equals_the_dense_formula(link, bias):
 def test_activity_sd_without_shrinkage_is_that_of_least_squares():
     x, fit, network, w = problem(link="identity")
     fit = replace(fit, ridge=None)
-    ours = activity_sd(
-        x, fit, network, link="identity", noise_variance=np.full(network.n_genes, 0.09)
-    )
+    nothing = np.zeros(network.n_edges), np.full(network.n_genes, 0.09), np.zeros(5)
+    ours = activity_sd(x, fit, network, Spread(*nothing))
     expected = 0.3 * np.sqrt(np.diag(np.linalg.inv(w.T @ w)))
     np.testing.assert_allclose(ours, np.tile(expected, (len(x), 1)), rtol=1e-6)
 
 
 def test_memory_is_bounded_by_blocks_and_blocks_do_not_matter(monkeypatch):
     x, fit, network, _ = problem()
-    options = {"noise_variance": np.full(network.n_genes, 0.09)}
-    whole = activity_sd(x, fit, network, **options)
+    spread = Spread(np.zeros(network.n_edges), np.full(network.n_genes, 0.09), np.ones(5))
+    whole = activity_sd(x, fit, network, spread)
     monkeypatch.setattr("grnrep.core.posterior.laplace._ENTRIES", 3 * network.n_regulators**2)
-    np.testing.assert_allclose(activity_sd(x, fit, network, **options), whole, rtol=1e-10)
-
-
-@pytest.mark.parametrize("link", ["relu", "identity"])
-def test_weight_se_equals_the_dense_formula(link):
-    x, fit, network, w = problem(link=link)
-    rng = np.random.default_rng(1)
-    variance, sd = rng.uniform(0.05, 0.2, network.n_genes), rng.uniform(0, 0.1, fit.activity.shape)
-    ours = weight_se(x, fit, network, link=link, noise_variance=variance, activity_sd=sd)
-    d = curvature(x, fit.activity @ w.T, np.sqrt(variance), link)
-    mean_square = np.bincount(network.regulator, fit.weight**2) / np.bincount(network.regulator)
-    for i in range(network.n_genes):
-        own = network.regulator[network.indptr[i] : network.indptr[i + 1]]
-        s2 = variance[i] + sd**2 @ w[i] ** 2
-        z = fit.activity[:, own]
-        system = z.T @ np.diag(d[:, i] / s2) @ z + np.diag(1 / mean_square[own])
-        expected = np.sqrt(np.diag(np.linalg.inv(system)))
-        np.testing.assert_allclose(
-            ours[network.indptr[i] : network.indptr[i + 1]], expected, rtol=1e-6
-        )
-
-
-def test_a_gene_without_values_above_zero_has_the_spread_of_its_regulators_weights():
-    x, fit, network, _ = problem(bias=False)
-    own = slice(network.indptr[0], network.indptr[1])
-    x[:, 0] = 0
-    fit.weight[own] = -50.0  # far below zero: zeros say nothing more
-    variance = np.full(network.n_genes, 0.09)
-    se = weight_se(x, fit, network, noise_variance=variance)[own]
-    mean_square = np.bincount(network.regulator, fit.weight**2) / np.bincount(network.regulator)
-    np.testing.assert_allclose(se, np.sqrt(mean_square[network.regulator[own]]), rtol=1e-6)
-
-
-@pytest.mark.parametrize("link", ["relu", "identity"])
-@pytest.mark.parametrize("bias", [False, True])
-def test_noise_is_found(link, bias):
-    x, _, network, _ = problem(n_cells=400, n_genes=150, noise=0.5, link=link, bias=bias)
-    fit = fit_exact(x, network, link=link, intercept=bias)
-    variance = noise_variance(x, fit, network, link=link)
-    # the hinge of the solver takes some of the noise that decides which values are zero
-    assert np.sqrt(variance.mean()) == pytest.approx(0.5, rel=0.12 if link == "relu" else 0.03)
-
-
-def test_noise_differs_between_genes():
-    x, _, network, _ = problem(n_cells=400, n_genes=150, noise=0.0, link="identity")
-    sd = np.linspace(0.2, 1.0, network.n_genes)
-    x = x + sd * np.random.default_rng(1).normal(size=x.shape)
-    variance = noise_variance(x, fit_exact(x, network, link="identity"), network, link="identity")
-    assert np.median(np.abs(np.sqrt(variance) / sd - 1)) < 0.05
-
-
-def test_noise_cannot_be_told_at_load_one():
-    x, fit, network, _ = problem(n_cells=4, n_genes=10, m=5)
-    with pytest.raises(ValueError, match=r"noise cannot be told from signal.*more cells"):
-        noise_variance(x, fit, network)
+    np.testing.assert_allclose(activity_sd(x, fit, network, spread), whole, rtol=1e-10)
 
 
 @pytest.mark.parametrize("noise", [0.2, 1.0])
 def test_intervals_of_held_out_cells_contain_the_truth(noise):
     """At high load, decoder learned: 1,500 intervals; their errors are those of 100 cells."""
     x, true, network, _ = problem(3, n_cells=500, n_genes=200, m=15, noise=noise, density=0.2)
-    fit = fit_exact(x[:400], network)
-    variance = noise_variance(x[:400], fit, network)
-    se = weight_se(x[:400], fit, network, noise_variance=variance)
+    fit = fit_decoder(x[:400], network)
+    square = np.square(fit.activity).mean(0)
+    spread = Spread(np.zeros(network.n_edges), np.full(network.n_genes, noise**2), square)
     z = project(x[400:], fit, network)
-    sd = activity_sd(
-        x[400:], replace(fit, activity=z), network, noise_variance=variance, weight_sd=se
-    )
+    sd = activity_sd(x[400:], replace(fit, activity=z), network, spread)
     factor = (fit.activity * true.activity[:400]).sum(0) / np.square(fit.activity).sum(0)
     error = (z * factor - true.activity[400:]) / (sd * np.abs(factor))
     assert 0.92 < np.mean(np.abs(error) < 1.96) < 0.975

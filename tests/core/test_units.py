@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.als.counts import fit_counts
 from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
 from grnrep.core.network import Network
-from grnrep.core.posterior.count_laplace import count_activity_sd, count_spread
-from grnrep.core.posterior.laplace import activity_sd, noise_variance, weight_se
+from grnrep.core.posterior.laplace import Spread, activity_sd
 from grnrep.core.posterior.sample import sample_posterior
+from grnrep.core.posterior.spread import curvature_spread
 from grnrep.core.repair import repair_network
 from grnrep.core.signs import orient
 
@@ -78,14 +78,11 @@ def test_of_a_fit_its_projection_and_its_errors(problem, c):
     def results(x):
         fit = fit_exact(x, network, **link, **model, **penalty)
         fit, confidence, _ = orient(fit, network)
-        variance = noise_variance(x, fit, network, **link)
-        sd = activity_sd(x, fit, network, **link, noise_variance=variance)
-        edges = weight_se(x, fit, network, **link, noise_variance=variance, activity_sd=sd)
         new = project(
-            x[:7], fit, network, **link, covariates=None if (v := fit.covariates) is None else v[:7]
+            x[:7], fit, network, covariates=None if (v := fit.covariates) is None else v[:7]
         )
         found = of_fit(fit) | {"squared_error": fit.squared_error, "confidence": confidence}
-        found |= {"noise_variance": variance, "activity_sd": sd, "weight_sd": edges}
+        found |= {"noise_variance": fit.noise_variance}
         return found, {"activity": new}
 
     for pair in zip(results(c * x), results(x), strict=True):
@@ -106,10 +103,11 @@ def test_of_a_posterior_and_of_cells_outside_the_chain(problem, c):
         found, confidence, _ = sample_posterior(x[:30], some, network, **link, **options).orient(
             network
         )
-        new = project(x[30:], found.fit, network, **link, covariates=later)
+        new = project(x[30:], found.fit, network, covariates=later)
         fit = replace(found.fit, activity=new, covariates=later)
-        spread = {"noise_variance": found.noise_variance, "weight_sd": found.weight_sd}
-        sd = activity_sd(x[30:], fit, network, **link, **spread)
+        square = np.square(new).mean(0)
+        spread = Spread(found.weight_sd, found.noise_variance, square)
+        sd = activity_sd(x[30:], fit, network, spread)
         names = ("activity_sd", "weight_sd", "bias_sd", "noise_variance", "rhat")
         drawn = of_fit(found.fit) | {name: getattr(found, name) for name in names}
         return drawn | {"confidence": confidence}, {"activity": new, "activity_sd": sd}
@@ -131,9 +129,9 @@ def test_of_passes_over_all_cells(problem, c):
 
         def sums(decoder):
             bare = replace(decoder, covariates=None)
-            return Projection.of(bare, network, **link, dtype=torch.float64).sums(x, v)
+            return Projection.of(bare, network, dtype=torch.float64).sums(x, v)
 
-        size = {"sum_squares": squares, "energy": squares, "n_cells": len(x), "max_iter": 10}
+        size = {"sum_squares": squares, "beyond_known": squares, "n_cells": len(x), "max_iter": 10}
         fit, *_ = orient(refine(fit, network, sums, **size, **penalty), network)
         return of_fit(fit)
 
@@ -169,10 +167,12 @@ def test_of_counts_is_that_of_their_size_factors(seed, likelihood, intercept, c)
     network = Network.from_edges(*np.nonzero(mask), np.zeros(mask.sum()), 30, 3)
 
     def results(s):
-        options = {"likelihood": likelihood, "intercept": intercept, "max_iter": 20}
-        fit, confidence, _ = orient(fit_counts(counts, network, size_factors=s, **options), network)
-        spread = count_spread(counts, fit, network, size_factors=s)
-        sd = count_activity_sd(counts, fit, network, spread, size_factors=s)
+        options = {"likelihood": likelihood, "intercept": intercept, "max_iter": 20, "ridge": 1e-3}
+        fit, confidence, _ = orient(
+            fit_decoder(counts, network, size_factors=s, **options), network
+        )
+        spread = curvature_spread(counts, fit, network, size_factors=s)
+        sd = activity_sd(counts, fit, network, spread, size_factors=s)
         found = of_fit(fit) | {
             "activity_sd": sd,
             "weight_sd": spread.weight_sd,

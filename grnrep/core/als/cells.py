@@ -1,4 +1,4 @@
-"""Representations given the decoder: one Gram matrix for all cells."""
+"""Representations given the decoder, under squared error: one Gram matrix for all cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from grnrep.core.als.genes import Work
 from grnrep.core.decoder import Pattern
+from grnrep.core.design import known_rows
 from grnrep.core.kernels import (
     CENSORED,
     LEFT_OUT,
@@ -22,14 +24,15 @@ from grnrep.core.kernels import (
     n_lanes,
     residuals,
 )
-from grnrep.core.likelihoods.gaussian import Observed
-from grnrep.core.linalg import inverse_spd
+from grnrep.core.likelihoods.base import Block
+from grnrep.core.linalg import conjugate_gradients, inverse_spd
 
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
 _PASSES = 13  # edges that the rest of an iteration costs, per gene
 _ACTIVE = 3  # one gene in so many constrains the typical cell: what preconditioners are compared on
 _WELL_CONDITIONED = 1e3  # bound on the condition number up to which float32 is precise enough
-_PROBE = {"max_iter": 200, "tol": 1e-5}
+# of the trial system, by which preconditioners are compared
+_PROBE_ITERATIONS, _PROBE_TOL = 200, 1e-5
 
 
 @dataclass(frozen=True)
@@ -58,31 +61,46 @@ class CellSolver:
     inverse: Tensor
     edges: tuple[Rows, Rows] | None = None
 
-    def residual(self, block: Observed, z: Tensor) -> Tensor:
+    def residual(self, block: Block, z: Tensor) -> Tensor:
         """Residuals (n_genes, n_cells) of the representations ``z`` (m + q, n_cells)."""
         if self.edges is None:
             return block.censor(torch.addmm(block.x, self.matrix, z, alpha=-1))
         out = torch.empty(block.x.shape, dtype=block.x.dtype)
-        residuals(self.edges[0], *block.arrays(), z.contiguous().numpy(), out.numpy())
+        x, most, least = block.arrays()
+        residuals(self.edges[0], x, most, least, z.contiguous().numpy(), out.numpy())
         return out
 
-    def downhill(self, block: Observed, z: Tensor) -> Tensor:
+    def begin(self, block: Block, known: Tensor) -> Tensor:
+        """Representations (m + q, n_cells) by one step from zero, beside ``known`` (q, n_cells)."""
+        return self.step(block, known_rows(block.x, self.n_free, known))
+
+    def work(self, block: Block, z: Tensor) -> Work:
+        """Residuals of representations (m + q, n_cells), and their squared sums."""
+        r = self.residual(block, z)
+        return Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
+
+    def project(self, block: Block, known: Tensor, *, max_iter: int, tol: float) -> Tensor:
+        """Representations (m + q, n_cells) at the minimum, from zero on: :func:`project_cells`."""
+        z = known_rows(block.x, self.n_free, known)
+        return project_cells(self, block, z, max_iter=max_iter, tol=tol)
+
+    def descent(self, block: Block, z: Tensor) -> Tensor:
         """Minus half the gradient of the objective, (m, n_cells)."""
         if self.edges is None:
             fall = (self.matrix_t @ self.residual(block, z))[: self.n_free]
             return torch.addcmul(fall, self.ridge[:, None], z[: self.n_free], value=-1)
         out = torch.empty(self.n_free, z.shape[1], dtype=z.dtype)
-        gradients(
-            *self.edges, self.ridge.numpy(), *block.arrays(), z.contiguous().numpy(), out.numpy()
-        )
+        (w, w_t), (x, most, least) = self.edges, block.arrays()
+        at = z.contiguous().numpy()
+        gradients(w, w_t, self.ridge.numpy(), x, most, least, at, out.numpy())
         return out
 
-    def step(self, block: Observed, z: Tensor) -> Tensor:
+    def step(self, block: Block, z: Tensor) -> Tensor:
         """Minimise the majoriser at ``z`` (m + q, n_cells), exactly.
 
         Written as a correction of ``z``, so that rounding in the inverse does not move the fixed point.
         """
-        better = torch.addmm(z[: self.n_free], self.inverse, self.downhill(block, z))
+        better = torch.addmm(z[: self.n_free], self.inverse, self.descent(block, z))
         return torch.cat([better, z[self.n_free :]])
 
     def precondition(self, gradient: Tensor) -> Tensor:
@@ -92,19 +110,18 @@ class CellSolver:
     @cached_property
     def rows(self) -> tuple[Rows, Rows, Rows]:
         """W and W' of the regulators alone, and the inverse, for compiled code."""
+        if self.edges is None:
+            raise RuntimeError("compiled code is for the CPU only")
         w, inverse = self.edges[0], self.inverse.numpy()
-        free = sp.csr_array((w.values, w.indices, w.indptr), shape=self.matrix.shape)[
-            :, : self.n_free
-        ]
-        p = (
-            sp.diags_array(inverse[:, 0]).tocsr()
-            if inverse.shape[1] == 1
-            else sp.csr_array(inverse)
-        )
-        parts = (free, free.T.tocsr(), p)
-        return tuple(
-            Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data) for a in parts
-        )
+        whole = sp.csr_array((w.values, w.indices, w.indptr), shape=self.matrix.shape)
+        free = whole[:, : self.n_free]
+        one_column = inverse.shape[1] == 1
+        p = sp.diags_array(inverse[:, 0]).tocsr() if one_column else sp.csr_array(inverse)
+        return _rows(free), _rows(free.T.tocsr()), _rows(p)
+
+
+def _rows(a: sp.csr_array) -> Rows:
+    return Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data)
 
 
 def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
@@ -118,9 +135,8 @@ def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) ->
         system = system.to(weight)
     inverse = inverse_spd(system, weight.dtype).to(weight)
     edges = pattern.rows(weight) if weight.device.type == "cpu" else None
-    return CellSolver(
-        pattern.matrix(weight), pattern.matrix_t(weight), n_free, ridge.to(weight), inverse, edges
-    )
+    matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
+    return CellSolver(*matrices, n_free, ridge.to(weight), inverse, edges)
 
 
 def quick_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
@@ -157,23 +173,21 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
     """Iterations of conjugate gradients, preconditioned, for a system of known solution."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.randn(len(system), 1, generator=generator, dtype=torch.float64).to(system)
-    r = system @ truth
-    first = torch.linalg.vector_norm(r)
-    y = inverse * r if inverse.shape[1] == 1 else inverse @ r
-    d, ry = y, (r * y).sum(0)
-    for i in range(1, _PROBE["max_iter"]):
-        product = system @ d
-        r = r - ry / (d * product).sum(0) * product
-        if torch.linalg.vector_norm(r) <= _PROBE["tol"] * first:
+    right = system @ truth
+    enough = _PROBE_TOL * torch.linalg.vector_norm(right)
+
+    def precondition(r: Tensor) -> Tensor:
+        return inverse * r if inverse.shape[1] == 1 else inverse @ r
+
+    steps = conjugate_gradients(right, lambda d: system @ d, precondition)
+    for i, (_, residual) in zip(range(1, _PROBE_ITERATIONS), steps, strict=False):
+        if torch.linalg.vector_norm(residual) <= enough:
             return i
-        y = inverse * r if inverse.shape[1] == 1 else inverse @ r
-        following = (r * y).sum(0)
-        d, ry = y + following / ry * d, following
-    return _PROBE["max_iter"]
+    return _PROBE_ITERATIONS
 
 
 def project_cells(
-    solver: CellSolver, block: Observed, start: Tensor, *, max_iter: int = 500, tol: float = 1e-5
+    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = 500, tol: float = 1e-5
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 
@@ -200,9 +214,7 @@ def project_cells(
     return descent(solver, block, start, max_iter, tol)
 
 
-def _by_torch(
-    solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float
-) -> Tensor:
+def _by_torch(solver: CellSolver, block: Block, start: Tensor, max_iter: int, tol: float) -> Tensor:
     """On any device: every operation on all cells that are left."""
     m, lam = solver.n_free, solver.ridge[:, None]
     out, left = start.clone(), torch.arange(start.shape[1], device=start.device)
@@ -256,18 +268,18 @@ def _by_torch(
     return out
 
 
-def _in_cache(
-    solver: CellSolver, block: Observed, start: Tensor, max_iter: int, tol: float
-) -> Tensor:
+def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, tol: float) -> Tensor:
     """Compiled: all that there is to do with some cells, while they are in the cache of the processor."""
     m, out = solver.n_free, start.clone()
-    rest = solver.residual(Observed(block.x, None), start)
-    codes = (block.most == 0).to(torch.uint8).mul_(CENSORED)
+    residual = solver.residual(Block(block.x), start)  # x - p, not censored
+    if block.most is None:
+        raise ValueError("a block in which nothing is censored takes one step")
+    codes = torch.eq(block.most, 0).to(torch.uint8).mul_(CENSORED)
     if block.least is not None:
         codes.masked_fill_(block.least == 0, LEFT_OUT)
-    bits = np.zeros(len(rest), f"u{n_lanes(rest.numpy().dtype) // 8}")
-    iterations = np.zeros(rest.shape[1], np.int64)
-    parts = (part.numpy() for part in (solver.ridge, rest, codes, start[:m]))
+    bits = np.zeros(len(residual), f"u{n_lanes(residual.numpy().dtype) // 8}")
+    iterations = np.zeros(residual.shape[1], np.int64)
+    parts = (part.numpy() for part in (solver.ridge, residual, codes, start[:m]))
     descend(*solver.rows, *parts, bits, max_iter, tol, out[:m].numpy(), iterations)
     return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from grnrep.core.network import Network
 
 _STRIP = 128  # rows of a product of which only one triangle is needed
 _ENTRIES = 2**21  # of the systems that are solved at once
+_GATHERED = 2**22  # values of representations that are laid out gene by gene at once
 
 
 @dataclass
@@ -25,47 +27,74 @@ class Stats:
     gram
         Σ z z', (m + q, m + q) float64; above the diagonal it need not be filled.
     edge
-        Σ residual · z at the edges, (n_edges,) float64.
+        Σ r z at the edges, (n_edges,) float64, with r minus half the slope of the loss.
     loss
-        Σ residual², float64.
+        Of every gene, ``(n_genes,)`` float64.
+    systems
+        Σ a z z' of every gene at its own columns, with the curvature a of its entries: as :class:`GeneSolver` lays
+        them out, one behind the other, float64. None where a is 1 everywhere: ``gram`` has them all then.
     """
 
     gram: Tensor
     edge: Tensor
     loss: Tensor
+    systems: Tensor | None = None
 
-    @classmethod
-    def zero(cls, n_columns: int, n_edges: int, device: torch.device | str | None = None) -> Stats:
-        """Nothing summed yet."""
-        kind = {"dtype": torch.float64, "device": device}
-        return cls(
-            torch.zeros(n_columns, n_columns, **kind),
-            torch.zeros(n_edges, **kind),
-            torch.zeros((), **kind),
-        )
-
-    @classmethod
-    def of(cls, pattern: Pattern, z: Tensor, r: Tensor) -> Stats:
-        """Sums over a block of cells, in the precision of ``z`` until they are added to others.
-
-        Steps are corrections of the current weights, so that rounding here does not move where they end.
-        """
-        loss = torch.linalg.vector_norm(r, dim=1).double().square().sum()
-        return cls(_lower(z), pattern.edge_products(r, z), loss)
-
-    def add(self, pattern: Pattern, z: Tensor, r: Tensor) -> None:
-        """Add a block of cells: representations (m + q, cells), residuals (n_genes, cells)."""
-        self.merge(Stats.of(pattern, z, r))
+    def parts(self) -> dict[str, Tensor]:
+        """Sums that are there, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     def cpu(self) -> Stats:
         """The same in memory."""
-        return Stats(self.gram.cpu(), self.edge.cpu(), self.loss.cpu())
+        return Stats(**{name: value.cpu() for name, value in self.parts().items()})
 
     def merge(self, other: Stats) -> None:
         """Add the sums of other cells."""
         self.gram += other.gram
         self.edge += other.edge
         self.loss += other.loss
+        if self.systems is not None and other.systems is not None:
+            self.systems += other.systems
+
+
+class Work(NamedTuple):
+    """What a block of cells says at its representations.
+
+    Parameters
+    ----------
+    r
+        Minus half the slope of the loss of every entry, (n_genes, n_cells).
+    curvature
+        Half the curvature, (n_genes, n_cells); None where it is 1 everywhere.
+    loss
+        Of every gene, ``(n_genes,)`` float64.
+    """
+
+    r: Tensor
+    curvature: Tensor | None
+    loss: Tensor
+
+
+class _Group(NamedTuple):
+    """Genes of similar numbers of regulators, padded to the largest of them.
+
+    Parameters
+    ----------
+    genes
+        Which they are, ``(b,)``.
+    edge
+        Their edges, (b, d); padded slots stand behind the last edge.
+    column
+        Regulators of these, (b, d); padded slots stand behind the last column.
+    entry
+        Entries of their systems in ``Stats.gram`` or ``Stats.systems``, (b, d, d); padded ones of the former stand
+        behind the last.
+    """
+
+    genes: Tensor
+    edge: Tensor
+    column: Tensor
+    entry: Tensor
 
 
 class GeneSolver:
@@ -73,25 +102,81 @@ class GeneSolver:
 
     Genes of similar numbers are padded to the largest of them, which adds at most about a
     third to a side, and each group is one batched Cholesky factorisation. No loop over genes.
+
+    Parameters
+    ----------
+    network
+        Edges.
+    device
+        Where to compute.
+    shared
+        Whether all genes share a Gram matrix, from which their systems are taken; else each has its own.
     """
 
-    def __init__(self, network: Network, device: torch.device | str | None = None):
+    def __init__(
+        self, network: Network, device: torch.device | str | None = None, *, shared: bool = True
+    ):
         degree, n_columns = network.regulators_per_gene(), network.n_regulators
-        self.groups: list[tuple[Tensor, Tensor]] = []
+        self.shared, self.n_entries = shared, 0
+        self.groups: list[_Group] = []
         slots = []
-        for genes in _similar(degree):
+        for genes in similar(degree):
             slot = np.arange(degree[genes].max())
             real = slot < degree[genes][:, None]
             # padded slots read what stands behind the last edge, or the last entry of the Gram matrix
             edge = np.where(real, network.indptr[genes][:, None] + slot, network.n_edges)
             column = np.append(network.regulator, n_columns)[edge]
-            row, other = column[:, :, None], column[:, None, :]
-            entry = np.maximum(row, other) * n_columns + np.minimum(row, other)
-            entry[~(real[:, :, None] & real[:, None, :])] = n_columns**2
-            self.groups.append(tuple(torch.as_tensor(a, device=device) for a in (edge, entry)))
+            if shared:
+                row, other = column[:, :, None], column[:, None, :]
+                entry = np.maximum(row, other) * n_columns + np.minimum(row, other)
+                entry[~(real[:, :, None] & real[:, None, :])] = n_columns**2
+            else:
+                entry = self.n_entries + np.arange(edge.size * len(slot)).reshape(*edge.shape, -1)
+                self.n_entries += entry.size
+            parts = (torch.as_tensor(part, device=device) for part in (genes, edge, column, entry))
+            self.groups.append(_Group(*parts))
             slots.append(edge.ravel())
         order = np.argsort(np.concatenate([*slots, []]), kind="stable")[: network.n_edges]
         self.slot_of_edge = torch.as_tensor(order, device=device)
+        self.sizes = (network.n_genes, network.n_edges, n_columns)
+
+    def no_stats(self, device: torch.device | str | None = None) -> Stats:
+        """Nothing summed yet."""
+        n_genes, n_edges, n_columns = self.sizes
+        shapes = [(n_columns, n_columns), (n_edges,), (n_genes,)]
+        if not self.shared:
+            shapes.append((self.n_entries,))
+        return Stats(*(torch.zeros(size, dtype=torch.float64, device=device) for size in shapes))
+
+    def stats(self, pattern: Pattern, z: Tensor, work: Work) -> Stats:
+        """Sums over a block of cells with the representations ``z`` (m + q, n_cells).
+
+        In the precision of ``z`` until they are added to others: steps are corrections of the current weights, so
+        that rounding here does not move where they end.
+        """
+        systems = None if work.curvature is None else self._systems(z, work.curvature)
+        return Stats(_lower(z), pattern.edge_products(work.r, z), work.loss, systems)
+
+    def _systems(self, z: Tensor, curvature: Tensor) -> Tensor:
+        """Σ a z z' of every gene over its own columns, one behind the other, ``(n_entries,)``.
+
+        Parameters
+        ----------
+        z
+            Representations, (m + q, n_cells).
+        curvature
+            a of every entry, (n_genes, n_cells).
+        """
+        padded = torch.cat([z, z.new_zeros(1, z.shape[1])])
+        parts = [z.new_zeros(0)]
+        for genes, _, column, _ in self.groups:
+            n = max(1, _GATHERED // max(1, column.shape[1] * z.shape[1]))
+            for start in range(0, len(genes), n):
+                some = slice(start, start + n)
+                of_gene = padded[column[some]]  # (b, d, n_cells)
+                weighted = of_gene * curvature[genes[some]][:, None]
+                parts.append((weighted @ of_gene.mT).reshape(-1))
+        return torch.cat(parts)
 
     def step(
         self,
@@ -117,13 +202,15 @@ class GeneSolver:
             Of the representations that were summed.
         """
         weight, lam = weight.double(), ridge.double()
-        rhs = _append(torch.addcmul(stats.edge, lam, anchor - weight), 0.0)
-        lam, gram = _append(lam, 1.0), _append(stats.gram.reshape(-1), 0.0)
+        # every gene: (Σ a z z' + λ) Δw = Σ r z + λ (anchor - w)
+        rhs = append(torch.addcmul(stats.edge, lam, anchor - weight), 0.0)
+        values = stats.gram if stats.systems is None else stats.systems
+        lam, values = append(lam, 1.0), append(values.reshape(-1), 0.0)
         change = [weight[:0]]
-        for edge, entry in self.groups:
-            system = _take(gram, entry)
-            system.diagonal(dim1=1, dim2=2).add_(_take(lam, edge))
-            change.append(solve_spd(system, _take(rhs, edge)[:, :, None], precision).reshape(-1))
+        for _, edge, _, entry in self.groups:
+            system = take(values, entry)
+            system.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
+            change.append(solve_spd(system, take(rhs, edge)[:, :, None], precision).reshape(-1))
         return weight + torch.cat(change)[self.slot_of_edge]
 
 
@@ -139,17 +226,17 @@ def _lower(z: Tensor) -> Tensor:
     return out
 
 
-def _append(values: Tensor, last: float) -> Tensor:
+def append(values: Tensor, last: float) -> Tensor:
     """A vector with one more value behind the last."""
     return torch.cat([values, values.new_full((1,), last)])
 
 
-def _take(values: Tensor, index: Tensor) -> Tensor:
+def take(values: Tensor, index: Tensor) -> Tensor:
     """``values[index]`` of a vector; faster than indexing."""
     return values.index_select(0, index.reshape(-1)).view(index.shape)
 
 
-def _similar(degree: np.ndarray) -> list[np.ndarray]:
+def similar(degree: np.ndarray) -> list[np.ndarray]:
     """Genes with regulators, in groups of similar numbers of them and bounded memory."""
     bounds = np.unique(np.ceil(1.3 ** np.arange(80)).astype(np.int64))
     group = np.searchsorted(bounds, degree)

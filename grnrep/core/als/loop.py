@@ -1,4 +1,4 @@
-"""Cells given decoder, decoder given cells, in turn: the loop of the exact solver."""
+"""Cells given decoder, decoder given cells, in turn: the loop of the solver, under every likelihood."""
 
 from __future__ import annotations
 
@@ -6,112 +6,183 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.als.cells import CellSolver, cell_solver
-from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.cells import cell_solver
+from grnrep.core.als.genes import GeneSolver, Stats, Work
+from grnrep.core.als.newton import NewtonCells, backtrack
 from grnrep.core.als.penalty import Penalty
 from grnrep.core.decoder import Pattern
-from grnrep.core.design import known_rows
-from grnrep.core.interrupted import Interrupted
-from grnrep.core.likelihoods.gaussian import Observed
+from grnrep.core.fitted import Interrupted
+from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
 
-_WINDOW = 10  # iterations over which the stopping rule looks back
 _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 _ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
+_HALVINGS = 5  # of a step of the decoder, before a rise ends the search
 
 
-@dataclass
+class Cells(Protocol):
+    """A decoder, ready to find the representations (m + q, n_cells) of any cells under it."""
+
+    def begin(self, block: Block, known: Tensor) -> Tensor:
+        """First representations, beside known columns (q, n_cells)."""
+
+    def step(self, block: Block, z: Tensor) -> Tensor:
+        """Better representations."""
+
+    def work(self, block: Block, z: Tensor) -> Work:
+        """What the cells say at representations."""
+
+    def project(self, block: Block, known: Tensor, *, max_iter: int, tol: float) -> Tensor:
+        """Representations at the minimum."""
+
+
+@dataclass(frozen=True)
 class State:
     """Weights and representations of one iterate; z in the blocks of the data."""
 
     weight: Tensor
     z: list[Tensor]
 
-    def ahead(self, previous: State, beta: float) -> State:
-        """Extrapolate from ``previous`` through this iterate."""
+    def extrapolated(self, previous: State, beta: float) -> State:
+        """From ``previous`` through this iterate, and on by the share ``beta``."""
         if beta == 0:
             return self
         z = [torch.lerp(b, a, 1 + beta) for a, b in zip(self.z, previous.z, strict=True)]
         return State(torch.lerp(previous.weight, self.weight, 1 + beta), z)
 
-    def rescale(self, column: Tensor, scale: Tensor) -> None:
-        """Multiply w by ``scale`` and divide z by it, in place; predictions stay."""
-        self.weight *= scale[column]
-        for z in self.z:
-            z /= scale.to(z)[:, None]
+    def rescaled(self, column: Tensor, scale: Tensor) -> State:
+        """Multiply w by ``scale`` and divide z by it; predictions stay."""
+        return State(self.weight * scale[column], [z / scale.to(z)[:, None] for z in self.z])
 
 
 @dataclass
 class Problem:
-    """Data in blocks of cells, (n_genes, cells) and known rows (q, cells) each, and all that is fixed."""
+    """Data in blocks of cells, and known rows (q, cells) of each, and all that is fixed during a search.
 
-    blocks: list[Observed]
+    Parameters
+    ----------
+    blocks, known
+        Data in memory; none where ``sums`` are given.
+    network
+        Edges, those of known columns too.
+    n_free
+        m, the number of regulators.
+    penalty
+        Of weights and representations.
+    likelihood
+        How expression scatters about W z.
+    map
+        Over blocks: side by side, if it can.
+    sums
+        Of cells that are in no block, at given weights and at their best representations.
+    """
+
+    blocks: list[Block]
     known: list[Tensor]
     network: Network
     n_free: int
     penalty: Penalty
+    likelihood: Likelihood
+    map: Callable[..., Iterator] = map
+    sums: Callable[[Tensor], Stats] | None = None
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
-    map: Callable[..., Iterator] = map  # over blocks: side by side, if it can
-    sums: Callable[[Tensor], Stats] | None = None  # at given weights, of cells that are in no block
     precision: torch.dtype = field(init=False)  # of residuals
 
     def __post_init__(self) -> None:
         self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
         device = self.penalty.z.device
         self.pattern = Pattern(self.network).to(device)
-        self.genes = GeneSolver(self.network, device)
+        shared = self.likelihood.constant_curvature
+        self.genes = GeneSolver(self.network, device, shared=shared)
 
-    def solver(self, weight: Tensor) -> CellSolver:
-        """Cell solver of a decoder, in the precision of the data."""
-        return cell_solver(
-            self.pattern, weight.to(self.blocks[0].x), self.n_free, self.penalty.z[: self.n_free]
-        )
+    def cells(self, weight: Tensor) -> Cells:
+        """What finds representations under a decoder, in the precision of the data."""
+        ridge = self.penalty.z[: self.n_free]
+        if self.likelihood.constant_curvature:
+            return cell_solver(self.pattern, weight.to(self.precision), self.n_free, ridge)
+        return NewtonCells.of(self.likelihood, self.pattern, weight, self.n_free, ridge)
 
     def begin(self, weight: Tensor) -> State:
-        """First iterate: representations of all cells by one step from zero."""
-        solver = self.solver(weight)
-        pairs = zip(self.blocks, self.known, strict=True)
-        return State(
-            weight, [solver.step(b, known_rows(b.x, self.n_free, known)) for b, known in pairs]
-        )
+        """First iterate of all cells."""
+        return State(weight, list(self.map(self.cells(weight).begin, self.blocks, self.known)))
 
-    def half_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
-        """Cells given decoder; returns them, the sums for the decoder and the objective there."""
-        new, stats = ([], self.sums(at.weight)) if self.sums is not None else self._step_cells(at)
+    def cell_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
+        """Cells given decoder: new representations, the sums for the decoder, and the objective there."""
+        z: list[Tensor] = []
+        if self.sums is not None:
+            stats = self.sums(at.weight)
+        else:
+            cells, stats = self.cells(at.weight), self.genes.no_stats(at.weight.device)
+
+            def step(block: Block, before: Tensor) -> tuple[Tensor, Stats]:
+                after = cells.step(block, before)
+                return after, self.genes.stats(self.pattern, after, cells.work(block, after))
+
+            for after, part in self.map(step, self.blocks, at.z):
+                z.append(after)
+                stats.merge(part)
         penalty = self.penalty.z @ stats.gram.diagonal()
         penalty += self.penalty.w @ (at.weight - self.penalty.anchor).square()
-        return new, stats, float(stats.loss + penalty)
+        return z, stats, float(stats.loss.sum() + penalty)
 
-    def _step_cells(self, at: State) -> tuple[list[Tensor], Stats]:
-        solver = self.solver(at.weight)
-        stats = Stats.zero(self.network.n_regulators, self.network.n_edges, at.weight.device)
-        new = []
+    def gene_step(self, stats: Stats, at: State) -> Tensor:
+        """Decoder given cells: weights, from the sums at the weights and representations ``at``.
 
-        def step(block: Observed, z: Tensor) -> tuple[Tensor, Stats]:
-            z = solver.step(block, z)
-            return z, Stats.of(self.pattern, z, solver.residual(block, z))
+        Where curvatures change on the way, every gene halves its step until its own objective does not rise.
+        Cells that are in no block are not there to ask; :func:`alternate` sees to it then.
+        """
+        penalty = self.penalty
+        weight = self.genes.step(stats, at.weight, penalty.w, penalty.anchor, self.precision)
+        if self.likelihood.constant_curvature or not self.blocks:
+            return weight
+        gene, change = self.pattern.gene, weight - at.weight
+        matrix, other = (self.pattern.matrix(w.to(at.z[0])) for w in (at.weight, change))
+        # z must be the rows that stats were summed at
+        p = list(self.map(lambda z: (matrix @ z, other @ z), at.z))
 
-        for z, sums in self.map(step, self.blocks, at.z):
-            new.append(z)
-            stats.merge(sums)
-        return new, stats
+        def shrinkage(length: Tensor) -> Tensor:
+            squares = penalty.w * (at.weight + length[gene] * change - penalty.anchor).square()
+            return torch.zeros_like(length).index_add_(0, gene, squares)
 
-    def new_weight(self, stats: Stats, weight: Tensor) -> Tensor:
-        """Decoder given the sums of a half step at ``weight``."""
-        return self.genes.step(stats, weight, self.penalty.w, self.penalty.anchor, self.precision)
+        def objective(length: Tensor, some: Tensor | None) -> Tensor:
+            whole = length if some is None else none.index_copy(0, some, length)
+            likelihood = self.likelihood if some is None else self.likelihood.genes(some)
 
-    def column_squares(self, weight: Tensor) -> Tensor:
-        """‖w_j‖² of every column, float64."""
-        out = torch.zeros(self.network.n_regulators, dtype=torch.float64, device=weight.device)
-        return out.index_add_(0, self.pattern.regulator, weight.double().square())
+            def loss(block: Block, parts: tuple[Tensor, Tensor]) -> Tensor:
+                if some is not None:
+                    block, parts = block.genes(some), (parts[0][some], parts[1][some])
+                at_length = parts[0] + length.to(parts[0])[:, None] * parts[1]
+                return likelihood.loss(block, at_length).sum(1, dtype=torch.float64)
+
+            total = shrinkage(whole)
+            total = total if some is None else total[some]
+            for part in self.map(loss, self.blocks, p):
+                total = total + part
+            return total
+
+        none = torch.zeros_like(stats.loss)
+        length = backtrack(objective, stats.loss + shrinkage(none), none, self.precision)
+        return at.weight + length[gene] * change
+
+    def balance(self, squares: Tensor, weight: Tensor) -> Tensor:
+        """Scale of every column at which ‖w_j‖ = ‖z_j‖ in the unit of penalties, so that these are least.
+
+        ``squares`` are Σ z². Columns whose scale is not free have 1.
+        """
+        of_weights = torch.zeros_like(squares).index_add_(
+            0, self.pattern.regulator, weight.double().square()
+        )
+        scale = (self.penalty.p_unit**2 * squares / of_weights).sqrt().sqrt()
+        return torch.where(self.penalty.balanced & scale.isfinite() & (scale > 0), scale, 1.0)
 
 
 def alternate(
@@ -121,25 +192,25 @@ def alternate(
     sum_squares: float,
     max_iter: int,
     tol: float,
-    bar: tqdm,
-    window: int = _WINDOW,
+    window: int,
+    bar: tqdm | None = None,
 ) -> tuple[State, list[float], bool]:
     """Accelerated alternation; the objective after every cell step never rises.
 
     Nesterov's momentum is tried first. Where the objective would rise, the plain
-    step from the last iterate is taken instead, and it cannot rise, because both
-    half-steps minimise a function that lies above the objective and touches it.
+    step from the last iterate is taken instead. It cannot rise where both half-steps minimise a
+    function that lies above the objective and touches it; elsewhere the last step of the decoder is halved.
 
     Parameters
     ----------
     problem, state
         What to fit, and the first iterate.
     sum_squares
-        Σx²: what there is to explain.
-    max_iter, tol
-        As in :func:`grnrep.core.als.exact.fit_exact`.
-    window
-        Iterations over which the objective has to fall by less than ``tol`` for the end.
+        Σx², by typical curvatures: what there is to explain.
+    max_iter
+        Limit of iterations.
+    tol, window
+        The end is where the objective fell by less than the share ``tol`` over so many iterations.
     bar
         Shows every iteration.
 
@@ -155,35 +226,40 @@ def alternate(
     Interrupted
         At Ctrl-C, with the last iterate.
     """
-    previous, momentum, history = state, 1.0, []
+    previous, momentum, history = state, 1.0, list[float]()
     column = problem.pattern.regulator
-    # to go back to where history[-1] was
-    before, size = state.weight, torch.ones_like(problem.penalty.z)
+    # history[-1] was measured at these weights, and at the z of ``state`` in the scale that it had before
+    reached, scale = state.weight, torch.ones_like(problem.penalty.z)
     try:
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-            at = state.ahead(previous, (momentum - 1) / following)
-            z, stats, objective = problem.half_step(at)
-            if history and not objective <= history[-1]:
+            at = state.extrapolated(previous, (momentum - 1) / following)
+            z, stats, objective = problem.cell_step(at)
+            for halving in range(_HALVINGS + 1):
+                if not history or objective <= history[-1]:
+                    break
                 following, at = 1.0, state
-                z, stats, objective = problem.half_step(at)
-                if not objective <= history[-1]:
-                    if only_rounding(objective, history, sum_squares, problem.precision):
-                        return state, history, True  # nothing is left to gain
-                    state.rescale(column, 1 / size)
-                    return State(before, state.z), history, False
+                if halving > 0:
+                    whole = state.rescaled(column, 1 / scale)
+                    at = State(torch.lerp(reached, whole.weight, 0.5**halving), whole.z)
+                z, stats, objective = problem.cell_step(at)
+                rounding = _is_rounding(objective, history, sum_squares, problem.precision)
+                if halving == 0 and rounding:
+                    return state, history, True  # nothing is left to gain
+            else:
+                _warn_of_rise(objective, history)
+                return State(reached, state.rescaled(column, 1 / scale).z), history, False
             check_finite(objective, history)
             history.append(objective)
-            momentum, before = following, at.weight.clone()
-            previous, state = state, State(problem.new_weight(stats, at.weight), z)
+            momentum, reached = following, at.weight
+            previous, state = state, State(problem.gene_step(stats, State(at.weight, z)), z)
 
-            size = (stats.gram.diagonal() / problem.column_squares(state.weight)).sqrt().sqrt()
-            size = torch.where(problem.penalty.balanced & size.isfinite() & (size > 0), size, 1.0)
-            previous.rescale(column, size)
-            state.rescale(column, size)
-            bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
-            bar.update()
-            if float(stats.loss) <= _FLOOR * sum_squares:
+            scale = problem.balance(stats.gram.diagonal(), state.weight)
+            previous, state = (a.rescaled(column, scale) for a in (previous, state))
+            if bar is not None:
+                bar.set_postfix(objective=f"{objective:.4g}", refresh=False)
+                bar.update()
+            if float(stats.loss.sum()) <= _FLOOR * sum_squares:
                 return state, history, True
             if len(history) > window and history[-1 - window] - objective <= tol * objective:
                 return state, history, True
@@ -202,25 +278,24 @@ def check_finite(objective: float, history: list[float]) -> None:
         )
 
 
-def only_rounding(
+def _is_rounding(
     objective: float, history: list[float], sum_squares: float, precision: torch.dtype
 ) -> bool:
-    """Whether an objective above the last is so by rounding alone; if not, say what to do.
+    """Whether an objective is above the last by no more than rounding.
 
     Residuals r are differences of values of the size of x, and off by ε of these: Σr² by 2ε sqrt(Σr² Σx²).
     """
     check_finite(objective, history)
     last = history[-1]
-    slack = (
-        _ROUNDING * torch.finfo(precision).eps * (last + math.sqrt(max(0.0, last) * sum_squares))
-    )
-    if objective - last <= slack:
-        return True
+    size = last + math.sqrt(max(0.0, last) * sum_squares)
+    return last < objective <= last + _ROUNDING * torch.finfo(precision).eps * size
+
+
+def _warn_of_rise(objective: float, history: list[float]) -> None:
     logger.warning(
         "the objective rose from %.6g to %.6g in iteration %d, and the fit ended there, not converged: "
         "the data leave regulators open, as where they share all targets; a larger ridge settles it",
-        last,
+        history[-1],
         objective,
         len(history) + 1,
     )
-    return False

@@ -14,8 +14,7 @@ from grnrep.core.als.genes import Stats
 from grnrep.core.als.loop import Problem, State, alternate
 from grnrep.core.als.penalty import Penalty
 from grnrep.core.design import full_network, share_of_known, split_weights, with_effects
-from grnrep.core.fitted import Fit
-from grnrep.core.interrupted import Interrupted
+from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
 
 _WINDOW = 3
@@ -28,8 +27,9 @@ def refine(
     sums: Callable[[Fit], Stats],
     *,
     sum_squares: float,
-    energy: float,
+    beyond_known: float,
     n_cells: int,
+    p_unit: float = 1.0,
     ridge: float,
     prior: float = 0.0,
     shared: bool = False,
@@ -40,22 +40,23 @@ def refine(
 
     In every pass the activities of all cells are found under the decoder, exactly, and forgotten; the sums of
     :class:`grnrep.core.als.genes.Stats` are all that a step of the decoder needs. What is minimised is what
-    :func:`grnrep.core.als.exact.fit_exact` minimises.
+    :func:`grnrep.core.als.fit.fit_decoder` minimises.
 
     Parameters
     ----------
     fit
-        From :func:`grnrep.core.als.exact.fit_exact`, on some of the cells.
+        From :func:`grnrep.core.als.fit.fit_decoder`, on some of the cells.
     network
         Edges, in the order of ``fit.weight``.
     sums
         Of all cells, at their activities under the decoder it is given (:meth:`Projection.sums`).
-    sum_squares, energy
-        Σx² of all cells, and what known columns leave of it.
+    sum_squares, beyond_known, p_unit
+        Σx² of all cells by typical curvatures, what known columns leave of it, and the unit of p: as
+        :class:`grnrep.core.als.data.Data` has them.
     n_cells
         Their number.
     ridge, prior, shared
-        As in :func:`grnrep.core.als.exact.fit_exact`.
+        As in :func:`grnrep.core.als.fit.fit_decoder`.
     max_iter
         Limit of passes.
     progress
@@ -72,39 +73,49 @@ def refine(
     """
     m, intercept = network.n_regulators, fit.bias is not None
     full, weight = full_network(network, fit)
-    unit = {"sum_squares": sum_squares, "energy": energy, "n_cells": n_cells}
-    penalty = Penalty.build(full, m, **unit, ridge=ridge, prior=prior, shared=shared)
+    penalty = Penalty.build(
+        full, m, sum_squares=sum_squares, energy=beyond_known, n_cells=n_cells, ridge=ridge, prior=prior,
+        shared=shared, p_unit=p_unit,
+    )  # fmt: skip
 
     def decoder(weight: Tensor) -> Fit:
         parts = split_weights(weight.cpu().numpy(), full, m, intercept=intercept)
         return replace(fit, **parts, ridge=penalty.z[:m].numpy())
 
-    last = {}
+    grams: list[Tensor] = []  # of the last pass
 
     def at(weight: Tensor) -> Stats:
-        last["stats"] = sums(decoder(weight)).cpu()
-        return last["stats"]
+        stats = sums(decoder(weight)).cpu()
+        grams[:] = [stats.gram]
+        return stats
 
-    problem = Problem([], [], full, m, penalty, sums=at)
-    options = {"sum_squares": sum_squares, "max_iter": max_iter, "tol": _TOL, "window": _WINDOW}
+    problem = Problem([], [], full, m, penalty, fit.likelihood, sums=at)
     # ‖w_j‖ = ‖z_j‖ means larger weights the more cells there are
     grown = np.ones(full.n_regulators)
-    before, now = fit.ridge, penalty.z[:m].numpy()
+    before = np.zeros(m) if fit.ridge is None else fit.ridge
     np.sqrt(
-        now / np.where(before > 0, before, 1.0),
+        penalty.z[:m].numpy() / np.where(before > 0, before, 1.0),
         out=grown[:m],
         where=penalty.balanced[:m].numpy() & (before > 0),
     )
     state = State(torch.as_tensor(weight * grown[full.regulator]), [])
     try:
         with tqdm(desc="passes", total=max_iter, disable=not progress) as bar:
-            state, history, converged = alternate(problem, state, **options, bar=bar)
+            state, history, converged = alternate(
+                problem,
+                state,
+                sum_squares=sum_squares,
+                max_iter=max_iter,
+                tol=_TOL,
+                window=_WINDOW,
+                bar=bar,
+            )
     except Interrupted as stop:
         stop.so_far = replace(decoder(stop.so_far.weight), converged=False)
         raise
+    weight_of_all = state.weight
     if fit.effects is not None:
-        on = share_of_known(last["stats"].gram, m)[int(intercept) :].mT
-        state.weight = with_effects(
-            state.weight, problem.pattern.matrix(state.weight), on, full, m + int(intercept)
-        )
-    return replace(decoder(state.weight), history=history, converged=converged)
+        on = share_of_known(grams[0], m)[int(intercept) :].mT
+        matrix = problem.pattern.matrix(weight_of_all)
+        weight_of_all = with_effects(weight_of_all, matrix, on, full, m + int(intercept))
+    return replace(decoder(weight_of_all), history=history, converged=converged)

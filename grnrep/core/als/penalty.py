@@ -42,6 +42,8 @@ class Penalty:
         Columns whose scale is free, ``(m + q,)`` bool: ‖w_j‖ = ‖z_j‖ is kept there.
     unit
         Their typical ‖w_j‖², see :func:`typical_gram`.
+    p_unit
+        Factor on p, and so on z, at which ‖w_j‖ = ‖z_j‖ is meant.
     """
 
     z: Tensor
@@ -51,6 +53,7 @@ class Penalty:
     noise: float
     balanced: Tensor
     unit: float
+    p_unit: float = 1.0
 
     @classmethod
     def build(
@@ -64,11 +67,13 @@ class Penalty:
         ridge: float,
         prior: float,
         shared: bool = False,
+        p_unit: float = 1.0,
     ) -> Penalty:
         """Turn the relative ``ridge`` and ``prior`` of :func:`fit_exact` into λs, ``shared`` into anchors.
 
         Penalties are σ² by the variance of a prior. Where weights are as the prior has them, activities have
-        the variance τ² = energy / (squares · n_cells); with λ_z = σ² / τ² the ridge says what σ² is.
+        the variance τ² = energy / (squares · n_cells); with λ_z = σ² / τ² the ridge says what σ² is. All of this is
+        meant for ``p_unit`` times p, in which the typical curvature of the loss is 1.
         """
         column = torch.as_tensor(network.regulator)
         signed = torch.zeros(network.n_regulators, dtype=torch.float64)
@@ -96,8 +101,8 @@ class Penalty:
         anchor = torch.where(anchored[column], sign * size, 0.0)
         unsigned = torch.where(anchored[column] & (sign == 0), size.square(), 0.0)
         noise = ridge * energy / max(1, n_free * n_cells)
-        parts = (part.double() for part in (z, anchor, w[column], unsigned))
-        return cls(*parts, noise, balanced, unit)
+        parts = (part.double() for part in (z * p_unit**2, anchor, w[column], unsigned))
+        return cls(*parts, noise, balanced, unit, p_unit)
 
     @cached_property
     def w(self) -> Tensor:

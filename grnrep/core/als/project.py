@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.cells import CellSolver, cell_solver, project_cells, quick_solver
-from grnrep.core.als.genes import Stats
+from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
+from grnrep.core.als.data import cuts, precision_of
+from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.loop import Cells
+from grnrep.core.als.newton import NewtonCells
 from grnrep.core.decoder import Pattern
-from grnrep.core.design import full_network, known_columns, known_rows
+from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Observed, check_link
+from grnrep.core.likelihoods.base import Block, Likelihood
+from grnrep.core.likelihoods.counts import size_factors_of
+from grnrep.core.likelihoods.gaussian import Tobit
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
 T = TypeVar("T")
 
-_BLOCK = 512  # cells a block at most
-_BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
-_ROUGH = 1e-4  # tolerance of activities on the way; at 1e-3 the end of a search hangs on the order of rows
-_WHOLE = 16  # cells that fill vectors of either precision
+_MAX_ITER = 500
+_TOL, _NEWTON_TOL = 1e-5, 1e-7  # a Newton step ends far closer to the minimum than a gradient step
+# tolerance of activities on the way; at 1e-3 the end of a search hangs on the order of rows
+_ROUGH = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,23 +39,29 @@ class Projection:
 
     Parameters
     ----------
+    network
+        Edges, those of known columns too.
     n_free
         m, the number of regulators.
-    pattern
-        Edges, those of known columns too.
-    solver
-        Of the problems of cells.
-    link
-        As in :func:`grnrep.core.als.exact.fit_exact`.
+    cells
+        What finds representations.
+    likelihood
+        How expression scatters, with parameters in the precision and on the device of the work.
     intercept
         Whether every gene has one.
+    depth
+        Total counts of a cell with size factor 1, NaN where size factors have to be given.
+    like
+        A tensor of the precision and on the device of the work.
     """
 
+    network: Network
     n_free: int
-    pattern: Pattern
-    solver: CellSolver
-    link: str
+    cells: Cells
+    likelihood: Likelihood
     intercept: bool
+    depth: float
+    like: Tensor
 
     @classmethod
     def of(
@@ -57,65 +69,112 @@ class Projection:
         fit: Fit,
         network: Network,
         *,
-        link: str = "relu",
         dtype: torch.dtype = torch.float32,
         device: str | torch.device | None = None,
     ) -> Projection:
         """Prepare weights, intercepts and ridges of ``fit``, whose edges are those of ``network``."""
-        check_link(link)
         m, (full, weight) = network.n_regulators, full_network(network, fit)
-        weight = torch.as_tensor(weight).to(device=device, dtype=dtype)
-        ridge = (torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)).to(
-            weight.device
-        )
+        like = torch.zeros(0, dtype=dtype, device=device)
+        likelihood = fit.likelihood.to(like)
+        ridge = np.zeros(m) if fit.ridge is None else fit.ridge
         with side_by_side(1):  # the rounding of a factorisation depends on threads
-            pattern = Pattern(full).to(weight.device)
-            solver = projector(pattern, weight, m, ridge, link)
-        return cls(m, pattern, solver, link, fit.bias is not None)
+            pattern = Pattern(full).to(like.device)
+            weights, ridges = (torch.as_tensor(a, device=like.device) for a in (weight, ridge))
+            cells = projector(likelihood, pattern, weights, ridges, m, dtype)
+        return cls(full, m, cells, likelihood, fit.bias is not None, fit.depth, like)
 
-    def __call__(self, x: np.ndarray, covariates: np.ndarray | None = None) -> np.ndarray:
-        """Activities (n_cells, m) of the cells ``x`` (n_cells, n_genes)."""
+    def __call__(
+        self,
+        x: np.ndarray,
+        covariates: np.ndarray | None = None,
+        size_factors: np.ndarray | None = None,
+        *,
+        max_iter: int = _MAX_ITER,
+        tol: float | None = None,
+    ) -> np.ndarray:
+        """Activities (n_cells, m) of cells.
+
+        Parameters
+        ----------
+        x
+            Expression, (n_cells, n_genes).
+        covariates, size_factors
+            Of these cells, as in the fit; size factors relative to the same depth, by default totals over it.
+        max_iter
+            Limit of steps.
+        tol
+            A cell is done when its preconditioned gradient, or a Newton step, is less than this share of its
+            representation, or than rounding.
+        """
         out = np.zeros((len(x), self.n_free))
+        if tol is None:
+            tol = _TOL if self.likelihood.constant_curvature else _NEWTON_TOL
 
-        def keep(cut: slice, here: Observed, z: Tensor) -> None:
+        def keep(cut: slice, block: Block, z: Tensor) -> None:
             out[cut] = z[: self.n_free].mT.cpu().numpy()
 
-        for _ in self._each_cut(x, covariates, keep):
+        for _ in self._each_cut(x, covariates, size_factors, keep, max_iter, tol):
             pass
         return out
 
-    def sums(self, x: np.ndarray, covariates: np.ndarray | None = None) -> Stats:
+    def sums(
+        self,
+        x: np.ndarray,
+        covariates: np.ndarray | None = None,
+        size_factors: np.ndarray | None = None,
+    ) -> Stats:
         """What a decoder step needs of these cells, at activities that are but a step on the way."""
-        total = Stats.zero(
-            *self.pattern.shape[1:], len(self.pattern.gene), self.solver.ridge.device
-        )
+        total = self._genes.no_stats(self.like.device)
 
-        def add(cut: slice, here: Observed, z: Tensor) -> Stats:
-            return Stats.of(self.pattern, z, self.solver.residual(here, z))
+        def add(cut: slice, block: Block, z: Tensor) -> Stats:
+            return self._genes.stats(self._pattern, z, self.cells.work(block, z))
 
-        for part in self._each_cut(x, covariates, add, tol=_ROUGH):
+        for part in self._each_cut(x, covariates, size_factors, add, _MAX_ITER, _ROUGH):
             total.merge(part)
         return total
+
+    @cached_property
+    def _pattern(self) -> Pattern:
+        return Pattern(self.network).to(self.like.device)
+
+    @cached_property
+    def _genes(self) -> GeneSolver:
+        shared = self.likelihood.constant_curvature
+        return GeneSolver(self.network, self.like.device, shared=shared)
 
     def _each_cut(
         self,
         x: np.ndarray,
         covariates: np.ndarray | None,
-        use: Callable[[slice, Observed, Tensor], T],
-        **options: float,
+        size_factors: np.ndarray | None,
+        use: Callable[[slice, Block, Tensor], T],
+        max_iter: int,
+        tol: float,
     ) -> Iterator[T]:
         """What ``use`` makes of some cells and their representations (m + q, cells), in order."""
-        x = torch.as_tensor(x).to(self.solver.inverse)
+        size = self._sizes(x, size_factors)
         known = known_columns(len(x), intercept=self.intercept, covariates=covariates)
-        parts = cuts(x)
+        values = torch.as_tensor(np.ascontiguousarray(x)).to(self.like)
+        parts = cuts(values)
 
-        def block(cut: slice) -> T:
-            here = Observed.of(x[cut].mT.contiguous(), self.link)
-            start = known_rows(here.x, self.n_free, torch.as_tensor(known[cut].T))
-            return use(cut, here, project_cells(self.solver, here, start, **options))
+        def one(cut: slice) -> T:
+            block = self.likelihood.block(
+                values[cut].mT.contiguous(), None if size is None else size[cut]
+            )
+            columns = torch.as_tensor(known[cut].T).to(values)
+            return use(cut, block, self.cells.project(block, columns, max_iter=max_iter, tol=tol))
 
         with side_by_side(len(parts)) as each:
-            yield from each(block, parts)
+            yield from each(one, parts)
+
+    def _sizes(self, x: np.ndarray, size_factors: np.ndarray | None) -> Tensor | None:
+        if not self.likelihood.has_sizes:
+            return None
+        if size_factors is None and not np.isfinite(self.depth):
+            raise ValueError(
+                "size_factors must be given: the fit was made with size factors of its own"
+            )
+        return size_factors_of(x, size_factors, self.depth)[0]
 
 
 def project(
@@ -123,8 +182,10 @@ def project(
     fit: Fit,
     network: Network,
     *,
-    link: str = "relu",
     covariates: np.ndarray | None = None,
+    size_factors: np.ndarray | None = None,
+    max_iter: int = _MAX_ITER,
+    tol: float | None = None,
     device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Activities of cells under the decoder of a fit, (n_cells, n_regulators).
@@ -137,21 +198,37 @@ def project(
         Weights, intercepts and the ridge of every regulator.
     network
         Edges, in the order of ``fit.weight``.
-    link, covariates, device
-        As in :func:`grnrep.core.als.exact.fit_exact`.
+    covariates, size_factors, max_iter, tol
+        As in :meth:`Projection.__call__`.
+    device
+        Where to compute; the CPU by default.
+
+    Raises
+    ------
+    ValueError
+        If the fit was made with size factors of its own, and those of these cells are not given.
     """
-    dtype = torch.as_tensor(x).dtype
-    return Projection.of(fit, network, link=link, dtype=dtype, device=device)(x, covariates)
+    projection = Projection.of(fit, network, dtype=precision_of(x), device=device)
+    return projection(x, covariates, size_factors, max_iter=max_iter, tol=tol)
 
 
-def projector(pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, link: str) -> CellSolver:
-    """The solver for cells of a decoder that stays as it is."""
-    return (quick_solver if link == "relu" else cell_solver)(pattern, weight, m, ridge)
+def projector(
+    likelihood: Likelihood,
+    pattern: Pattern,
+    weight: Tensor,
+    ridge: Tensor,
+    m: int,
+    dtype: torch.dtype,
+) -> Cells:
+    """What finds representations under a decoder that stays as it is."""
+    if not likelihood.constant_curvature:
+        return NewtonCells.of(likelihood, pattern, weight, m, ridge)
+    return shared_projector(likelihood, pattern, weight.to(dtype), ridge, m)
 
 
-def cuts(x: Tensor) -> list[slice]:
-    """Cells in blocks."""
-    size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
-    if size > _WHOLE:
-        size -= size % _WHOLE
-    return [slice(k, k + size) for k in range(0, len(x), size)]
+def shared_projector(
+    likelihood: Likelihood, pattern: Pattern, weight: Tensor, ridge: Tensor, m: int
+) -> CellSolver:
+    """The solver of a decoder under squared error, by what is cheapest for cells of that likelihood."""
+    solver = quick_solver if isinstance(likelihood, Tobit) else cell_solver
+    return solver(pattern, weight, m, ridge)

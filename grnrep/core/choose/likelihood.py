@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 
 _MAX_CELLS = 500
-_ITERATIONS = 3
+_ITERATIONS, _RIDGE = 3, 1e-3
 # median dispersion from which the negative binomial recovers more than Poisson
 _OVERDISPERSED = 0.3
 _WHOLE = 2**24  # from which all numbers of 32 bits are whole
@@ -38,7 +38,7 @@ def choose_likelihood(
     network
         Edges.
     intercept
-        As in :func:`grnrep.core.als.counts.fit_counts`.
+        As in :func:`grnrep.core.als.fit.fit_decoder`.
     size_factors
         Of all cells, those of the fit, which differ where totals do; by default totals over these genes.
     rng
@@ -73,10 +73,19 @@ def typical_dispersion(
     rng: int = 0,
 ) -> float:
     """Median over the genes with a regulator of the dispersion that a short fit leaves."""
-    options = {"intercept": intercept, "size_factors": size_factors, "rng": rng}
-    fit = fit_counts(counts, network, likelihood="nb", max_iter=_ITERATIONS, **options)
-    of = (network.regulators_per_gene() > 0) & (fit.mean > 0)
-    return float(np.median(fit.dispersion[of])) if of.any() else 0.0
+    fit = fit_decoder(
+        counts,
+        network,
+        likelihood="nb",
+        intercept=intercept,
+        size_factors=size_factors,
+        ridge=_RIDGE,
+        max_iter=_ITERATIONS,
+        rng=rng,
+    )
+    parameters = fit.likelihood.arrays()
+    of = (network.regulators_per_gene() > 0) & (parameters["mean"] > 0)
+    return float(np.median(parameters["dispersion"][of])) if of.any() else 0.0
 
 
 def _not_counts(x: np.ndarray, totals: np.ndarray) -> str | None:

@@ -1,24 +1,32 @@
-"""Poisson and negative binomial counts: mean, deviance and weights of every entry.
+"""Poisson and negative binomial counts.
 
 The mean of a count is s f(p), with the size factor s of the cell and the rate f(p) of the gene.
 f is a smooth ReLU, τ log(1 + exp(p / τ)): a rate of zero would make a single stray count
 impossible. It is also what noise inside the ReLU of Eq. 6 does to the mean. For Poisson counts
-the deviance is convex in p, because log f is concave and f is convex.
+the deviance is convex in p, because log f is concave and f is convex. Zeros are counts like others,
+not censored.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
+
+from grnrep.core.likelihoods.base import Block, Likelihood
 
 _SOFTNESS = 0.2  # τ as a share of a mean rate; from 0.05 to 0.4 recovery differs by at most 0.005:
 _OWN = 0.5  # of the gene's own to this power, times that of all genes
 _FAR = -15.0  # p / τ below which f is exp(p / τ) to float32
 _FLAT = 1e-3  # share of c (f' / f)² that the weight keeps where the deviance is a straight line
 _TINY = 1e-6  # mean rate of a gene without counts, as a share of the average gene's
+_MOST = 10.0  # dispersion above which a gene says next to nothing, however much above
+_LEAST = 1e-3  # dispersion below which float32 cannot tell a negative binomial from a Poisson
 
 
 def cell_size_factors(counts: np.ndarray, depth: float | None = None) -> tuple[np.ndarray, float]:
@@ -36,36 +44,17 @@ def cell_size_factors(counts: np.ndarray, depth: float | None = None) -> tuple[n
     return totals / depth, depth
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Counts of a block of cells.
-
-    Parameters
-    ----------
-    c
-        Counts, (n_genes, n_cells).
-    s
-        Size factors, ``(n_cells,)``.
-    log_c
-        log c, and 0 where c is 0: the part of the deviance that does not change.
-    """
-
-    c: Tensor
-    s: Tensor
-    log_c: Tensor
-
-    @classmethod
-    def of(cls, c: Tensor, s: Tensor) -> Counted:
-        """Prepare counts (n_genes, n_cells)."""
-        return cls(c, s.to(c), c.clamp(min=1).log())
-
-    def cells(self, which: Tensor) -> Counted:
-        """Some of the cells."""
-        return Counted(self.c[:, which], self.s[which], self.log_c[:, which])
-
-    def genes(self, which: Tensor) -> Counted:
-        """Some of the genes."""
-        return Counted(self.c[which], self.s, self.log_c[which])
+def size_factors_of(
+    counts: np.ndarray, given: np.ndarray | None, depth: float | None = None
+) -> tuple[Tensor, float]:
+    """Size factors, float64, and the depth that they refer to."""
+    if given is None:
+        s, depth = cell_size_factors(counts, depth)
+        return torch.as_tensor(s), depth
+    s = np.asarray(given, dtype=np.float64)
+    if s.shape != (len(counts),) or not np.all(np.isfinite(s) & (s > 0)):
+        raise ValueError(f"size_factors must be {len(counts)} finite numbers above 0, one per cell")
+    return torch.as_tensor(s.copy()), float("nan")
 
 
 def softness_of(mean: Tensor) -> Tensor:
@@ -79,73 +68,176 @@ def softness_of(mean: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CountModel:
-    """How counts of every gene scatter about s f(p).
+class Counts(Likelihood):
+    """Counts with the mean s f(p), of any variance.
 
     Parameters
     ----------
+    mean
+        Mean count at size factor 1 of every gene, (n_genes, 1).
     softness
         τ of every gene, (n_genes, 1).
-    dispersion
-        φ of the variance μ + φ μ², (n_genes, 1), or None for Poisson counts.
-    weight
-        Typical weight of a gene's entries at size factor 1, (n_genes, 1): one over the
-        variance at its mean rate.
+    typical_size
+        Size factor of a typical cell.
     """
 
+    mean: Tensor
     softness: Tensor
-    dispersion: Tensor | None
-    weight: Tensor
+    typical_size: float = 1.0
+
+    first: ClassVar[str] = "tobit"
+    has_sizes: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, mean: Tensor, dispersion: Tensor | None, softness: Tensor) -> CountModel:
-        """From the mean rate, the dispersion and the softness of every gene, ``(n_genes,)``."""
-        lowest = _TINY * mean.mean() if bool((mean > 0).any()) else torch.ones_like(mean.mean())
-        mean = torch.maximum(mean, lowest)[:, None]
-        phi = None if dispersion is None else dispersion[:, None]
-        variance = mean if phi is None else mean * (1 + phi * mean)
-        return cls(softness[:, None], phi, 1 / variance)
+    def of(cls, x: Tensor, size: Tensor | None) -> Self:
+        """Rates and softness by the mean counts."""
+        counts = x.sum(1, keepdim=True, dtype=torch.float64)
+        if size is None:
+            size = torch.ones(max(1, x.shape[1]), dtype=torch.float64)
+        rate = counts / float(size.sum())
+        return cls(rate, softness_of(rate), typical_size=float(size.mean()))
 
-    def genes(self, which: Tensor) -> CountModel:
-        """Some of the genes."""
-        phi = None if self.dispersion is None else self.dispersion[which]
-        return CountModel(self.softness[which], phi, self.weight[which])
+    @property
+    @abstractmethod
+    def excess(self) -> Tensor | None:
+        """φ of the variance μ + φ μ², (n_genes, 1); None where it is μ."""
 
-    def rate(self, p: Tensor) -> Tensor:
-        """f(p), same shape as ``p`` (n_genes, n_cells)."""
-        return torch.nn.functional.softplus(p / self.softness) * self.softness
+    def block(self, x: Tensor, size: Tensor | None = None, without: Tensor | None = None) -> Block:
+        """Counts with the logarithm that their loss has in any case."""
+        size = x.new_ones(x.shape[1]) if size is None else size.to(x)
+        return Block(x, size=size, log_x=x.clamp(min=1).log())
 
-    def deviance(self, block: Counted, p: Tensor) -> Tensor:
-        """Twice the log-likelihood ratio of a perfect prediction to s f(p), (n_genes, n_cells)."""
-        u = p / self.softness
-        soft = torch.nn.functional.softplus(u)
+    def expected(self, p: Tensor) -> Tensor:
+        """f(p)."""
+        return softplus(p / self.softness) * self.softness
+
+    def loss(self, block: Block, p: Tensor) -> Tensor:
+        """Deviance: twice the log-likelihood ratio of a perfect prediction to s f(p)."""
+        (c, size, log_c), u = block.counted(), p / self.softness
+        soft = softplus(u)
+        # log μ; f is exp far below zero, where softplus rounds to nothing
         log_mu = torch.where(u < _FAR, u, soft.clamp(min=1e-30).log()) + (
-            self.softness.log() + block.s.log()
+            self.softness.log() + size.log()
         )
-        mu = soft * self.softness * block.s
-        ratio = block.c * (block.log_c - log_mu)
-        if self.dispersion is None:
-            return 2 * (ratio - block.c + mu)
-        phi = self.dispersion
-        return 2 * (ratio - (block.c + 1 / phi) * ((1 + phi * block.c) / (1 + phi * mu)).log())
+        mu = soft * self.softness * size
+        ratio = c * (log_c - log_mu)  # c log(c / μ)
+        if self.excess is None:
+            return 2 * (ratio - c + mu)
+        phi = self.excess
+        return 2 * (ratio - (c + 1 / phi) * ((1 + phi * c) / (1 + phi * mu)).log())
 
-    def work(self, block: Counted, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Minus half the slope of the deviance in p, and a positive weight, (n_genes, n_cells) each.
+    def work(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Minus half the slope of the deviance, and a positive weight.
 
         The weight is half the curvature of the Poisson deviance, over 1 + φμ. Both terms of it
         are positive. Where a count lies far below zero it vanishes, but the slope does not; a
         small share of the weight that log f would have as a straight line keeps the step finite.
         """
-        u = p / self.softness
-        soft = torch.nn.functional.softplus(u)
+        (c, size, _), u = block.counted(), p / self.softness
+        soft = softplus(u)
         up = u.sigmoid()
         slope = torch.where(u < _FAR, 1.0, up / soft.clamp(min=1e-30)) / self.softness  # f' / f
         bend = slope * (1 - up) / self.softness  # f'' / f
-        mu = soft * self.softness * block.s
+        mu = soft * self.softness * size
         square = slope.square()
-        r = (block.c - mu) * slope
-        weight = mu * bend + block.c * ((square - bend).clamp(min=0) + _FLAT * square)
-        if self.dispersion is None:
+        r = (c - mu) * slope
+        weight = mu * bend + c * ((square - bend).clamp(min=0) + _FLAT * square)
+        if self.excess is None:
             return r, weight
-        damp = 1 / (1 + self.dispersion * mu)
+        damp = 1 / (1 + self.excess * mu)
         return r * damp, weight * damp
+
+    def curvature(self, size: Tensor | None = None) -> Tensor:
+        """s² over the variance μ + φ μ² of counts at the mean μ of their gene, s times its rate."""
+        typical = self.mean.mean()
+        lowest = _TINY * typical if bool((self.mean > 0).any()) else torch.ones_like(typical)
+        mean = torch.maximum(self.mean, lowest)
+        s = self.typical_size if size is None else size.to(mean)
+        return s / (mean if self.excess is None else mean * (1 + self.excess * mean * s))
+
+    def working(self, block: Block) -> Tensor:
+        """Rates c / s."""
+        c, size, _ = block.counted()
+        return c / size
+
+
+@dataclass(frozen=True)
+class Poisson(Counts):
+    """Counts whose variance is their mean."""
+
+    name: ClassVar[str] = "poisson"
+
+    @property
+    def excess(self) -> None:
+        """There is none."""
+        return None
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(Counts):
+    """Counts with the variance μ + φ μ².
+
+    Parameters
+    ----------
+    dispersion
+        φ of every gene, (n_genes, 1); None before it has been estimated, from residuals of a short
+        Poisson fit.
+    """
+
+    dispersion: Tensor | None = None
+
+    name: ClassVar[str] = "nb"
+    warm_up: ClassVar[int] = 5
+
+    @property
+    def excess(self) -> Tensor | None:
+        """The dispersion."""
+        return self.dispersion
+
+    def updated(self, blocks: list[Block], p: list[Tensor], *, n_parameters: int) -> Self:
+        """With the dispersion that the residuals leave."""
+        rates = [self.expected(part) for part in p]
+        phi = shrunk_dispersion(blocks, rates, n_parameters=n_parameters)
+        return replace(self, dispersion=phi[:, None].to(self.mean))
+
+
+def shrunk_dispersion(blocks: list[Block], rates: list[Tensor], *, n_parameters: int) -> Tensor:
+    """φ of the variance μ + φ μ², ``(n_genes,)`` float64.
+
+    By moments φ = Σ ((c - μ)² - μ) / Σ μ² over the cells of a gene, the squares corrected for
+    the parameters that μ was fitted with. Each gene's value is then drawn towards the pooled
+    one by the share of the spread between genes that its own uncertainty accounts for.
+
+    Parameters
+    ----------
+    blocks
+        Counts and size factors.
+    rates
+        Fitted rate of every entry at size factor 1, (n_genes, n_cells) per block.
+    n_parameters
+        Number of parameters behind the rates.
+    """
+    n_entries = sum(block.x.numel() for block in blocks)
+    inflate = n_entries / max(1, n_entries - n_parameters)
+    excess, squares, noise = rates[0].new_zeros(3, len(rates[0]), dtype=torch.float64)
+    for block, rate in zip(blocks, rates, strict=True):
+        c, size, _ = block.counted()
+        mu = rate.double() * size
+        excess += (inflate * (c - mu).square() - mu).sum(1)
+        squares += mu.square().sum(1)
+    pooled = excess.sum() / squares.sum().clamp(min=torch.finfo(squares.dtype).tiny)
+    pooled = pooled.clamp(min=_LEAST, max=_MOST)
+    seen = squares > 0
+    of_gene = torch.where(seen, excess / squares, pooled).clamp(max=_MOST)
+    for block, rate in zip(blocks, rates, strict=True):
+        mu = rate.double() * block.counted()[1]
+        variance = mu + pooled * mu.square()
+        # a negative binomial has the excess kurtosis 6 φ + 1 / variance
+        noise += ((2 + 6 * pooled) * variance.square() + variance).sum(1)
+    noise = torch.where(seen, noise / squares.square(), torch.inf)
+    # precision-weighted variance between genes beyond what noise explains
+    trust = 1 / (noise + pooled.square())
+    beyond = (trust * ((of_gene - pooled).square() - noise))[seen].sum()
+    between = (beyond / trust[seen].sum().clamp(min=1e-300)).clamp(min=0)
+    share = between / (between + noise)
+    return (pooled + share * (of_gene - pooled)).clamp(min=_LEAST)

@@ -1,12 +1,15 @@
-"""What the decoder explains: links, residuals and the censored squared error."""
+"""Squared error: Gaussian, and Tobit, whose zeros are censored as the ReLU of Eq. 6 censors them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from grnrep.core.likelihoods.base import Block, Likelihood
+from grnrep.core.posterior.normal_tail import mean_above
 
 LINKS = ("relu", "identity")
 
@@ -35,57 +38,91 @@ def residual(x: Tensor, p: Tensor, link: str) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Observed:
-    """Expression of a block of cells, with what its zeros say: :func:`residual` prepared.
+class SquaredError(Likelihood):
+    """Noise of the same variance everywhere: the loss is the squared residual, within the bounds of a block."""
 
-    Parameters
-    ----------
-    x
-        Expression, (n_genes, n_cells).
-    most
-        Largest residual of every entry: 0 where a zero is censored, else infinity.
-        None where nothing is censored or left out.
-    least
-        Smallest residual of every entry: 0 where an entry is left out (``most`` is 0
-        there too), else minus infinity. None where nothing is left out.
-    """
-
-    x: Tensor
-    most: Tensor | None
-    least: Tensor | None = None
+    constant_curvature: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, x: Tensor, link: str, without: Tensor | None = None) -> Observed:
-        """Censor the zeros of ``x`` if the link is a ReLU; leave out the entries ``without``."""
-        most = None
-        if link == "relu":
-            most = torch.where(x > 0, torch.inf, 0.0).to(x.dtype)
-        if without is None:
-            return cls(x, most)
-        most = torch.full_like(x, torch.inf) if most is None else most
-        return cls(
-            x, most.masked_fill(without, 0.0), torch.where(without, 0.0, -torch.inf).to(x.dtype)
-        )
+    def of(cls, x: Tensor, size: Tensor | None) -> Self:
+        """Nothing follows from the data alone."""
+        return cls()
 
-    def censor(self, r: Tensor, out: Tensor | None = None) -> Tensor:
-        """Turn x - p into residuals, in place or in ``out``."""
-        out = r if out is None else out
-        if self.most is None:
-            return out if out is r else out.copy_(r)
-        torch.minimum(r, self.most, out=out)
-        return out if self.least is None else torch.maximum(out, self.least, out=out)
+    def loss(self, block: Block, p: Tensor) -> Tensor:
+        """Squared residual."""
+        return block.censor(block.x - p).square()
 
-    def arrays(self) -> tuple[np.ndarray | None, ...]:
-        """Expression and bounds as arrays, of a block on the CPU."""
-        return tuple(
-            None if a is None else a.contiguous().numpy() for a in (self.x, self.most, self.least)
-        )
+    def work(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Residual, and 1."""
+        return block.censor(block.x - p), torch.ones_like(p)
 
-    def cells(self, which: Tensor) -> Observed:
-        """Some of the cells."""
-        return Observed(
-            *(None if a is None else a[:, which] for a in (self.x, self.most, self.least))
-        )
+    def curvature(self, size: Tensor | None = None) -> Tensor:
+        """One, of every gene."""
+        return torch.ones(1, 1)
+
+    def working(self, block: Block) -> Tensor:
+        """Expression itself."""
+        return block.x
+
+
+@dataclass(frozen=True)
+class Gaussian(SquaredError):
+    """x = p + ε."""
+
+    name: ClassVar[str] = "gaussian"
+    first: ClassVar[str] = "gaussian"
+
+    def block(self, x: Tensor, size: Tensor | None = None, without: Tensor | None = None) -> Block:
+        """Leave out the entries ``without``."""
+        return _bounded(x, None, without)
+
+    def expected(self, p: Tensor) -> Tensor:
+        """The pre-activation."""
+        return p
+
+
+@dataclass(frozen=True)
+class Tobit(SquaredError):
+    """x = ReLU(p + ε): a zero is censored, and costs max(p, 0)² (Schuster & Krogh 2021, Eq. 6; Tobin 1958).
+
+    The quadratic with t = x where x > 0, else min(p, 0), lies above the loss and touches it at p, so that the
+    curvature is that of squared error at every entry: :func:`residual`.
+    """
+
+    name: ClassVar[str] = "tobit"
+    first: ClassVar[str] = "tobit"
+
+    def block(self, x: Tensor, size: Tensor | None = None, without: Tensor | None = None) -> Block:
+        """Censor zeros; leave out the entries ``without``."""
+        return _bounded(x, torch.where(x > 0, torch.inf, 0.0).to(x.dtype), without)
+
+    def expected(self, p: Tensor) -> Tensor:
+        """Expected expression without noise."""
+        return p.clamp(min=0)
+
+    def information(self, block: Block, p: Tensor, scatter: Tensor) -> Tensor:
+        """1 above zero, and at a zero the curvature of -log Φ(-p / σ), with the scatter σ²."""
+        return censored_curvature(block, p / scatter.sqrt())
+
+
+def censored_curvature(block: Block, p: Tensor) -> Tensor:
+    """Second derivative of -log likelihood by p, whitened: 1, and h (h - p), h = φ(p) / Φ(-p), at a zero."""
+    out = torch.ones_like(p)
+    if block.most is not None:
+        zero = block.most == 0
+        u = p[zero]
+        h = mean_above(u)
+        out[zero] = (h * (h - u)).clamp(0, 1)
+    return out
+
+
+def _bounded(x: Tensor, most: Tensor | None, without: Tensor | None) -> Block:
+    """A block whose residuals are bounded where entries are censored, and 0 where they are left out."""
+    if without is None:
+        return Block(x, most)
+    most = torch.full_like(x, torch.inf) if most is None else most
+    least = torch.where(without, 0.0, -torch.inf).to(x.dtype)
+    return Block(x, most.masked_fill(without, 0.0), least)
 
 
 def squared_sum(r: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver
 from grnrep.core.als.loop import Problem
-from grnrep.core.likelihoods.gaussian import Observed
+from grnrep.core.likelihoods.base import Block
 
 _COUNTED = 1.0  # degrees of freedom left, by parameters, from which counting is good enough
 # conjugate gradients end where one changes the result by less than this share
@@ -68,7 +68,7 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     def pull(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:  # J'r of a block
         return pattern.edge_products(r, z).double(), (solver.matrix_t @ r)[:m]
 
-    def push(block: Observed, z: Tensor, change: Tensor) -> Tensor:  # J d of a block
+    def push(block: Block, z: Tensor, change: Tensor) -> Tensor:  # J d of a block
         change = torch.cat([change, torch.zeros_like(z[m:])])
         q = torch.addmm(solver.matrix @ change, narrow, z)
         return q if block.most is None else q.mul_(block.most > 0)
@@ -97,7 +97,7 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     return freedom
 
 
-def _signs(block: Observed, generator: torch.Generator) -> Tensor:
+def _signs(block: Block, generator: torch.Generator) -> Tensor:
     """1 or -1, at random, at every entry that is not censored, and 0 elsewhere."""
     signs = torch.randint(0, 2, block.x.shape, generator=generator).mul_(2).sub_(1).to(block.x)
     return signs if block.most is None else signs.mul_(block.most > 0)

@@ -6,15 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.exact import _blocks
-from grnrep.core.als.genes import GeneSolver, Stats, _append, _take
+from grnrep.core.als.data import cuts
+from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
 from grnrep.core.als.penalty import Penalty
 from grnrep.core.decoder import Pattern
 from grnrep.core.design import full_network, known_columns, known_rows, split_rows, without_known
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Observed
+from grnrep.core.likelihoods import LIKELIHOODS
+from grnrep.core.likelihoods.base import Block
+from grnrep.core.likelihoods.gaussian import censored_curvature
 from grnrep.core.network import Network
-from grnrep.core.posterior.normal_tail import log_below, mean_above, quantile_below
+from grnrep.core.posterior.normal_tail import log_below, quantile_below
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
 # the same of activities; at 0 a regulator that is once near zero never leaves it
@@ -42,7 +44,8 @@ class Chain:
         known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
         self.pattern = Pattern(self.network).to(x.device)
         self.genes = GeneSolver(self.network, x.device)
-        self.blocks = _blocks(x, link)
+        likelihood = LIKELIHOODS["tobit" if link == "relu" else "gaussian"].of(x.mT, None)
+        self.blocks = [likelihood.block(x[cut].mT.contiguous()) for cut in cuts(x)]
         self.zeros = [
             None if block.most is None else torch.nonzero(block.most.view(-1) == 0)[:, 0]
             for block in self.blocks
@@ -133,8 +136,7 @@ class Chain:
             self.pattern.matrix(white.to(like)),
             self.pattern.matrix_t(white.to(like)),
         )
-        stats = Stats.zero(self.network.n_regulators, self.network.n_edges, like.device)
-        squares = torch.zeros_like(self.noise)
+        stats = self.genes.no_stats(like.device)
         for k, (block, z) in enumerate(zip(self.blocks, self.z, strict=True)):
             p = matrix @ z
             e = self.complete(block, self.zeros[k], p, sd)
@@ -142,16 +144,17 @@ class Chain:
             change = inverse @ ((matrix_t @ e)[:m] + pull) + root @ self.normal(z[:m].shape, like)
             new = torch.cat([z[:m] + change, z[m:]])
             r = e.add_(p).sub_(matrix @ new)
-            stats.add(self.pattern, new, r)
-            squares += torch.linalg.vector_norm(r, dim=1).double().square()
+            work = Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
+            stats.merge(self.genes.stats(self.pattern, new, work))
             self.z[k] = new
+        squares = stats.loss.clone()
         self.draw_weight(stats, white, squares, sd)
         self.draw_noise(squares)
         if self.blocks[0].most is not None:
             self.jump()
         self.draw_activity_prior(stats)
 
-    def complete(self, block: Observed, zeros: Tensor | None, p: Tensor, sd: Tensor) -> Tensor:
+    def complete(self, block: Block, zeros: Tensor | None, p: Tensor, sd: Tensor) -> Tensor:
         """Residuals, whitened; in censored entries drawn from N(0, 1) below -p."""
         e = block.x / sd.to(block.x)[:, None] - p
         if zeros is None:
@@ -166,19 +169,19 @@ class Chain:
         """Draw weights of every gene; ``squares`` (Σ residual² per gene) follow."""
         gene = self.pattern.gene
         lam = self.weight_precision()
-        rhs = _append(stats.edge + lam * (self.anchor / sd[gene] - white), 0.0)
-        lam, gram = _append(lam, 1.0), _append(stats.gram.reshape(-1), 0.0)
-        linear = _append(stats.edge, 0.0)
+        rhs = append(stats.edge + lam * (self.anchor / sd[gene] - white), 0.0)
+        lam, gram = append(lam, 1.0), append(stats.gram.reshape(-1), 0.0)
+        linear = append(stats.edge, 0.0)
         change, owner = [white[:0]], torch.cat([gene, gene.new_zeros(1)])
-        for edge, entry in self.genes.groups:
-            own = _take(gram, entry)
+        for _, edge, _, entry in self.genes.groups:
+            own = take(gram, entry)
             system = own.clone()
-            system.diagonal(dim1=1, dim2=2).add_(_take(lam, edge))
+            system.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
             factor = torch.linalg.cholesky(system)
             noise = self.normal((*edge.shape, 1), system)
-            d = torch.cholesky_solve(_take(rhs, edge)[:, :, None], factor)
+            d = torch.cholesky_solve(take(rhs, edge)[:, :, None], factor)
             d += torch.linalg.solve_triangular(factor.mT, noise, upper=True)
-            fall = 2 * (d[:, :, 0] * _take(linear, edge)).sum(1) - (d.mT @ own @ d)[:, 0, 0]
+            fall = 2 * (d[:, :, 0] * take(linear, edge)).sum(1) - (d.mT @ own @ d)[:, 0, 0]
             squares.index_add_(0, owner[edge[:, 0]], -fall)
             change.append(d.reshape(-1))
         white = white + torch.cat(change)[self.genes.slot_of_edge]
@@ -190,9 +193,9 @@ class Chain:
         A censored entry counts with the curvature of -log Φ(-p/σ).
         """
         white = self.weight / self.noise.sqrt()[self.pattern.gene]
-        lam = _append(self.weight_precision(), 1.0)
+        lam = append(self.weight_precision(), 1.0)
         matrix = self.pattern.matrix(white.to(self.blocks[0].x))
-        system = [torch.diag_embed(_take(lam, edge)) for edge, _ in self.genes.groups]
+        system = [torch.diag_embed(take(lam, edge)) for _, edge, *_ in self.genes.groups]
         owner = torch.cat([self.pattern.gene, self.pattern.gene.new_zeros(1)])
         column = torch.cat(
             [
@@ -203,7 +206,7 @@ class Chain:
         for block, z in zip(self.blocks, self.z, strict=True):
             curvature = censored_curvature(block, matrix @ z)
             padded = torch.cat([z, z.new_zeros(1, z.shape[1])])
-            for total, (edge, _) in zip(system, self.genes.groups, strict=True):
+            for total, (_, edge, *_) in zip(system, self.genes.groups, strict=True):
                 own = padded[column[edge]]
                 total += (own * curvature[owner[edge[:, 0]]][:, None]) @ own.mT
         self.jump_root = [torch.linalg.inv(torch.linalg.cholesky(s)).mT for s in system]
@@ -296,14 +299,3 @@ class Chain:
 def _append_ones(values: Tensor, n: int) -> Tensor:
     """A vector with ``n`` ones behind the last value."""
     return torch.cat([values, values.new_ones(n)])
-
-
-def censored_curvature(block: Observed, p: Tensor) -> Tensor:
-    """Second derivative of -log likelihood by p, whitened: 1, and h(h - p), h = mean_above(p), at a zero."""
-    out = torch.ones_like(p)
-    if block.most is not None:
-        zero = block.most == 0
-        u = p[zero]
-        h = mean_above(u)
-        out[zero] = (h * (h - u)).clamp(0, 1)
-    return out

@@ -1,228 +1,236 @@
-"""Standard deviations at a fitted decoder, from the curvature of the likelihood (Laplace).
+"""Standard deviations at a fitted decoder, from the curvature of the likelihood (Laplace): one for all of them.
 
 Quick, and right where the data determine the decoder; where they leave it open, at low load,
-:func:`grnrep.core.posterior.sample.sample_posterior` says more. What it finds of decoder and noise is
-what :func:`activity_sd` needs for cells that were not in the fit.
+:func:`grnrep.core.posterior.sample.sample_posterior` says more. What that, or the curvature itself
+(:mod:`grnrep.core.posterior.spread`), finds of a decoder is what :func:`activity_sd` needs for any cells.
 
-Under the ReLU link the noise of Eq. 6 (Schuster & Krogh 2021) is inside the ReLU: a zero has
+Under the ReLU the noise of Eq. 6 (Schuster & Krogh 2021) is inside the ReLU: a zero has
 the probability Φ(-p/σ) and the curvature of its logarithm (Tobin 1958, Econometrica 26:24).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.genes import GeneSolver, _append, _take
+from grnrep.core.als.genes import append, similar, take
 from grnrep.core.decoder import Pattern
-from grnrep.core.design import full_network
+from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Observed, check_link
+from grnrep.core.likelihoods.base import Block
+from grnrep.core.likelihoods.counts import size_factors_of
 from grnrep.core.network import Network
-from grnrep.core.posterior.gibbs import censored_curvature
-from grnrep.core.posterior.normal_tail import mean_above
 
-_ENTRIES = 2**23  # of the m × m systems that are solved at once
-_NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
-_ROUNDS = 5
-_SPARE = 1.25  # values per parameter below which what is left over is no measure of the noise
+_ENTRIES = 2**22  # of the systems, and of expression, of cells that are looked at at once
+_DAMPING = 1e-10  # of a cell's system, as a share of its mean diagonal
+_TINY = torch.finfo(torch.float64).tiny
 
 
-def noise_variance(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu") -> np.ndarray:
-    """Variance of the noise of every gene, (n_genes,) float64.
-
-    Maximum likelihood less the degrees of freedom that weights and activities take: a gene
-    pays for its weights and for its share of the m activities of every cell. A censored zero
-    counts by what it says about the noise (Amemiya 1973). Genes share a little of their noise,
-    as much as 4 cells count, so that a gene with few values above zero has an estimate too.
-
-    After the squared hinge of the exact solver σ comes out low where noise decides which values
-    are zero: 0.94 at 1 without intercepts, and 0.45 at 0.5 with them.
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """What the cells that a decoder was learned from leave open of it.
 
     Parameters
     ----------
-    x
-        Expression, (n_cells, n_genes).
-    fit
-        Decoder, and the activities of these cells.
-    network
-        Edges, in the order of ``fit.weight``.
-    link
-        "relu" (zeros are censored) or "identity".
-
-    Raises
-    ------
-    ValueError
-        If weights and activities take nearly all degrees of freedom, as at an effective load of 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from grnrep.core.als.exact import fit_exact
-    >>> from grnrep.core.network import Network
-    >>> draw = np.random.default_rng(0)
-    >>> x = draw.normal(size=(200, 1)) + 0.1 * draw.normal(size=(200, 20))
-    >>> network = Network.from_edges(np.arange(20), np.zeros(20), np.zeros(20), 20, 1)
-    >>> variance = noise_variance(x, fit_exact(x, network, link="identity"), network, link="identity")
-    >>> bool(abs(variance.mean() - 0.01) < 0.001)
-    True
+    weight_sd
+        Standard deviation of every edge, ``(n_edges,)``.
+    scatter
+        Variance of a gene's expression as a multiple of what the likelihood takes it for, ``(n_genes,)``: the
+        noise variance under squared error.
+    mean_square
+        Of every regulator's activity, ``(n_regulators,)``.
+    covariance
+        Of all weights of a gene, also of known columns, with one another, gene after gene in rows; None where only
+        ``weight_sd`` is known.
     """
-    check_link(link)
-    p = _pre_activation(fit, network)
-    x = torch.as_tensor(x, dtype=torch.float64).mT
-    block = Observed.of(x, link)
-    seen = torch.ones_like(x, dtype=torch.bool) if block.most is None else block.most > 0
-    squares, count = ((x - p).square() * seen).sum(1), seen.sum(1).double()
-    n_known = full_network(network, fit)[0].n_regulators - network.n_regulators
-    n_spent = network.n_edges + n_known * network.n_genes + x.shape[1] * network.n_regulators
-    said = count
-    variance = (squares.sum() / count.sum().clamp(min=1)).expand(len(x))
-    for _ in range(_ROUNDS):
-        total = float(said.sum())
-        if total <= _SPARE * n_spent:
-            raise ValueError(
-                f"noise cannot be told from signal: x says as much as {total:.0f} uncensored values, for "
-                f"{n_spent} weights and activities. Pass more cells, or use sample_posterior"
-            )
-        left = said.clamp(min=0) * (1 - n_spent / total)
-        pooled = squares.sum() / left.sum()
-        variance = (squares + _NOISE_CELLS * pooled) / (left + _NOISE_CELLS)
-        u = p / variance.sqrt()[:, None]
-        said = count + torch.where(seen, 0.0, -u * mean_above(u)).sum(1)
-    return variance.numpy()
+
+    weight_sd: np.ndarray
+    scatter: np.ndarray
+    mean_square: np.ndarray
+    covariance: np.ndarray | None = None
 
 
 def activity_sd(
     x: np.ndarray,
     fit: Fit,
     network: Network,
+    spread: Spread,
     *,
-    link: str = "relu",
-    noise_variance: np.ndarray,
-    weight_sd: np.ndarray | None = None,
-    mean_square: np.ndarray | None = None,
+    size_factors: np.ndarray | None = None,
 ) -> np.ndarray:
     r"""Standard deviation of activities that were inferred with a frozen decoder, (n_cells, m).
 
-    The root of the expected squared error of :func:`grnrep.core.als.exact.project`,
+    The root of the expected squared error of :func:`grnrep.core.als.project.project`,
 
-    .. math:: G_k^{-1} \Bigl(\sum_i d_{ki} s_{ki}^2 w_i w_i' + \lambda^2 \tau^2\Bigr) G_k^{-1}, \quad
-              G_k = \sum_i d_{ki} w_i w_i' + \lambda,
+    .. math:: G_k^{-1} \Bigl(\sum_i a_{ki} (\psi_i + a_{ki} v_{ki}) w_i w_i' + \lambda^2 \tau^2\Bigr)
+              G_k^{-1}, \quad G_k = \sum_i a_{ki} w_i w_i' + \lambda,
 
-    with d the curvature of an entry (1 above zero) and s² = σ_i² + Σ_j z_kj² se_ij²: what the
-    weights leave open is further noise of the gene. λ is the ridge of the fit, τ² the mean square
-    activity: shrinkage errs too. Where s = σ for all genes and λ = σ²/τ² it is Laplace's σ² G⁻¹.
+    with a the curvature of an entry, ψ the scatter of a gene, v = z' C z what its weights leave open of the
+    pre-activation, and τ² the mean square activity: shrinkage errs too. Under squared error, with a = 1 and v = 0,
+    and where λ = σ²/τ², it is Laplace's σ² G⁻¹.
 
     Parameters
     ----------
     x
         Expression, (n_cells, n_genes).
     fit
-        Decoder, and the activities of these cells.
+        Decoder, and the activities and covariates of these cells.
     network
         Edges, in the order of ``fit.weight``.
-    link
-        "relu" (zeros are censored) or "identity".
-    noise_variance
-        σ_i² of every gene, ``(n_genes,)``.
-    weight_sd
-        Standard deviation of every weight, ``(n_edges,)``; by default weights are taken as known.
-    mean_square
-        τ² of every regulator, ``(m,)``; by default that of these cells.
+    spread
+        Of the same decoder.
+    size_factors
+        Of these cells, relative to the same depth as in the fit; by default totals over ``fit.depth``.
     """
-    check_link(link)
-    m = network.n_regulators
-    w = torch.as_tensor(fit.weight)
-    sigma2 = torch.as_tensor(noise_variance, dtype=torch.float64)
-    ridge = torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)
-    ridge = torch.diag(ridge.double())
-    if mean_square is None:
-        mean_square = np.square(fit.activity).mean(0)
-    wrong = ridge.square() * torch.as_tensor(mean_square, dtype=torch.float64)
-    pattern, pairs, product = Pattern(network), *_pairs(network, w)
-    out = np.empty((len(x), m))
-    size = max(1, _ENTRIES // max(1, m * m))
-    for start in range(0, len(x), size):
-        cells = slice(start, start + size)
-        z = torch.as_tensor(fit.activity[cells], dtype=torch.float64).mT
-        p = pattern.matmul(w, z) + torch.as_tensor(fit.offset(cells)).mT
-        block = Observed.of(torch.as_tensor(x[cells], dtype=torch.float64).mT, link)
-        curvature = censored_curvature(block, p / sigma2.sqrt()[:, None])
-        noise = sigma2[:, None].expand_as(p)
-        if weight_sd is not None:
-            noise = noise + pattern.matmul(torch.as_tensor(weight_sd).square(), z.square())
-
-        def system(values: Tensor) -> Tensor:
-            return pairs.matmul_t(product, values.contiguous()).mT.reshape(-1, m, m)
-
-        gram = system(curvature) + ridge
-        gram.diagonal(dim1=1, dim2=2).add_(
-            gram.diagonal(dim1=1, dim2=2).mean(1, keepdim=True) * 1e-10
-        )
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        error = inverse @ (system(curvature * noise) + wrong)
-        out[cells] = (error * inverse).sum(2).clamp(min=0).sqrt().numpy()
+    at = Systems(fit, network)
+    scatter = torch.as_tensor(spread.scatter, dtype=torch.float64)[:, None]
+    mean_square = torch.as_tensor(spread.mean_square, dtype=torch.float64)
+    wrong = torch.diag(at.ridge.square() * mean_square)
+    out = np.empty((len(x), at.m))
+    for part in at.cells(x, size_factors, scatter):
+        a = part.curvature
+        if spread.covariance is None:
+            variance = torch.zeros_like(at.weight)
+            variance[at.free] = torch.as_tensor(spread.weight_sd, dtype=torch.float64).square()
+            left_open = at.pattern.matmul(variance, part.z.square())
+        else:
+            left_open = at.from_genes(torch.as_tensor(spread.covariance), part.z)
+        noise = at.of_cells(a * (scatter + a * left_open)) + wrong
+        error = ((part.inverse @ noise) * part.inverse).sum(2)
+        out[part.rows] = error.clamp(min=0).sqrt().numpy()
     return out
 
 
-def weight_se(
-    x: np.ndarray,
-    fit: Fit,
-    network: Network,
-    *,
-    link: str = "relu",
-    noise_variance: np.ndarray,
-    activity_sd: np.ndarray | None = None,
-) -> np.ndarray:
-    """Standard error of every weight (Wald), ``(n_edges,)``.
+class CellPart(NamedTuple):
+    """Some cells.
 
-    From the curvature of each gene's likelihood at its own regulators. What activities leave
-    open is further noise: σ_i² + Σ_j w_ij² sd_kj². A weight has the prior variance that the weights of its
-    regulator have, so that a gene without values above zero has a standard error too.
+    Which they are, their expression, representations z (m + q, n_cells), pre-activations p, and of every entry
+    minus half the slope and half the curvature of the loss, (n_genes, n_cells); and the inverse of
+    every cell's system, (n_cells, m, m).
+    """
+
+    rows: slice
+    block: Block
+    z: Tensor
+    p: Tensor
+    slope: Tensor
+    curvature: Tensor
+    inverse: Tensor
+
+
+class Systems:
+    """A decoder with the products of its weights, ready for the systems of any cells, whole. All in float64.
+
+    A step of the solver does without systems of cells; an inverse needs them whole: cells in blocks and genes in
+    batches, of bounded memory.
 
     Parameters
     ----------
-    x, fit, network, link, noise_variance
-        As in :func:`activity_sd`.
-    activity_sd
-        Standard deviations of the activities, (n_cells, n_regulators); by default they are
-        taken as known.
+    fit
+        Decoder, and the activities of the cells in question.
+    network
+        Edges, in the order of ``fit.weight``.
     """
-    check_link(link)
-    n_genes, m = network.n_genes, network.n_regulators
-    gene, column = torch.as_tensor(network.gene), torch.as_tensor(network.regulator)
-    w, z = torch.as_tensor(fit.weight), torch.as_tensor(fit.activity, dtype=torch.float64).mT
-    sigma2 = torch.as_tensor(noise_variance, dtype=torch.float64)
-    p = _pre_activation(fit, network)
-    block = Observed.of(torch.as_tensor(x, dtype=torch.float64).mT, link)
-    noise = sigma2[:, None].expand(n_genes, len(x))
-    if activity_sd is not None:
-        spread = torch.as_tensor(activity_sd, dtype=torch.float64).mT.square().contiguous()
-        noise = noise + Pattern(network).matmul(w.square(), spread)
-    information = censored_curvature(block, p / sigma2.sqrt()[:, None]) / noise
-    mean_square = torch.zeros(m, dtype=torch.float64).index_add_(0, column, w.square())
-    mean_square /= torch.bincount(column, minlength=m).clamp(min=1)
-    precision = _append(1 / mean_square[column].clamp(min=torch.finfo(torch.float64).tiny), 1.0)
-    padded = torch.cat([z, z.new_zeros(1, z.shape[1])])
-    solver, column = GeneSolver(network), torch.cat([column, column.new_full((1,), m)])
-    owner, found = torch.cat([gene, gene.new_zeros(1)]), [w[:0]]
-    for edge, _ in solver.groups:
-        own = padded[column[edge]]
-        system = (own * information[owner[edge[:, 0]]][:, None]) @ own.mT
-        system.diagonal(dim1=1, dim2=2).add_(_take(precision, edge))
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(system))
-        found.append(inverse.diagonal(dim1=1, dim2=2).reshape(-1))
-    return torch.cat(found)[solver.slot_of_edge].sqrt().numpy()
+
+    def __init__(self, fit: Fit, network: Network):
+        self.fit, self.m, self.likelihood = fit, network.n_regulators, fit.likelihood
+        self.full, weight = full_network(network, fit)
+        self.weight, self.pattern = torch.as_tensor(weight), Pattern(self.full)
+        self.free = torch.as_tensor(self.full.regulator < self.m)
+        self.pairs, self.product = _pairs(self.full, self.weight)
+        ridge = np.zeros(self.m) if fit.ridge is None else fit.ridge
+        self.ridge = torch.as_tensor(ridge, dtype=torch.float64)
+        degree = self.full.regulators_per_gene()
+        self._first_pair = np.cumsum(degree**2) - degree**2
+
+    def cells(
+        self, x: np.ndarray, size_factors: np.ndarray | None, scatter: Tensor | None = None
+    ) -> Iterator[CellPart]:
+        """The cells of the fit, (n_cells, n_genes), some at a time; ``scatter`` (n_genes, 1) is 1 by default."""
+        fit, s = self.fit, None
+        if self.likelihood.has_sizes:
+            s, _ = size_factors_of(x, size_factors, fit.depth)
+        known = known_columns(len(x), intercept=fit.bias is not None, covariates=fit.covariates)
+        columns = np.concatenate([fit.activity, known], axis=1)
+        scatter = torch.ones(1, 1, dtype=torch.float64) if scatter is None else scatter
+        n = max(1, _ENTRIES // max(1, self.full.n_regulators**2, self.full.n_genes))
+        for start in range(0, len(x), n):
+            rows = slice(start, start + n)
+            z = torch.as_tensor(columns[rows], dtype=torch.float64).mT.contiguous()
+            values = torch.as_tensor(np.ascontiguousarray(x[rows]), dtype=torch.float64)
+            block = self.likelihood.block(values.mT.contiguous(), None if s is None else s[rows])
+            p = self.pattern.matmul(self.weight, z)
+            slope, _ = self.likelihood.work(block, p)
+            curvature = self.likelihood.information(block, p, scatter)
+            system = self.of_cells(curvature) + torch.diag(self.ridge)
+            size = system.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
+            system.diagonal(dim1=1, dim2=2).add_((size * _DAMPING).clamp(min=_TINY))
+            yield CellPart(rows, block, z, p, slope, curvature, _inverse(system))
+
+    def of_cells(self, values: Tensor) -> Tensor:
+        """Σ values w w' over the genes, of every cell, (n_cells, m, m)."""
+        size = self.full.n_regulators
+        both = self.pairs.matmul_t(self.product, values.contiguous()).mT
+        return both.reshape(-1, size, size)[:, : self.m, : self.m]
+
+    def of_genes(self, values: Tensor, z: Tensor) -> Tensor:
+        """Σ values z z' over the cells, of every gene at its own columns, in rows, ``(n_pairs,)``."""
+        return self.pairs.edge_products(values, _squares(z))
+
+    def from_cells(self, covariance: Tensor) -> Tensor:
+        """Variance w' C w of every entry, (n_genes, n_cells), by a covariance of every cell."""
+        known = self.full.n_regulators - self.m
+        wide = torch.nn.functional.pad(covariance, (0, known, 0, known)).reshape(
+            len(covariance), -1
+        )
+        return self.pairs.matmul(self.product, wide.mT.contiguous())
+
+    def from_genes(self, covariance: Tensor, z: Tensor) -> Tensor:
+        """Variance z' C z of every entry, (n_genes, n_cells), by a covariance of every gene."""
+        return self.pairs.matmul(covariance, _squares(z))
+
+    def inverse(self, values: Tensor, prior: Tensor, on: Tensor) -> tuple[Tensor, Tensor]:
+        """Of every gene's ``values`` of pairs plus ``prior`` of edges; and what it makes of ``on``."""
+        on = torch.cat([on, on.new_zeros(1, on.shape[1])])
+        inverse, product = values.new_zeros(len(values) + 1), torch.zeros_like(on)
+        values, prior = append(values, 0.0), append(prior, 1.0)
+        for edge, pair in self._groups():
+            system = take(values, pair)
+            system.diagonal(dim1=1, dim2=2).add_(take(prior, edge))
+            found = _inverse(system)
+            inverse[pair.reshape(-1)] = found.reshape(-1)
+            product[edge.reshape(-1)] = (found @ on[edge]).flatten(0, 1)
+        return inverse[:-1], product[:-1]
+
+    def diagonal(self, values: Tensor) -> Tensor:
+        """Values of the pairs of every edge with itself, ``(n_edges,)``."""
+        gene, degree = self.full.gene, self.full.regulators_per_gene()
+        slot = np.arange(self.full.n_edges) - self.full.indptr[gene]
+        return values[torch.as_tensor(self._first_pair[gene] + slot * (degree[gene] + 1))]
+
+    def _groups(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Edges and pairs of genes with similar numbers of edges; padded slots stand behind the last."""
+        full, degree = self.full, self.full.regulators_per_gene()
+        for genes in similar(degree):
+            slot, n = np.arange(degree[genes].max()), degree[genes][:, None]
+            edge = np.where(slot < n, full.indptr[genes][:, None] + slot, full.n_edges)
+            pair = (self._first_pair[genes][:, None] + slot * n)[:, :, None] + slot
+            real = (slot < n)[:, :, None] & (slot < n)[:, None, :]
+            yield torch.as_tensor(edge), torch.as_tensor(np.where(real, pair, len(self.product)))
 
 
-def _pre_activation(fit: Fit, network: Network) -> Tensor:
-    """W z + b, (n_genes, n_cells)."""
-    p = Pattern(network).matmul(
-        torch.as_tensor(fit.weight),
-        torch.as_tensor(fit.activity, dtype=torch.float64).mT.contiguous(),
-    )
-    return p + torch.as_tensor(fit.offset()).mT
+def _squares(z: Tensor) -> Tensor:
+    """All products of two rows, (rows², n_cells)."""
+    return (z[:, None] * z[None]).reshape(-1, z.shape[1])
+
+
+def _inverse(system: Tensor) -> Tensor:
+    return torch.cholesky_inverse(torch.linalg.cholesky(system))
 
 
 def _pairs(network: Network, weight: Tensor) -> tuple[Pattern, Tensor]:

@@ -1,0 +1,291 @@
+"""A fit: decoder and representations learned together, by alternating steps that are accelerated.
+
+Minimises, over edge weights w, intercepts b, effects of covariates and representations z,
+
+    Σ_k Σ_i ℓ(x_ki, p_ki) + λ_z ‖z‖² + λ_w ‖w - a‖²,   p = W z + b,
+
+with the loss ℓ of a likelihood (:mod:`grnrep.core.likelihoods`); a is the prior sign of an edge if weights are to be
+shrunk to it, else 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from grnrep.core.als.cells import project_cells
+from grnrep.core.als.data import Data, cuts
+from grnrep.core.als.loop import Problem, State, alternate, check_finite
+from grnrep.core.als.penalty import Penalty
+from grnrep.core.als.project import Projection, shared_projector
+from grnrep.core.als.start import start_weights
+from grnrep.core.design import (
+    full_network,
+    regress,
+    split_rows,
+    split_weights,
+    unconfound,
+    without_known,
+)
+from grnrep.core.fitted import Fit, Interrupted
+from grnrep.core.likelihoods.gaussian import squared_sum
+from grnrep.core.network import Network, with_known_columns
+from grnrep.core.posterior.freedom import noise_variance
+from grnrep.core.threads import side_by_side
+
+# ridges of the stages, each with so many iterations and this tolerance:
+_STAGES = (0.1, 0.01, 1e-3)
+_STAGE_ITERATIONS, _STAGE_TOL = 30, 1e-2
+_WINDOW = 10  # iterations over which the stopping rule looks back
+_NEWTON_WINDOW = 5  # the same, where curvatures change: a step then does more
+
+
+def fit_decoder(
+    x: np.ndarray,
+    network: Network,
+    *,
+    likelihood: str = "tobit",
+    intercept: bool = False,
+    covariates: np.ndarray | None = None,
+    size_factors: np.ndarray | None = None,
+    ridge: float = 1e-4,
+    prior: float = 0.0,
+    shared: bool = False,
+    max_iter: int = 1000,
+    tol: float = 1e-3,
+    rng: int | np.random.Generator = 0,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+    start: np.ndarray | None = None,
+    without: np.ndarray | None = None,
+) -> Fit:
+    """Learn decoder and representations together by accelerated alternation.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes). Its precision is that of the products, of counts at least float32;
+        the systems are always solved in float64.
+    network
+        Edges. Known signs are where the search starts.
+    likelihood
+        One of :data:`grnrep.core.likelihoods.LIKELIHOODS`.
+    intercept
+        Whether every gene has an intercept.
+    covariates
+        Known columns of the representation, (n_cells, n_covariates), with a free weight on every
+        gene. What they can explain of an activity counts as theirs (:func:`grnrep.core.design.unconfound`).
+    size_factors
+        Of counts, ``(n_cells,)`` above 0; by default total counts over their median. A total does not tell a
+        deep cell from one in which all regulators are more active: activities are relative to the expression of
+        the cell as a whole.
+    ridge
+        λ_z as a share of the typical diagonal of W'W. Of regulators that are not
+        shrunk to prior signs also λ_w, as a share of the same diagonal of Z'Z. Where entries differ in
+        curvature, in the unit of p in which the average curvature is 1.
+    prior
+        λ_w of regulators with prior signs, as a share of the typical ‖z_j‖²: at 0
+        weights are free, at 1 the prior ±1 counts as much as the data. This fixes
+        the scale of these regulators too.
+    shared
+        Whether a gene's regulators share its variance: weights are then drawn to ±1 / sqrt(number of
+        regulators of the gene).
+    max_iter
+        Limit of iterations.
+    tol
+        Stop when the objective fell by less than this share over the last 10 iterations, or 5 where curvatures
+        change on the way. At the default, correlations with the truth are within 0.0005 of their limit.
+    rng
+        Source of the draws that the start is made from.
+    device
+        Where to compute; the CPU by default.
+    progress
+        Whether to show a progress bar.
+    start
+        Start weights, ``(n_edges,)``. By default those of :func:`grnrep.core.als.start.start_weights`,
+        and where the effective load is below 1.5 and weights are free, those of fits with
+        stronger ridges, one from the other. Without these, one fit in ten or so near load 1
+        ends in a worse optimum, with regulators in each other's place. Likelihoods whose curvature changes
+        start from a fit to their working values.
+    without
+        Values to leave out, (n_cells, n_genes) bool; what they are sets the unit of the
+        penalties, and where the search starts, but nothing else. Of squared error only.
+
+    Returns
+    -------
+    Fit
+        With ‖w_j‖ = ‖z_j‖ for every regulator that was not shrunk to prior signs, and
+        arbitrary signs where no priors led; see :func:`grnrep.core.signs.orient`. Activities of counts are in the
+        unit of counts at size factor 1.
+
+    Raises
+    ------
+    ValueError
+        If there is no such likelihood, or size factors are not positive numbers, one a cell.
+    Interrupted
+        At Ctrl-C, with the fit so far.
+    """
+    data = Data.of(x, likelihood, size_factors, intercept, covariates, device)
+    full = with_known_columns(network, data.known.shape[1])
+    m = network.n_regulators
+
+    def penalty(ridge: float) -> Penalty:
+        squares, beyond_known = data.sums
+        built = Penalty.build(
+            full, m, sum_squares=squares, energy=beyond_known, n_cells=len(data.x),
+            ridge=ridge, prior=prior, shared=shared, p_unit=data.unit,
+        )  # fmt: skip
+        return built.to(data.x.device)
+
+    with (
+        side_by_side(len(cuts(data.x))) as each,
+        tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
+    ):
+        check_finite(data.sums.squares, [])  # the objective where nothing is explained
+        blocks = data.blocks(without)
+        known = split_rows(data.known, [block.x for block in blocks])
+        problem = Problem(blocks, known, full, m, penalty(ridge), data.likelihood.to(data.x), each)
+        window = _WINDOW if data.likelihood.constant_curvature else _NEWTON_WINDOW
+        run = partial(alternate, problem, sum_squares=data.sums.squares, window=window)
+        if start is None and not data.likelihood.constant_curvature:
+            weight = _first_fit(data, network, ridge=ridge, prior=prior, rng=rng, progress=progress)
+        else:
+            weight = _first_weight(problem, data, network, rng, start)
+        state = problem.begin(torch.as_tensor(weight, device=data.x.device))
+        try:
+            if start is None and prior == 0 and data.is_open(full.n_edges + len(data.x) * m):
+                for stage in _STAGES:
+                    if stage > ridge:
+                        problem.penalty = penalty(stage)
+                        state, *_ = run(state, max_iter=_STAGE_ITERATIONS, tol=_STAGE_TOL, bar=bar)
+                problem.penalty = penalty(ridge)
+            if data.likelihood.warm_up:
+                state, *_ = run(state, max_iter=data.likelihood.warm_up, tol=tol)
+                data = _estimated(data, problem, state)
+                problem.likelihood = data.likelihood.to(data.x)
+            state, history, converged = run(state, max_iter=max_iter, tol=tol, bar=bar)
+        except Interrupted as stop:
+            stop.so_far = _fit_of(data, problem, stop.so_far)
+            raise
+        if covariates is not None:
+            matrix = problem.pattern.matrix(state.weight)
+            state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
+        fit = replace(_fit_of(data, problem, state), history=history, converged=converged)
+        if not data.likelihood.constant_curvature:
+            projection = Projection.of(fit, network, dtype=data.x.dtype, device=data.x.device)
+            sizes = None if data.size is None else data.size.numpy()
+            return replace(fit, activity=projection(data.x.cpu().numpy(), covariates, sizes))
+        solver = shared_projector(
+            problem.likelihood, problem.pattern, state.weight.to(data.x), problem.penalty.z[:m], m
+        )
+        z = list(each(partial(project_cells, solver, max_iter=max_iter), blocks, state.z))
+        error = sum(
+            float(squared_sum(solver.residual(*pair))) for pair in zip(blocks, z, strict=True)
+        )
+        noise = noise_variance(problem, solver, z, error) if without is None else None
+    activity = _activity_of(z, m)
+    return replace(fit, activity=activity, squared_error=error, noise_variance=noise)
+
+
+def _fit_of(data: Data, problem: Problem, state: State) -> Fit:
+    """The fit at an iterate, on the CPU in float64."""
+    m, weight = problem.n_free, state.weight.cpu().numpy()
+    return Fit(
+        **split_weights(weight, problem.network, m, intercept=data.intercept),
+        activity=_activity_of(state.z, m),
+        likelihood=data.likelihood.to(torch.zeros(0, dtype=torch.float64)),
+        depth=data.depth,
+        ridge=problem.penalty.z[:m].cpu().numpy(),
+        covariates=data.covariates,
+        converged=False,
+    )
+
+
+def _activity_of(z: list[Tensor], m: int) -> np.ndarray:
+    """Representations (m + q, cells) of blocks as activities, (n_cells, m) float64."""
+    return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy()
+
+
+def _estimated(data: Data, problem: Problem, state: State) -> Data:
+    """The data with what the residuals of an iterate say of their likelihood."""
+    matrix = problem.pattern.matrix(state.weight.to(data.x))
+    n_parameters = problem.network.n_edges + len(data.x) * problem.n_free
+    p = [matrix @ z for z in state.z]
+    likelihood = data.likelihood.updated(problem.blocks, p, n_parameters=n_parameters)
+    return replace(data, likelihood=likelihood)
+
+
+def _first_fit(
+    data: Data,
+    network: Network,
+    *,
+    ridge: float,
+    prior: float,
+    rng: int | np.random.Generator,
+    progress: bool,
+) -> np.ndarray:
+    """Weights of all edges to start from, ``(n_edges,)``, by a fit to working values."""
+    try:
+        fit = fit_decoder(
+            (data.unit * data.working).cpu().numpy(),
+            network,
+            likelihood=data.likelihood.first,
+            intercept=data.intercept,
+            covariates=data.covariates,
+            ridge=ridge,
+            prior=prior,
+            rng=rng,
+            device=data.x.device,
+            progress=progress,
+        )
+    except Interrupted as stop:  # with a decoder of other values
+        raise KeyboardInterrupt from stop
+    full, weight = full_network(network, fit)
+    # in p, of which activities take the unit; known columns cannot
+    return np.where(full.regulator < network.n_regulators, weight, weight / data.unit)
+
+
+def _first_weight(
+    problem: Problem,
+    data: Data,
+    network: Network,
+    rng: int | np.random.Generator,
+    start: np.ndarray | None,
+) -> np.ndarray:
+    """Weights of all edges to start from, ``(n_edges,)``.
+
+    Of regulators as given; or else prior signs where weights are shrunk to them, elsewhere principal components,
+    balanced. Of covariates those of a regression on known columns: activities would start with a share of them.
+    """
+    full, free = problem.network, problem.network.regulator < problem.n_free
+    weight = np.zeros(full.n_edges)
+    weight[free] = _components(problem, data, network, rng) if start is None else start
+    if data.covariates is not None:
+        first = regress(data.working, data.known)
+        first[: int(data.intercept)] = 0
+        weight[~free] = first.mT.cpu().numpy().ravel()
+    return weight
+
+
+def _components(
+    problem: Problem, data: Data, network: Network, rng: int | np.random.Generator
+) -> np.ndarray:
+    """Start weights of regulators, from principal components of their targets beyond covariates."""
+    blocks = [block.x for block in problem.blocks]
+    if data.covariates is not None:
+        rest = without_known(data.x, data.known)
+        blocks = [rest[cut].mT.contiguous() for cut in cuts(rest)]
+    draw = start_weights(blocks, network, rng).cpu().numpy()
+    column = network.regulator
+    # a component has either sign; edges without a prior sign must not start against those with one
+    agree = np.bincount(column, weights=draw * network.sign, minlength=network.n_regulators)
+    draw *= np.where(agree < 0, -1.0, 1.0)[column]
+    anchor = problem.penalty.anchor.cpu().numpy()[problem.network.regulator < network.n_regulators]
+    balanced = problem.penalty.balanced.cpu().numpy()[column]
+    unit = problem.penalty.unit / network.targets_per_regulator()[column]
+    return np.where(balanced, draw * np.sqrt(unit), np.where(anchor != 0, anchor, 0.1 * draw))
