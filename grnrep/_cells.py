@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from anndata import AnnData
@@ -10,6 +11,8 @@ from anndata import AnnData
 from grnrep._covariates import Covariates
 from grnrep.core.als.count_data import COUNT_LIKELIHOODS
 from grnrep.rows.scan import Scan
+
+LIKELIHOODS: Final = ("gaussian", "tobit", *COUNT_LIKELIHOODS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,14 @@ class Cells:
 def is_count(likelihood: object) -> bool:
     """Whether this is a likelihood of counts."""
     return likelihood in COUNT_LIKELIHOODS
+
+
+def link_of(likelihood: str) -> str:
+    """What zeros say: nothing of their own ("identity"), or only that the sum is not positive ("relu").
+
+    Few counts say as little as zeros that are censored.
+    """
+    return "identity" if likelihood == "gaussian" else "relu"
 
 
 def read_cells(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,9 +11,9 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from grnrep import _checks, _keys
-from grnrep._cells import Cells, is_count, read_cells
+from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep._covariates import Covariates
-from grnrep._record_check import check_record
+from grnrep._record_check import check_record, likelihood_of
 from grnrep.core.als.count_data import CountFit
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
@@ -37,8 +36,12 @@ class Decoder:
         Learned weights and intercepts; without activities.
     genes, regulators
         Names.
-    params
-        What the fit was made with.
+    likelihood
+        One of :data:`grnrep._cells.LIKELIHOODS`.
+    solver
+        What it was learned by, "exact" or "gradient".
+    layer
+        Layer that was read; None is X.
     covariates
         How columns of obs become known columns, or None.
     """
@@ -47,20 +50,21 @@ class Decoder:
     fit: Fit
     genes: pd.Index
     regulators: pd.Index
-    params: Mapping[str, str | int | float | bool]
+    likelihood: str
+    solver: str
+    layer: str | None
     covariates: Covariates | None = None
 
     def cells(self, adata: AnnData, scan: Scan, *, name: str = "adata") -> Cells:
         """Read what the decoder needs to know of the cells of ``adata``."""
-        counts = is_count(self.params["likelihood"])
-        depth = float(self.params["depth"]) if counts else None
+        depth = self.fit.depth if isinstance(self.fit, CountFit) else None
+        counts = is_count(self.likelihood)
         return read_cells(adata, scan, self.covariates, counts=counts, depth=depth, name=name)
 
     @property
-    def layer(self) -> str | None:
-        """Layer that was read; None is X."""
-        layer = str(self.params["layer"])
-        return None if layer == _keys.X else layer
+    def link(self) -> str:
+        """What zeros say, "relu" or "identity"; see :func:`grnrep._cells.link_of`."""
+        return link_of(self.likelihood)
 
     def weights(self) -> csr_array:
         """Learned weights (n_genes, n_regulators)."""
@@ -101,7 +105,7 @@ class Decoder:
     def predict(self, p: np.ndarray) -> np.ndarray:
         """Expected expression for ``p`` (n_genes, n_cells), in its place; of counts the rate."""
         if not isinstance(self.fit, CountFit):
-            return np.maximum(p, 0.0, out=p) if self.params["link"] == "relu" else p
+            return np.maximum(p, 0.0, out=p) if self.likelihood == "tobit" else p
         mean, softness = torch.as_tensor(self.fit.mean), torch.as_tensor(self.fit.softness)
         model = CountModel.of(mean, None, softness)
         return model.rate(torch.as_tensor(p)).numpy()
@@ -118,6 +122,7 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     record = _checks.record(adata, key, name=name)
     check_record(record, what=f"{name}.uns[{key!r}]")
     edges, params = record[_keys.NETWORK], record[_keys.PARAMS]
+    likelihood, layer = likelihood_of(params), str(params["layer"])
     gene_table, regulator_table = record[_keys.GENES], record[_keys.REGULATORS]
     genes, regulators = gene_table.index, regulator_table.index
     gene, regulator = (
@@ -137,7 +142,7 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         ridge=_column(regulator_table, "ridge"),
         effects=effects,
     )
-    if is_count(params["likelihood"]):
+    if is_count(likelihood):
         mean = gene_table["mean"].to_numpy(dtype=np.float64)
         softness = _column(gene_table, "softness")
         fit = CountFit(
@@ -153,7 +158,9 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         fit=fit,
         genes=genes,
         regulators=regulators,
-        params=params,
+        likelihood=likelihood,
+        solver=str(params["solver"]),
+        layer=None if layer == _keys.X else layer,
         covariates=covariates,
     )
 

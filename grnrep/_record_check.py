@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grnrep import __version__, _keys
+from grnrep._cells import LIKELIHOODS
 from grnrep._checks import some
 from grnrep._covariates import CATEGORICAL, CONTINUOUS
 from grnrep._scale import COLUMNS
@@ -18,8 +19,10 @@ from grnrep.core.likelihoods.gaussian import LINKS
 
 COUNT_LINK: Final = "softplus"  # what params["link"] says of counts
 _PARTS: Final = (_keys.PARAMS, _keys.GENES, _keys.REGULATORS)
-_CHOICES: Final = {
-    "solver": ("exact", "gradient"),
+_CHOICES: Final = {"solver": ("exact", "gradient"), "likelihood": LIKELIHOODS}
+# of records of 0.1.0, whose likelihood "gaussian" has either link
+_CHOICES_WITH_LINK: Final = {
+    **_CHOICES,
     "likelihood": ("gaussian", *COUNT_LIKELIHOODS),
     "link": (*LINKS, COUNT_LINK),
 }
@@ -60,6 +63,11 @@ def check_record(record: Mapping[str, Any], *, what: str) -> None:
         raise ValueError(f"{what} is no decoder: {error}. {error.remedy}") from None
 
 
+def likelihood_of(params: Mapping[str, Any]) -> str:
+    """The likelihood of a record, also of one of 0.1.0, which has "gaussian" with a link "relu"."""
+    return "tobit" if params.get("link") == "relu" else str(params["likelihood"])
+
+
 class _Wrong(Exception):
     """What is wrong, and what would do."""
 
@@ -80,10 +88,11 @@ def _check_params(params: object) -> None:
     if tuple(map(int, found.groups())) > tuple(map(int, __version__.split(".")[:2])):
         what = f"it was written by grnrep {version}; this is {__version__}, which cannot know what is in it"
         raise _Wrong(what, "Update grnrep")
-    missing = {*_CHOICES, "intercept", "layer"} - set(params)
+    known = _CHOICES_WITH_LINK if "link" in params else _CHOICES
+    missing = {*known, "intercept", "layer"} - set(params)
     if missing:
         raise _Wrong(f"'params' lacks {some(sorted(missing))}")
-    for name, choices in _CHOICES.items():
+    for name, choices in known.items():
         if not isinstance(params[name], str) or params[name] not in choices:
             raise _Wrong(
                 f"params[{name!r}] must be one of {some(choices, 9)}; found {params[name]!r}"
@@ -93,7 +102,7 @@ def _check_params(params: object) -> None:
     if not isinstance(params["layer"], str):
         raise _Wrong(f"params['layer'] must be the name of a layer; found {params['layer']!r}")
     counts = params["likelihood"] in COUNT_LIKELIHOODS
-    if counts != (params["link"] == COUNT_LINK):
+    if "link" in params and counts != (params["link"] == COUNT_LINK):
         raise _Wrong(
             f"params['link'] cannot be {params['link']!r} of likelihood {params['likelihood']!r}"
         )
