@@ -120,7 +120,7 @@ def grnrep(job: dict, clock: Clock) -> dict:
     import grnrep as gr
     from grnrep.core.als import cells
 
-    fit, run, spent = sys.modules["grnrep.tl.fit"], sys.modules["grnrep.tl._run"], {}
+    fit, spent = sys.modules["grnrep.tl.fit"], {}
     seen = []  # iterations of the cells of every block, and whether with the dense inverse; threads append
     descend = cells.descend
 
@@ -138,8 +138,8 @@ def grnrep(job: dict, clock: Clock) -> dict:
         descend(w, w_t, inverse, *others)
         seen.append((int(others[-1].sum()), len(inverse.values) > len(inverse.indptr)))
 
-    fit.open_values = timed("look", fit.open_values)
-    run.every_activity = timed("infer", run.every_activity)
+    fit.look = timed("look", fit.look)
+    fit.infer = timed("infer", fit.infer)
     cells.descend = counted
     store = Path(job["data"]).with_suffix(".activity.zarr") if job["cells"] >= STORE_FROM else None
     if store is not None:

@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 from grnrep._covariates import Covariates
-from grnrep.core.als.count_data import COUNT_LIKELIHOODS
+from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.rows.scan import Scan
 
 
@@ -49,7 +49,15 @@ class Cells:
 
 def is_count(likelihood: object) -> bool:
     """Whether this is a likelihood of counts."""
-    return likelihood in COUNT_LIKELIHOODS
+    return likelihood in LIKELIHOODS and LIKELIHOODS[str(likelihood)].has_sizes
+
+
+def link_of(likelihood: str) -> str:
+    """What zeros say: nothing of their own ("identity"), or only that the sum is not positive ("relu").
+
+    Few counts say as little as zeros that are censored.
+    """
+    return "identity" if likelihood in ("gaussian", "bernoulli") else "relu"
 
 
 def read_cells(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,14 +11,13 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from grnrep import _checks, _keys
-from grnrep._cells import Cells, is_count, read_cells
+from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep._covariates import Covariates
-from grnrep._record_check import check_record
-from grnrep.core.als.count_data import CountFit
+from grnrep._record_check import check_record, likelihood_of
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.kernels import residuals
-from grnrep.core.likelihoods.counts import CountModel
+from grnrep.core.likelihoods import LIKELIHOODS, restored
 from grnrep.core.network import Network
 from grnrep.rows.matrix import row_slices
 from grnrep.rows.scan import Scan
@@ -37,8 +35,12 @@ class Decoder:
         Learned weights and intercepts; without activities.
     genes, regulators
         Names.
-    params
-        What the fit was made with.
+    likelihood
+        One of :data:`grnrep._cells.LIKELIHOODS`.
+    solver
+        What it was learned by, "exact" or "gradient".
+    layer
+        Layer that was read; None is X.
     covariates
         How columns of obs become known columns, or None.
     """
@@ -47,20 +49,21 @@ class Decoder:
     fit: Fit
     genes: pd.Index
     regulators: pd.Index
-    params: Mapping[str, str | int | float | bool]
+    likelihood: str
+    solver: str
+    layer: str | None
     covariates: Covariates | None = None
 
     def cells(self, adata: AnnData, scan: Scan, *, name: str = "adata") -> Cells:
         """Read what the decoder needs to know of the cells of ``adata``."""
-        counts = is_count(self.params["likelihood"])
-        depth = float(self.params["depth"]) if counts else None
+        counts = is_count(self.likelihood)
+        depth = self.fit.depth if counts else None
         return read_cells(adata, scan, self.covariates, counts=counts, depth=depth, name=name)
 
     @property
-    def layer(self) -> str | None:
-        """Layer that was read; None is X."""
-        layer = str(self.params["layer"])
-        return None if layer == _keys.X else layer
+    def link(self) -> str:
+        """What zeros say, "relu" or "identity"; see :func:`grnrep._cells.link_of`."""
+        return link_of(self.likelihood)
 
     def weights(self) -> csr_array:
         """Learned weights (n_genes, n_regulators)."""
@@ -86,25 +89,23 @@ class Decoder:
             int(keep_gene.sum()),
             int(keep_regulator.sum()),
         )
-        fit = {"weight": self.fit.weight[keep], "activity": np.empty((0, smaller.n_regulators))}
-        for name in ("bias", "effects", "mean", "softness", "dispersion"):
-            value = getattr(self.fit, name, None)
-            if value is not None:
-                fit[name] = value[keep_gene]
-        if self.fit.ridge is not None:
-            fit["ridge"] = self.fit.ridge[keep_regulator]
-        genes, regulators = self.genes[keep_gene], self.regulators[keep_regulator]
-        return replace(
-            self, network=smaller, fit=replace(self.fit, **fit), genes=genes, regulators=regulators
+        fit = self.fit
+        fit = replace(
+            fit,
+            weight=fit.weight[keep],
+            activity=np.empty((0, smaller.n_regulators)),
+            bias=None if fit.bias is None else fit.bias[keep_gene],
+            effects=None if fit.effects is None else fit.effects[keep_gene],
+            ridge=None if fit.ridge is None else fit.ridge[keep_regulator],
+            likelihood=fit.likelihood.genes(torch.as_tensor(keep_gene)),
         )
+        genes, regulators = self.genes[keep_gene], self.regulators[keep_regulator]
+        return replace(self, network=smaller, fit=fit, genes=genes, regulators=regulators)
 
     def predict(self, p: np.ndarray) -> np.ndarray:
         """Expected expression for ``p`` (n_genes, n_cells), in its place; of counts the rate."""
-        if not isinstance(self.fit, CountFit):
-            return np.maximum(p, 0.0, out=p) if self.params["link"] == "relu" else p
-        mean, softness = torch.as_tensor(self.fit.mean), torch.as_tensor(self.fit.softness)
-        model = CountModel.of(mean, None, softness)
-        return model.rate(torch.as_tensor(p)).numpy()
+        values = torch.from_numpy(p)
+        return values.copy_(self.fit.likelihood.to(values).expected(values)).numpy()
 
 
 def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
@@ -118,6 +119,7 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     record = _checks.record(adata, key, name=name)
     check_record(record, what=f"{name}.uns[{key!r}]")
     edges, params = record[_keys.NETWORK], record[_keys.PARAMS]
+    likelihood, layer = likelihood_of(params), str(params["layer"])
     gene_table, regulator_table = record[_keys.GENES], record[_keys.REGULATORS]
     genes, regulators = gene_table.index, regulator_table.index
     gene, regulator = (
@@ -134,32 +136,34 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         weight=edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
         bias=_column(gene_table, "intercept") if params["intercept"] else None,
         activity=np.empty((0, len(regulators))),
+        likelihood=restored(likelihood, _parameters(gene_table, likelihood)),
+        depth=float(params["depth"]) if is_count(likelihood) else float("nan"),
         ridge=_column(regulator_table, "ridge"),
         effects=effects,
     )
-    if is_count(params["likelihood"]):
-        mean = gene_table["mean"].to_numpy(dtype=np.float64)
-        softness = _column(gene_table, "softness")
-        fit = CountFit(
-            **vars(fit),
-            mean=mean,
-            # a record of 0.1.0 before it was kept has none
-            softness=0.2 * mean if softness is None else softness,
-            dispersion=_column(gene_table, "dispersion"),
-            depth=float(params["depth"]),
-        )
     return Decoder(
         network=Network.from_edges(gene, regulator, sign, len(genes), len(regulators)),
         fit=fit,
         genes=genes,
         regulators=regulators,
-        params=params,
+        likelihood=likelihood,
+        solver=str(params["solver"]),
+        layer=None if layer == _keys.X else layer,
         covariates=covariates,
     )
 
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray | None:
     return table[name].to_numpy(dtype=np.float64) if name in table else None
+
+
+def _parameters(genes: pd.DataFrame, likelihood: str) -> dict[str, np.ndarray]:
+    """Parameters of a likelihood, ``(n_genes,)`` each."""
+    names = LIKELIHOODS[likelihood].parameter_names()
+    parameters = {name: genes[name].to_numpy(dtype=np.float64) for name in names if name in genes}
+    if "softness" in names and "softness" not in genes:  # a record of 0.1.0 before it was kept
+        parameters["softness"] = 0.2 * parameters["mean"]
+    return parameters
 
 
 def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells) -> np.ndarray:
@@ -190,8 +194,8 @@ def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells)
         residual = decoder.predict(np.negative(below, out=below))
         residual -= x[rows].T
         sums[0] += np.einsum("ik,ik->i", residual, residual, dtype=np.float64)
-        if isinstance(fit, CountFit):
-            off = x[rows] - fit.mean
+        if facts.size_factors is not None:
+            off = x[rows] - fit.likelihood.arrays()["mean"]
             sums[1:] += off.sum(0), np.square(off).sum(0), np.full(len(sums[0]), len(off))
     return sums
 

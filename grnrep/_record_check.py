@@ -10,17 +10,20 @@ import numpy as np
 import pandas as pd
 
 from grnrep import __version__, _keys
+from grnrep._cells import is_count
 from grnrep._checks import some
 from grnrep._covariates import CATEGORICAL, CONTINUOUS
 from grnrep._scale import COLUMNS
-from grnrep.core.als.count_data import COUNT_LIKELIHOODS
+from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.gaussian import LINKS
 
 COUNT_LINK: Final = "softplus"  # what params["link"] says of counts
 _PARTS: Final = (_keys.PARAMS, _keys.GENES, _keys.REGULATORS)
-_CHOICES: Final = {
-    "solver": ("exact", "gradient"),
-    "likelihood": ("gaussian", *COUNT_LIKELIHOODS),
+_CHOICES: Final = {"solver": ("exact", "gradient"), "likelihood": tuple(LIKELIHOODS)}
+# of records of 0.1.0, whose likelihood "gaussian" has either link
+_CHOICES_WITH_LINK: Final = {
+    **_CHOICES,
+    "likelihood": ("gaussian", *filter(is_count, LIKELIHOODS)),
     "link": (*LINKS, COUNT_LINK),
 }
 _MOST: Final = float(np.finfo(np.float32).max)  # in which activities are found and stored
@@ -50,14 +53,16 @@ def check_record(record: Mapping[str, Any], *, what: str) -> None:
         raise KeyError(f"{what} lacks {some(sorted(missing))}. Run grnrep.tl.fit again")
     try:
         _check_params(record[_keys.PARAMS])
-        counts = record[_keys.PARAMS]["likelihood"] in COUNT_LIKELIHOODS
-        n_genes = _check_tables(
-            record, intercept=bool(record[_keys.PARAMS]["intercept"]), counts=counts
-        )
+        n_genes = _check_tables(record, intercept=bool(record[_keys.PARAMS]["intercept"]))
         if _keys.COVARIATES in record:
             _check_covariates(record, n_genes)
     except _Wrong as error:
         raise ValueError(f"{what} is no decoder: {error}. {error.remedy}") from None
+
+
+def likelihood_of(params: Mapping[str, Any]) -> str:
+    """The likelihood of a record, also of one of 0.1.0, which has "gaussian" with a link "relu"."""
+    return "tobit" if params.get("link") == "relu" else str(params["likelihood"])
 
 
 class _Wrong(Exception):
@@ -80,10 +85,11 @@ def _check_params(params: object) -> None:
     if tuple(map(int, found.groups())) > tuple(map(int, __version__.split(".")[:2])):
         what = f"it was written by grnrep {version}; this is {__version__}, which cannot know what is in it"
         raise _Wrong(what, "Update grnrep")
-    missing = {*_CHOICES, "intercept", "layer"} - set(params)
+    known = _CHOICES_WITH_LINK if "link" in params else _CHOICES
+    missing = {*known, "intercept", "layer"} - set(params)
     if missing:
         raise _Wrong(f"'params' lacks {some(sorted(missing))}")
-    for name, choices in _CHOICES.items():
+    for name, choices in known.items():
         if not isinstance(params[name], str) or params[name] not in choices:
             raise _Wrong(
                 f"params[{name!r}] must be one of {some(choices, 9)}; found {params[name]!r}"
@@ -92,8 +98,8 @@ def _check_params(params: object) -> None:
         raise _Wrong(f"params['intercept'] must be True or False; found {params['intercept']!r}")
     if not isinstance(params["layer"], str):
         raise _Wrong(f"params['layer'] must be the name of a layer; found {params['layer']!r}")
-    counts = params["likelihood"] in COUNT_LIKELIHOODS
-    if counts != (params["link"] == COUNT_LINK):
+    counts = is_count(params["likelihood"])
+    if "link" in params and counts != (params["link"] == COUNT_LINK):
         raise _Wrong(
             f"params['link'] cannot be {params['link']!r} of likelihood {params['likelihood']!r}"
         )
@@ -104,7 +110,7 @@ def _check_params(params: object) -> None:
             raise _Wrong(f"params['depth'] must be a number above 0; found {depth!r}")
 
 
-def _check_tables(record: Mapping[str, Any], *, intercept: bool, counts: bool) -> int:
+def _check_tables(record: Mapping[str, Any], *, intercept: bool) -> int:
     """Check edges, genes and regulators; return the number of genes."""
     genes, regulators = (
         _table(record, part, named=True) for part in (_keys.GENES, _keys.REGULATORS)
@@ -118,12 +124,11 @@ def _check_tables(record: Mapping[str, Any], *, intercept: bool, counts: bool) -
     _numbers(edges, _keys.LEARNED, _keys.NETWORK, least=-_MOST)
     if intercept:
         _numbers(genes, "intercept", _keys.GENES, least=-_MOST)
-    if counts:
-        _numbers(genes, "mean", _keys.GENES)
-        if "softness" in genes:  # else it follows from the mean
-            _numbers(genes, "softness", _keys.GENES, least=1 / _MOST)
-        if record[_keys.PARAMS]["likelihood"] == "nb":
-            _numbers(genes, "dispersion", _keys.GENES)
+    for name in LIKELIHOODS[record[_keys.PARAMS]["likelihood"]].parameter_names():
+        if name != "softness":
+            _numbers(genes, name, _keys.GENES)
+        elif name in genes:  # else it follows from the mean
+            _numbers(genes, name, _keys.GENES, least=1 / _MOST)
     for column in COLUMNS:
         if column in genes:  # an earlier fit had none
             least = -_MOST if column == "expression_mean" else 0.0

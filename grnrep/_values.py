@@ -132,6 +132,25 @@ def check_counts(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> N
         raise ValueError(f"{what} must be finite in all genes, whose sum is the depth of a cell")
 
 
+def check_binary(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> None:
+    """Check that values are 0 or 1."""
+    remedy = "Compare with a threshold first, e.g. (X > 0).astype('float32')"
+    bad = scan.negative if scan.negative.count else scan.fraction
+    if bad.count:
+        raise ValueError(
+            f"{what} must be 0 or 1; found {bad.count} other value(s), first {bad.value:g} in "
+            f"{_first(bad, adata, genes)}. {remedy}"
+        )
+    larger = np.flatnonzero(
+        scan.squares != scan.total
+    )  # of whole numbers, only 0 and 1 are their squares
+    if len(larger):
+        raise ValueError(
+            f"{what} must be 0 or 1; found larger whole numbers in {len(larger)} gene(s), first "
+            f"{genes[larger[0]]!r}. {remedy}"
+        )
+
+
 def where(layer: str | None, *, name: str = "adata") -> str:
     """Name the matrix that is read, for messages."""
     return f"{name}.X" if layer is None else f"{name}.layers[{layer!r}]"

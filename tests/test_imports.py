@@ -101,7 +101,7 @@ def test_compiled_code_is_in_one_file_which_imports_nothing_of_the_package():
 
 
 def test_the_check_sees_an_import_inside_a_function():
-    assert "nn" in _rooms(Path("tl/_solve.py"))
+    assert "nn" in _rooms(Path("tl/_learn.py"))
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -115,14 +116,14 @@ class _Product(torch.autograd.Function):
     """(weight, z) → W z, with gradients at the edges only."""
 
     @staticmethod
-    def forward(ctx, weight: Tensor, z: Tensor, pattern: Pattern) -> Tensor:
+    def forward(ctx: Any, weight: Tensor, z: Tensor, pattern: Pattern) -> Tensor:
         ctx.save_for_backward(weight, z)
         ctx.pattern = pattern
         return pattern.matmul(weight, z)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         weight, z = ctx.saved_tensors
         grad = grad.contiguous()
         grad_weight = ctx.pattern.edge_products(grad, z) if ctx.needs_input_grad[0] else None

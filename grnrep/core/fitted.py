@@ -61,7 +61,9 @@ class Fit:
     def offset(self, cells: slice = slice(None)) -> np.ndarray:
         """What the prediction has beside W z: intercepts and covariates, (n_cells or 1, n_genes or 1)."""
         out = np.zeros((1, 1)) if self.bias is None else self.bias[None, :]
-        return out if self.effects is None else out + self.covariates[cells] @ self.effects.T
+        if self.effects is None or self.covariates is None:
+            return out
+        return out + self.covariates[cells] @ self.effects.T
 
 
 class Interrupted(KeyboardInterrupt):

@@ -6,13 +6,20 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 
+from grnrep.rows.alone import while_alone
 from grnrep.rows.atomic import HIDDEN, replacing
-from grnrep.rows.sink import run_of
+from grnrep.rows.sink import check_store, run_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Arrays = Mapping[str, np.ndarray]
 
 logger = logging.getLogger("grnrep")
 
@@ -108,11 +115,12 @@ class Checkpoint:
         with np.load(path, allow_pickle=False) as file:  # what follows an npz does not matter
             return dict(file)
 
-    def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+    def save(self, name: str, arrays: Arrays) -> None:
         """Save arrays under a name."""
+        named: dict[str, Any] = dict(arrays)
         with replacing(self._path(name), alone=True, log=logging.DEBUG) as temporary:
             with temporary.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **named)
             mark = self._mark(name, np.memmap(temporary, mode="r"))
             with temporary.open("ab") as file:
                 file.write(mark)
@@ -134,7 +142,7 @@ class Checkpoint:
     def _mark(self, name: str, content: np.ndarray) -> bytes:
         """Hash of a step, which is of this name in this run only."""
         sha = hashlib.sha256(f"{self.run} {name}\n".encode())
-        sha.update(content)
+        sha.update(content.data)
         return sha.hexdigest().encode()
 
 
@@ -150,18 +158,78 @@ def open_checkpoint(
     """
     if path is None:
         return None
-    found = Checkpoint(Path(path), about())
+    checkpoint = Checkpoint(Path(path), about())
     if (
         activity_store is not None
         and Path(activity_store).exists()
-        and run_of(activity_store) != found.run
+        and run_of(activity_store) != checkpoint.run
     ):
         raise ValueError(
             f"activity_store={str(activity_store)!r} exists already, and is of another run; remove it, or "
             "choose another name"
         )
-    found.begin()
-    return found
+    checkpoint.begin()
+    return checkpoint
+
+
+def once(
+    checkpoint: Checkpoint | None,
+    name: str,
+    make: Callable[[], T],
+    *,
+    to_arrays: Callable[[T], Arrays],
+    from_arrays: Callable[[Arrays], T],
+) -> T:
+    """What was made and saved under this name before, or else make it and save it."""
+    saved = None if checkpoint is None else checkpoint.load(name)
+    if saved is not None:
+        return from_arrays(saved)
+    made = make()
+    if checkpoint is not None:
+        checkpoint.save(name, to_arrays(made))
+    return made
+
+
+def arrays_of(record: Any) -> dict[str, np.ndarray]:
+    """Fields of a dataclass as arrays, but those that are None."""
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: np.asarray(value) for name, value in values.items() if value is not None}
+
+
+def holding_places(verb: Callable[P, T]) -> Callable[P, T]:
+    """Have a verb check its ``activity_store`` and ``checkpoint``, and hold them while it runs."""
+
+    @wraps(verb)
+    def held(*args: P.args, **options: P.kwargs) -> T:
+        given: dict[str, Any] = {
+            name: options[name] for name in ("activity_store", "checkpoint") if name in options
+        }
+        check_places(given.get("activity_store"), given.get("checkpoint"))
+        places = {name: Path(path) for name, path in given.items() if path is not None}
+        return while_alone(places, partial(verb, *args, **options))
+
+    return held
+
+
+def check_places(activity_store: str | Path | None, checkpoint: str | Path | None) -> None:
+    """Check that both can be written, apart from one another; touches nothing."""
+    if checkpoint is not None:
+        if not isinstance(checkpoint, str | Path):
+            raise TypeError(
+                f"checkpoint must be a path, or None; found {type(checkpoint).__name__}"
+            )
+        folder = Path(checkpoint).resolve().parent
+        if not folder.is_dir():
+            raise ValueError(f"checkpoint={str(checkpoint)!r}: there is no folder {str(folder)!r}")
+    check_store(activity_store, of_a_run=checkpoint is not None)
+    if checkpoint is None or activity_store is None:
+        return
+    one, other = (Path(path).resolve() for path in (checkpoint, activity_store))
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise ValueError(
+            f"checkpoint={str(checkpoint)!r} and activity_store={str(activity_store)!r} must be two places, "
+            "neither inside the other; choose another place for one"
+        )
 
 
 def _is_own(name: str) -> bool:

@@ -1,60 +1,81 @@
-"""Repair of the prior network as part of a fit: with names, and a table of what became of every edge."""
+"""Repair of the prior network before a fit: with names, and a table of what became of every edge."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from grnrep import _keys
+from grnrep._cells import Cells
 from grnrep._load import loads
 from grnrep._match import Match
 from grnrep._record import Decoder
 from grnrep.core.repair import LEAST_LOAD, Repaired, repair_network
-from grnrep.rows.blocks import Blocks
-from grnrep.rows.scan import Scan
-from grnrep.tl._plan import Plan
+from grnrep.tl._config import FitConfig
+from grnrep.tl._data import Data, Sample
 
 # so that genes that are mostly zero are seen often enough to judge their edges
-_FEWEST_CELLS = 2000
+_FEWEST_CELLS: Final = 2000
 
 
-def repair_match(
-    blocks: Blocks, scan: Scan, plan: Plan, matched: Match, **options
-) -> tuple[Match, Repaired]:
-    """Repair the network of a match; refuses where there are too few values to judge edges by.
+def repair(
+    data: Data,
+    sample: Sample,
+    cells: Cells,
+    config: FitConfig,
+    *,
+    link: str,
+    intercept: bool,
+    n_known: int,
+) -> Repaired:
+    """Repair the network; refuses where there are too few values to judge edges by.
 
-    The network is learned from the cells that the decoder is learned from, but from 2,000 at least.
+    It is learned from the cells that the decoder is learned from, but from 2,000 at least.
 
     Parameters
     ----------
-    blocks, scan, plan
-        Expression of ``matched.genes``, sums over all cells, and what the fit starts from.
-    matched
-        Names and prior edges.
-    options
-        Of :func:`grnrep.core.repair.repair_network`.
+    data, sample, cells
+        What is fitted, the cells that the decoder is learned from, and facts on all cells.
+    config
+        Seed, device and progress.
+    link, intercept
+        As in :func:`grnrep.core.repair.repair_network`.
+    n_known
+        Known columns: the intercept and covariates.
     """
-    found = loads(scan.n_obs, scan.n_constraints(plan.link), matched.network, n_known=plan.n_known)
-    if found.effective < LEAST_LOAD:
+    network, n_obs = data.matched.network, data.scan.n_obs
+    load = loads(n_obs, data.scan.n_constraints(link), network, n_known=n_known)
+    if load.effective < LEAST_LOAD:
         raise ValueError(
             f"repair=True needs an effective load of at least {LEAST_LOAD:g}, as additions would explain "
-            f"noise below it; found {found.effective:.2f}. Use more cells, fewer regulators, or repair=False"
+            f"noise below it; found {load.effective:.2f}. Use more cells, fewer regulators, or repair=False"
         )
-    x, some = plan.x, plan.some
-    if len(x) < min(_FEWEST_CELLS, scan.n_obs):
-        rows = plan.first(blocks, _FEWEST_CELLS)
-        x, some = blocks.take(rows), plan.cells.part(rows)
-    shape = {"link": plan.model["link"], "intercept": plan.model["intercept"]}
-    repaired = repair_network(x, matched.network, **shape, covariates=some.covariates, **options)
+    if len(sample.rows) < min(_FEWEST_CELLS, n_obs):
+        sample = sample.resized(data.blocks, _FEWEST_CELLS)
+    return repair_network(
+        sample.x,
+        network,
+        link=link,
+        intercept=intercept,
+        covariates=cells.part(sample.rows).covariates,
+        rng=config.rng,
+        device=config.device,
+        progress=config.progress,
+    )
+
+
+def with_edges(matched: Match, repaired: Repaired) -> Match:
+    """The match with the edges of a repaired network, of which added ones have no prior weight."""
     network = repaired.network
     ends = {
         _keys.SOURCE: matched.regulators[network.regulator],
         _keys.TARGET: matched.genes[network.gene],
     }
     edges = pd.DataFrame(ends).merge(matched.edges, how="left", on=[_keys.SOURCE, _keys.TARGET])
-    return replace(matched, network=network, edges=edges), repaired
+    return replace(matched, network=network, edges=edges)
 
 
 def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:

@@ -6,39 +6,38 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grnrep import __version__, _keys
+from grnrep import _keys
 from grnrep._cells import is_count
-from grnrep._checks import check_block_size
-from grnrep._covariates import read_covariates
-from grnrep._match import match
-from grnrep._values import check_counts, check_not_negative, check_varies, open_values, where
+from grnrep._checks import check_choice
+from grnrep.core.fitted import Interrupted
 from grnrep.rows.atomic import undisturbed
-from grnrep.tl._auto import (
-    check_covariates,
-    check_gaussian_only,
-    check_model,
-    settle_penalty,
-)
-from grnrep.tl._checkpoint import open_checkpoint
-from grnrep.tl._checks import check_data, check_engine, check_extras
-from grnrep.tl._fingerprint import fingerprint
-from grnrep.tl._log import log_choices, log_start
-from grnrep.tl._places import holding_places
-from grnrep.tl._plan import settle
-from grnrep.tl._repair import repair_match
-from grnrep.tl._run import run
-from grnrep.tl._solve import check_solver, seed
-from grnrep.tl._steps import choices, keep_choices
-from grnrep.tl._store import copy_of, store
-from grnrep.tl._strata import read_strata
+from grnrep.tl._checkpoint import holding_places, open_checkpoint
+from grnrep.tl._choose import choose, keep, log_choices, resume
+from grnrep.tl._config import FitConfig, FitOptions, seed_of
+from grnrep.tl._data import fingerprint, look, sample
+from grnrep.tl._infer import infer
+from grnrep.tl._learn import learn
+from grnrep.tl._results import FitInterrupted, copy_of, model_of, results_of, write
 
 logger = logging.getLogger("grnrep")
+
+
+@overload
+def fit(
+    adata: AnnData, net: pd.DataFrame, *, copy: Literal[True], **options: Unpack[FitOptions]
+) -> AnnData: ...
+
+
+@overload
+def fit(
+    adata: AnnData, net: pd.DataFrame, *, copy: bool = False, **options: Unpack[FitOptions]
+) -> AnnData | None: ...
 
 
 @holding_places
@@ -238,86 +237,71 @@ def fit(
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["link"]
     (['P', 'Q'], 'relu')
     """
-    limit = check_solver(solver, max_iter=max_iter, epochs=epochs)
-    asked = {"likelihood": likelihood, "link": link, "intercept": intercept}
-    asked_penalty = {"ridge": ridge, "prior": prior}
-    extras = {
-        "max_cells": max_cells,
-        "repair": repair,
-        "uncertainty": uncertainty,
-        "stratify": stratify,
-    }
-    check_model(solver=solver, **asked, **asked_penalty)
-    check_extras(solver=solver, **extras)
-    check_engine(device, client)
-    check_block_size(block_size)
-    check_data(adata, key_added, copy=copy)
-    design = read_covariates(adata, covariates)
-    strata = read_strata(adata, stratify)
-    check_covariates(design, solver=solver, intercept=intercept)
-    matched = match(net, adata, mask_var=mask_var, signed=signed)
-    data = {"layer": layer, "block_size": block_size, "client": client, "progress": progress}
-    blocks, scan = open_values(adata, matched.genes, matched.columns, **data)
-    check_varies(scan, what=where(layer))
-    if link == "relu":
-        remedy = "Choose link='auto' or 'identity', or pass data that were not centred"
-        check_not_negative(scan, adata, matched.genes, what=where(layer), remedy=remedy)
-    if is_count(likelihood):
-        check_counts(scan, adata, matched.genes, what=where(layer))
-
-    options = {"rng": seed(rng), "device": device, "progress": progress}
-    given = {"solver": solver, "max_cells": max_cells, "rng": options["rng"]}
-    asked_for = given | asked | asked_penalty | extras | limit | {"layer": layer, "device": device}
-    asked_for |= {"block_size": blocks.n_rows, "activity_store": activity_store is not None}
-    about = partial(fingerprint, adata, matched, blocks, scan, design, strata, asked_for)
-    done = open_checkpoint(checkpoint, activity_store, about)
-    chosen = choices(done)
-    settled = {name: chosen.get(name, value) for name, value in asked.items()}
-    plan = settle(adata, blocks, scan, matched.network, design, strata=strata, **given, **settled)
-    check_gaussian_only(plan.model["likelihood"], repair=repair)
-    x, some, model = plan.x, plan.some, dict(plan.model)
-    shape = {"link": model["link"], "intercept": model["intercept"]}
-    repaired = None
-    if repair:
-        matched, repaired = repair_match(blocks, scan, plan, matched, **options)
-    network = matched.network
-    found = log_start(key_added, matched, scan, plan, what=where(layer))
-    if solver == "exact":
-        penalty = {name: chosen.get(name, value) for name, value in asked_penalty.items()}
-        model |= settle_penalty(x, network, some, **shape, **penalty, rng=options["rng"])
-        model["n_obs_learned"] = scan.n_obs if plan.passes else len(x)
-        asked |= asked_penalty
-    model["signed"] = matched.signed
-    params = {"solver": solver, **limit, **model, "layer": _keys.X if layer is None else layer}
-    if stratify is not None:
-        params["stratify"] = stratify
-    params |= {"rng": options["rng"], "n_obs": adata.n_obs, "decoder_load": found.decoder}
-    params |= {"effective_load": found.effective, "version": __version__}
-    log_choices(key_added, asked, params)
-    keep_choices(
-        done, {n: params[n] for n in ("likelihood", "intercept", *asked_penalty) if n in params}
-    )
-    parts = run(
-        adata,
-        matched,
-        blocks,
-        scan,
-        plan,
-        design,
-        params,
-        key=key_added,
-        repaired=repaired,
-        uncertainty=bool(uncertainty),
-        activity_store=activity_store,
-        checkpoint=done,
-        client=client,
+    likelihood, counts = _of_link(likelihood, link)
+    config = FitConfig(
+        solver=solver,
+        likelihood=likelihood,
+        counts=counts,
+        intercept=intercept,
+        ridge=ridge,
+        sign_shrinkage=prior,
+        signed=signed,
+        covariates=covariates,
+        repair=repair,
+        uncertainty=uncertainty,
+        max_cells=max_cells,
+        stratify=stratify,
+        layer=layer,
+        mask_var=mask_var,
+        max_iter=max_iter,
+        epochs=epochs,
+        rng=seed_of(rng),
         device=device,
+        key_added=key_added,
+        activity_store=activity_store,
+        checkpoint=checkpoint,
+        block_size=block_size,
+        client=client,
         progress=progress,
-        limit=limit,
+        copy=copy,
     )
-    out = copy_of(adata) if copy else adata
+    return run(adata, net, config)
+
+
+def _of_link(likelihood: str, link: str) -> tuple[str, bool]:
+    """The likelihood that a link goes with, and whether it may be one of counts."""
+    check_choice("likelihood", likelihood, ("auto", "gaussian", "poisson", "nb", "bernoulli"))
+    check_choice("link", link, ("auto", "relu", "identity"))
+    if (is_count(likelihood) or likelihood == "bernoulli") and link != "auto":
+        raise ValueError(
+            f"link must be 'auto' with likelihood={likelihood!r}, which has one; found {link!r}"
+        )
+    if link != "auto":
+        return ("tobit" if link == "relu" else "gaussian"), False
+    return ("auto", False) if likelihood == "gaussian" else (likelihood, True)
+
+
+def run(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> AnnData | None:
+    """Look, sample, choose, learn, infer, write: a fit from what is asked to what is found."""
+    data = look(adata, net, config)
+    checkpoint = open_checkpoint(
+        config.checkpoint, config.activity_store, partial(fingerprint, data, config)
+    )
+    settled = resume(config, checkpoint)
+    choices = choose(data, sample(data, settled), settled)
+    log_choices(config, choices, data.scan.n_obs)
+    keep(choices, checkpoint)
+    try:
+        learned = learn(data, choices, config, checkpoint)
+        activities = infer(data, choices, learned, config, checkpoint)
+    except Interrupted as stop:
+        model = model_of(stop.so_far, data, choices, config)
+        logger.warning("fit %r: interrupted; nothing was written", config.key_added)
+        raise FitInterrupted(model) from stop
+    results = results_of(data, choices, learned, activities, config)
+    out = copy_of(adata) if config.copy else adata
     with undisturbed():
-        store(out, key_added, **parts)
-        if done is not None:
-            done.finish()
-    return out if copy else None
+        write(results, out, config.key_added)
+        if checkpoint is not None:
+            checkpoint.finish()
+    return out if config.copy else None

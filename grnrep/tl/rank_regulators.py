@@ -12,7 +12,7 @@ from scipy import stats
 
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, check_key, check_writable, obs_column, some
-from grnrep.tl._store import copy_of
+from grnrep.tl._results import copy_of
 
 logger = logging.getLogger("grnrep")
 

@@ -30,11 +30,10 @@ from grnrep._record import Decoder, read_decoder
 from grnrep._scale import another_scale
 from grnrep._values import check_counts, check_not_negative, open_values, report_empty, where
 from grnrep.rows.sink import ACTIVITY, open_sink
-from grnrep.tl._checks import check_engine
-from grnrep.tl._places import holding_places
-from grnrep.tl._solve import check_solver
-from grnrep.tl._store import copy_of, store
-from grnrep.tl._stream import Inference, stream
+from grnrep.tl._checkpoint import holding_places
+from grnrep.tl._config import check_engine, check_solver
+from grnrep.tl._infer import Inference, infer_blocks
+from grnrep.tl._results import Results, copy_of, write
 
 logger = logging.getLogger("grnrep")
 
@@ -126,52 +125,61 @@ def transform(
     if not copy:
         check_writable(new, name="new")
     decoder = read_decoder(adata, key)
-    solver = str(decoder.params["solver"]) if solver is None else solver
-    limit = check_solver(solver, epochs=epochs)
+    solver = decoder.solver if solver is None else solver
+    check_solver(solver, epochs=epochs)
     names = gene_names(new, name="new")
     known = decoder.restrict(names)
     _report(decoder, known, names, layer=layer)
-    data = {"layer": layer, "block_size": block_size, "client": client, "progress": progress}
-    columns = names.get_indexer(known.genes)
-    blocks, scan = open_values(new, known.genes, columns, name="new", **data)
+    blocks, scan = open_values(
+        new,
+        known.genes,
+        names.get_indexer(known.genes),
+        layer=layer,
+        name="new",
+        block_size=block_size,
+        client=client,
+        progress=progress,
+    )
     what = where(layer, name="new")
-    if decoder.params["link"] == "relu":
+    if decoder.likelihood == "tobit":
         remedy = "Normalise new as the data that was fitted, which had no negative values"
         check_not_negative(scan, new, known.genes, what=what, remedy=remedy)
-    if is_count(decoder.params["likelihood"]):
+    if is_count(decoder.likelihood):
         check_counts(scan, new, known.genes, what=what)
         report_empty(scan, what=what)
     else:  # size factors take up the scale of counts
-        odd = another_scale(record(adata, key)[_keys.GENES].loc[known.genes], blocks, scan)
-        if odd is not None:
-            logger.warning("transform: %s is not on the scale of the fit: %s", what, odd)
-    facts = known.cells(new, scan, name="new")
+        reason = another_scale(record(adata, key)[_keys.GENES].loc[known.genes], blocks, scan)
+        if reason is not None:
+            logger.warning("transform: %s is not on the scale of the fit: %s", what, reason)
+    cells = known.cells(new, scan, name="new")
 
-    options = {"solver": solver, "device": device, "progress": False, **limit}
     regulators = decoder.regulators
-    here = regulators.get_indexer(known.regulators)
+    columns = regulators.get_indexer(known.regulators)
     with open_sink(
         activity_store, new.obs_names, regulators, [ACTIVITY], n_rows=blocks.n_rows
     ) as sink:
-        blocks = replace(blocks, in_file_order=sink.in_file_order)
-        inference = Inference(blocks, known, facts, False, options)
-        with closing(stream(inference, client=client, progress=progress)) as parts:
-            for rows, found in parts:
+        inference = Inference(
+            blocks=replace(blocks, in_file_order=sink.in_file_order),
+            decoder=known,
+            cells=cells,
+            with_errors=False,
+            solver=solver,
+            device=device,
+            epochs=epochs,
+        )
+        with closing(infer_blocks(inference, client=client, progress=progress)) as parts:
+            for rows, block in parts:
                 values = np.full((len(rows), len(regulators)), np.nan, dtype=np.float32)
-                values[:, here] = found.activity
+                values[:, columns] = block.activity
                 sink.write(rows, values)
     kept = {name: part for name, part in record(adata, key).items() if name != _keys.HISTORY}
+    uns = {
+        **deepcopy(kept),
+        _keys.PARAMS: {**kept[_keys.PARAMS], "layer": _keys.X if layer is None else layer},
+        _keys.MISSING_GENES: np.array(decoder.genes.difference(known.genes), dtype=object),
+    }
     out = copy_of(new) if copy else new
-    store(
-        out,
-        key,
-        obsm=sink.result(),
-        uns={
-            **deepcopy(kept),
-            _keys.PARAMS: {**kept[_keys.PARAMS], "layer": _keys.X if layer is None else layer},
-            _keys.MISSING_GENES: np.array(decoder.genes.difference(known.genes), dtype=object),
-        },
-    )
+    write(Results(obsm=sink.result(), varm=None, uns=uns), out, key)
     return out if copy else None
 
 

@@ -40,7 +40,7 @@ def begin():
     """Fit until some blocks are done, then Ctrl-C: ``begin(adata, net, checkpoint, n_blocks, **options)``."""
 
     def fit(adata, net, path, n_blocks: int, **options) -> None:
-        infer, calls = gr.tl._stream.infer, []
+        infer, calls = gr.tl._infer.infer_cells, []
 
         def stopping(*args, **given):
             calls.append(1)
@@ -49,7 +49,7 @@ def begin():
             return infer(*args, **given)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gr.tl._stream, "infer", stopping)
+            patch.setattr(gr.tl._infer, "infer_cells", stopping)
             with pytest.raises(KeyboardInterrupt):
                 gr.tl.fit(adata, net, checkpoint=path, **options)
 

@@ -49,9 +49,9 @@ def data():
     return adata, net
 
 
-def interrupted(adata, net, path, monkeypatch, *, after, what="infer", module=None, **options):
+def interrupted(adata, net, path, monkeypatch, *, after, what="infer_cells", module=None, **options):
     """Fit until something was called so often; then Ctrl-C."""
-    module = gr.tl._stream if module is None else module
+    module = gr.tl._infer if module is None else module
     whole, calls = getattr(module, what), []
 
     def stopping(*args, **given):
@@ -99,8 +99,8 @@ def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, option
     gr.tl.fit(wanted, net, **OPTIONS | options)
     interrupted(adata, net, tmp_path / "run", monkeypatch, after=after, **options)
     assert digest(adata) == before
-    calls, infer = [], gr.tl._stream.infer
-    monkeypatch.setattr(gr.tl._stream, "infer", lambda *a, **k: calls.append(1) or infer(*a, **k))
+    calls, infer = [], gr.tl._infer.infer_cells
+    monkeypatch.setattr(gr.tl._infer, "infer_cells", lambda *a, **k: calls.append(1) or infer(*a, **k))
     gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS | options)
     assert len(calls) == 20 - after  # blocks of 20 of 400 cells
     same(adata, wanted)
@@ -110,7 +110,7 @@ def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, option
 def test_the_decoder_is_not_learned_twice(data, tmp_path, monkeypatch):
     adata, net = data
     interrupted(adata.copy(), net, tmp_path / "run", monkeypatch, after=0)
-    monkeypatch.setattr(gr.tl._solve, "fit_exact", None)
+    monkeypatch.setattr(gr.tl._learn, "fit_exact", None)
     gr.tl.fit(adata.copy(), net, checkpoint=tmp_path / "run", **OPTIONS)
 
 
@@ -121,7 +121,7 @@ def test_passes_are_not_repeated(tmp_path, monkeypatch, after):
     options = {"max_cells": None, "block_size": 300}
     wanted = adata.copy()
     gr.tl.fit(wanted, net, progress=False, **options)
-    projection = gr.core.projection.Projection
+    projection = gr.core.als.project.Projection
     sums, calls = projection.sums, []
 
     def stopping(self, *args):
@@ -150,7 +150,7 @@ def test_a_store_that_appeared_before_the_kill_is_known_again(data, tmp_path, mo
     gr.tl.fit(wanted, net, **OPTIONS)
     with monkeypatch.context() as patch:
         patch.setattr(
-            gr.tl._run, "results_of", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+            sys.modules["grnrep.tl.fit"], "results_of", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         with pytest.raises(KeyboardInterrupt):
             gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)
@@ -239,7 +239,7 @@ def test_ctrl_c_while_learning_leaves_the_decoder_so_far(data, monkeypatch, dige
     half_step = Problem.half_step
 
     def stopping(problem, at):
-        if sys._getframe(3).f_code.co_name == "learn":
+        if sys._getframe(3).f_code.co_name == "learn_from_sample":
             rounds.append(1)
         if len(rounds) > 10:
             raise KeyboardInterrupt
@@ -261,7 +261,7 @@ def test_ctrl_c_while_inferring_leaves_the_decoder(data, monkeypatch, tmp_path):
     adata, wanted = adata.copy(), adata.copy()
     gr.tl.fit(wanted, net, **OPTIONS)
     with monkeypatch.context() as patch:
-        patch.setattr(gr.tl._stream, "infer", _interrupt)
+        patch.setattr(gr.tl._infer, "infer_cells", _interrupt)
         with pytest.raises(gr.tl.FitInterrupted) as caught:
             gr.tl.fit(adata, net, **OPTIONS)
     gr.io.save(caught.value.model, tmp_path / "model.zarr")

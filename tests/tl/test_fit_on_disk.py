@@ -82,9 +82,11 @@ def many(tmp_path_factory):
 @pytest.mark.parametrize("covariates", [None, ["batch"]], ids=str)
 def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypatch, covariates):
     path, adata, net = many
-    learn, sizes = gr.tl._run.learn, []
+    learn, sizes = gr.tl._learn.learn_from_sample, []
     monkeypatch.setattr(
-        gr.tl._run, "learn", lambda x, *a, **k: sizes.append(len(x)) or learn(x, *a, **k)
+        gr.tl._learn,
+        "learn_from_sample",
+        lambda choices, config: sizes.append(len(choices.sample.x)) or learn(choices, config),
     )
     options = {"max_cells": None, "covariates": covariates, "intercept": covariates is not None}
     options["progress"] = False
@@ -173,7 +175,7 @@ def test_bad_stores_are_refused_before_any_work(
 def test_nothing_is_left_of_a_store_that_failed(files, tmp_path, monkeypatch, refuses):
     _, adata, net = files
     data, calls = adata.copy(), []
-    infer = gr.tl._stream.infer
+    infer = gr.tl._infer.infer_cells
 
     def failing(*args, **options):
         calls.append(1)
@@ -181,7 +183,7 @@ def test_nothing_is_left_of_a_store_that_failed(files, tmp_path, monkeypatch, re
             raise OSError(28, "No space left on device")
         return infer(*args, **options)
 
-    monkeypatch.setattr(gr.tl._stream, "infer", failing)
+    monkeypatch.setattr(gr.tl._infer, "infer_cells", failing)
     with refuses(OSError, "no space is left", "activity.zarr", adata=data):
         gr.tl.fit(data, net, activity_store=tmp_path / "activity.zarr", block_size=50, **OPTIONS)
     assert list(tmp_path.iterdir()) == []
@@ -252,7 +254,7 @@ def test_a_lost_worker_changes_nothing(files, client, monkeypatch):
     here, there = opened(folder, "backed"), opened(folder, "backed")
     gr.tl.fit(here, net, block_size=5, client=None, **OPTIONS)
     pid = min(client.run(os.getpid).values())
-    map_blocks = gr.tl._stream.map_blocks
+    map_blocks = gr.tl._infer.map_blocks
 
     def killing(*args, **options):
         for count, result in enumerate(map_blocks(*args, **options)):
@@ -260,6 +262,6 @@ def test_a_lost_worker_changes_nothing(files, client, monkeypatch):
                 os.kill(pid, 9)
             yield result
 
-    monkeypatch.setattr(gr.tl._stream, "map_blocks", killing)
+    monkeypatch.setattr(gr.tl._infer, "map_blocks", killing)
     gr.tl.fit(there, net, block_size=5, client=client, **OPTIONS)
     np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)

@@ -7,7 +7,7 @@ import pytest
 
 import grnrep as gr
 from grnrep.core.posterior import sample as posterior
-from grnrep.tl import _uncertainty
+from grnrep.tl import _posterior
 
 
 def simulated(n_obs):
@@ -18,7 +18,7 @@ def simulated(n_obs):
 
 @pytest.mark.parametrize("limit", [1000, 60])
 def test_intervals_hold_the_truth_also_of_cells_outside_the_chain(monkeypatch, limit, tmp_path):
-    monkeypatch.setattr(_uncertainty, "_MAX_CELLS", limit)
+    monkeypatch.setattr(_posterior, "_MAX_CELLS", limit)
     adata, net = simulated(120)
     edges = net[["source", "target"]]
     gr.tl.fit(adata, edges, uncertainty=True, intercept=False, progress=False)

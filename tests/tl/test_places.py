@@ -85,7 +85,7 @@ def test_a_second_fit_into_the_same_place_is_refused_and_the_first_ends_right(
     adata, net, options = tiny
     wanted = gr.tl.fit(adata, net, copy=True, **options)
     where = {"checkpoint": tmp_path / "run", "activity_store": tmp_path / "a.zarr"}
-    infer, refused = gr.tl._stream.infer, []
+    infer, refused = gr.tl._infer.infer_cells, []
 
     def meanwhile(*args, **given):
         if not refused:
@@ -102,7 +102,7 @@ def test_a_second_fit_into_the_same_place_is_refused_and_the_first_ends_right(
                 gr.tl.transform(adata.copy(), wanted, activity_store=where["activity_store"])
         return infer(*args, **given)
 
-    monkeypatch.setattr(gr.tl._stream, "infer", meanwhile)
+    monkeypatch.setattr(gr.tl._infer, "infer_cells", meanwhile)
     found = gr.tl.fit(adata, net, copy=True, **where, **options)
     assert refused
     np.testing.assert_array_equal(

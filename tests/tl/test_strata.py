@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
-from grnrep.tl import _plan
-from grnrep.tl._strata import in_turn
+from grnrep.tl import _choose
+from grnrep.tl._data import in_turn
 
 
 def test_kinds_take_turns_until_they_are_used_up():
@@ -35,15 +35,15 @@ def adata_net():
 
 def _learned_from(monkeypatch, adata, net, **options):
     """Names of the cells that the decoder was learned from."""
-    found, settle = [], _plan.settle
+    found, choose = [], _choose.choose
 
     def seen(*args, **more):
-        found.append(settle(*args, **more))
+        found.append(choose(*args, **more))
         return found[0]
 
-    monkeypatch.setattr(sys.modules["grnrep.tl.fit"], "settle", seen)
+    monkeypatch.setattr(sys.modules["grnrep.tl.fit"], "choose", seen)
     gr.tl.fit(adata, net, max_cells=20, progress=False, **options)
-    return adata.obs_names[found[0].rows]
+    return adata.obs_names[found[0].sample.rows]
 
 
 def test_rare_cells_are_learned_from_and_order_does_not_matter(adata_net, monkeypatch):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import grnrep as gr
 from grnrep.core.choose import sample_size as sufficient
 from grnrep.core.posterior import sample as posterior
-from grnrep.tl import _uncertainty
+from grnrep.tl import _posterior
 
 MODEL = {"ridge": 0.01, "progress": False, "copy": True}
 # to the bit where the root of the unit is a power of two; elsewhere searches may end a step apart, and draws
@@ -98,7 +98,7 @@ def test_of_everything_stored_and_transformed(way, seed, unit, signed, known, li
     options = options | known | {"link": link, "prior": 0.3 * signed, "on_disk": "stored" in way}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(posterior, "_MOST", 20)
-        patch.setattr(_uncertainty, "_MAX_CELLS", 30)  # others are outside the chain
+        patch.setattr(_posterior, "_MAX_CELLS", 30)  # others are outside the chain
         if way == "passes":
             patch.setattr(sufficient, "_FEWEST", 20)
             patch.setattr(sufficient, "_PER_WEIGHT", 5)

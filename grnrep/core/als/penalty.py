@@ -81,13 +81,13 @@ class Penalty:
         free = torch.arange(network.n_regulators) < n_free
         anchored = free & (signed > 0) & (prior > 0)
         balanced = free & ~anchored
-        size = np.ones(network.n_genes)
+        of_gene = np.ones(network.n_genes)
         if shared:
             regulators = np.bincount(
                 network.gene[network.regulator < n_free], minlength=network.n_genes
             )
-            size = 1 / np.sqrt(np.maximum(1, regulators))
-        size = torch.as_tensor(size[network.gene])
+            of_gene = 1 / np.sqrt(np.maximum(1, regulators))
+        size = torch.as_tensor(of_gene[network.gene])
         # of weights as the prior has them
         squares = float(size[column < n_free].square().sum()) or 1.0
         unit = typical_gram(sum_squares, n_free)
@@ -101,8 +101,8 @@ class Penalty:
         anchor = torch.where(anchored[column], sign * size, 0.0)
         unsigned = torch.where(anchored[column] & (sign == 0), size.square(), 0.0)
         noise = ridge * energy / max(1, n_free * n_cells)
-        parts = (part.double() for part in (z * p_unit**2, anchor, w[column], unsigned))
-        return cls(*parts, noise, balanced, unit, p_unit)
+        z, signed_w = z.double() * p_unit**2, w[column].double()
+        return cls(z, anchor.double(), signed_w, unsigned.double(), noise, balanced, unit, p_unit)
 
     @cached_property
     def w(self) -> Tensor:

@@ -49,8 +49,11 @@ def start_weights(blocks: list[Tensor], network: Network, rng: int | np.random.G
 def _mean_and_sd(blocks: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of every gene over all cells, in the precision of the data."""
     n_cells = sum(block.shape[1] for block in blocks)
-    mean = sum(block.sum(1, dtype=torch.float64) for block in blocks) / n_cells
-    variance = sum((block - mean[:, None]).square().sum(1) for block in blocks) / n_cells
+    mean, variance = blocks[0].new_zeros(2, len(blocks[0]), dtype=torch.float64)
+    for block in blocks:
+        mean += block.sum(1, dtype=torch.float64) / n_cells
+    for block in blocks:
+        variance += (block - mean[:, None]).square().sum(1) / n_cells
     return mean.to(blocks[0]), variance.sqrt().to(blocks[0])
 
 

@@ -154,10 +154,15 @@ class Likelihood(ABC):
         """With what residuals at ``p``, (n_genes, n_cells) of every block, say of its parameters."""
         return self
 
+    @classmethod
+    def parameter_names(cls) -> list[str]:
+        """Names of parameters that it can have, (n_genes, 1) each."""
+        return [field.name for field in fields(cls) if str(field.type).startswith("Tensor")]
+
     def parameters(self) -> dict[str, Tensor]:
         """Parameters that are there, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+        values = {name: getattr(self, name) for name in self.parameter_names()}
+        return {name: value for name, value in values.items() if value is not None}
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Parameters by name, ``(n_genes,)`` float64: what :func:`grnrep.core.likelihoods.restored` takes."""

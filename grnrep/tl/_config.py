@@ -1,0 +1,198 @@
+"""What is asked of a fit: all its options, checked, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+
+from grnrep import _keys
+from grnrep._cells import is_count
+from grnrep._checks import check_block_size, check_choice, check_whole
+from grnrep.core.likelihoods import LIKELIHOODS
+
+
+class FitOptions(TypedDict, total=False):
+    """Options of :func:`grnrep.tl.fit` beside ``copy``, for type checkers."""
+
+    solver: str
+    likelihood: str
+    link: str
+    intercept: bool | str
+    ridge: float | str
+    prior: float | str
+    signed: bool | str
+    max_cells: int | str | None
+    stratify: str | None
+    covariates: str | Sequence[str] | None
+    repair: bool
+    uncertainty: bool
+    max_iter: int | None
+    epochs: int | None
+    layer: str | None
+    mask_var: str | np.ndarray | None
+    key_added: str
+    device: str | None
+    rng: int | np.random.Generator | None
+    activity_store: str | Path | None
+    checkpoint: str | Path | None
+    block_size: int | None
+    client: Any
+    progress: bool
+
+
+SOLVERS = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FitConfig:
+    """What is asked of a fit; options are those of :func:`grnrep.tl.fit`.
+
+    Parameters
+    ----------
+    solver
+        "exact", or "gradient" as in the paper.
+    counts
+        Whether ``likelihood="auto"`` may choose one of counts.
+    rng
+        Seed.
+    """
+
+    solver: str = "exact"
+    likelihood: str = "auto"
+    counts: bool = True
+    intercept: bool | str = "auto"
+    ridge: float | str = "auto"
+    sign_shrinkage: float | str = "auto"
+    signed: bool | str = "auto"
+    covariates: str | Sequence[str] | None = None
+    repair: bool = False
+    uncertainty: bool = False
+    max_cells: int | str | None = "auto"
+    stratify: str | None = None
+    layer: str | None = None
+    mask_var: str | np.ndarray | None = None
+    max_iter: int | None = None
+    epochs: int | None = None
+    rng: int = 0
+    device: str | None = None
+    key_added: str = _keys.FIT
+    activity_store: str | Path | None = None
+    checkpoint: str | Path | None = None
+    block_size: int | None = None
+    client: Any = "auto"
+    progress: bool = True
+    copy: bool = False
+
+    def __post_init__(self) -> None:
+        check_solver(self.solver, max_iter=self.max_iter, epochs=self.epochs)
+        self._check_model()
+        self._check_extras()
+        check_engine(self.device, self.client)
+        check_block_size(self.block_size)
+
+    @property
+    def of_counts(self) -> bool:
+        """Whether a likelihood of counts was asked for by its name."""
+        return is_count(self.likelihood)
+
+    def _check_model(self) -> None:
+        """Check likelihood, intercept and penalties."""
+        check_choice("likelihood", self.likelihood, ("auto", *LIKELIHOODS))
+        if self.of_counts:
+            if self.sign_shrinkage not in ("auto", 0):
+                raise ValueError(
+                    f"prior must be 'auto' or 0 with likelihood={self.likelihood!r}; found "
+                    f"{self.sign_shrinkage!r}"
+                )
+            if self.solver != "exact":
+                raise ValueError(
+                    f"likelihood={self.likelihood!r} needs solver='exact'; found "
+                    f"solver={self.solver!r}"
+                )
+        if not isinstance(self.intercept, bool) and self.intercept != "auto":
+            raise ValueError(f"intercept must be True, False or 'auto'; found {self.intercept!r}")
+        for name, value in {"ridge": self.ridge, "prior": self.sign_shrinkage}.items():
+            if not is_penalty(value) and value != "auto":
+                raise ValueError(
+                    f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}"
+                )
+            if value != "auto" and self.solver != "exact":
+                raise ValueError(
+                    f"{name} is an option of solver='exact' only; found solver={self.solver!r}"
+                )
+
+    def _check_extras(self) -> None:
+        """Check what only the exact solver does."""
+        most = self.max_cells
+        whole = isinstance(most, int | np.integer) and not isinstance(most, bool) and most >= 2
+        if most is not None and most != "auto" and not whole:
+            raise ValueError(
+                f"max_cells must be a whole number of at least 2, None or 'auto'; found {most!r}"
+            )
+        for name, value in {"repair": self.repair, "uncertainty": self.uncertainty}.items():
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} must be True or False; found {value!r}")
+        asked = {
+            "max_cells": most != "auto",
+            "repair": self.repair,
+            "uncertainty": self.uncertainty,
+            "stratify": self.stratify is not None,
+        }
+        for name, wanted in asked.items():
+            if wanted and self.solver != "exact":
+                raise ValueError(
+                    f"{name} is an option of solver='exact' only; found solver={self.solver!r}"
+                )
+
+
+def is_penalty(value: Any) -> bool:
+    """Whether this is a number that can weigh a penalty."""
+    return not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) < np.inf
+
+
+def check_solver(solver: str, **limits: int | None) -> None:
+    """Check a solver, and that the limits that are given are its own."""
+    check_choice("solver", solver, tuple(SOLVERS))
+    for name, value in limits.items():
+        if value is None:
+            continue
+        if name != SOLVERS[solver]:
+            other = next(other for other in SOLVERS if SOLVERS[other] == name)
+            raise ValueError(
+                f"{name} is an option of solver={other!r} only; found solver={solver!r}"
+            )
+        check_whole(name, value)
+
+
+def check_engine(device: Any, client: Any) -> None:
+    """Check what is to compute: a torch device that is here, and a Dask client, the active one or none."""
+    none = client is None or (isinstance(client, str) and client == "auto")
+    if not none and not all(hasattr(client, method) for method in ("submit", "scheduler_info")):
+        raise TypeError(
+            f"client must be a dask.distributed.Client, None or 'auto'; found {client!r}. Make one with "
+            "dask.distributed.Client(address)"
+        )
+    if device is None:
+        return
+    try:
+        float(torch.zeros(1, device=device))
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        there = ["cpu", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+        raise ValueError(
+            f"device must be None or one that torch finds here, of {', '.join(map(repr, there))}; found "
+            f"{device!r}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def seed_of(rng: int | np.random.Generator | None) -> int:
+    """Turn ``rng`` into a seed that can be kept with the result."""
+    if isinstance(rng, np.random.Generator | None):
+        return int(np.random.default_rng(rng).integers(2**31))
+    check_whole("rng", rng, least=0)
+    return int(rng)

@@ -1,0 +1,245 @@
+"""What a fit leaves: tables, the options and choices behind them, and how they come into AnnData."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData, ImplicitModificationWarning
+from scipy.sparse import csr_matrix
+
+from grnrep import __version__, _keys
+from grnrep._cells import Cells
+from grnrep._checks import some
+from grnrep._record import Decoder, errors, r2
+from grnrep._record_check import COUNT_LINK
+from grnrep._scale import scale_of
+from grnrep.core.collinearity import indistinguishable
+from grnrep.core.design import known_columns, without_known
+from grnrep.core.identifiability import without_genes
+from grnrep.core.posterior.sample import Posterior
+from grnrep.rows.scan import Scan
+from grnrep.tl._choose import Choices
+from grnrep.tl._config import SOLVERS, FitConfig
+from grnrep.tl._data import Data
+from grnrep.tl._infer import Activities
+from grnrep.tl._learn import Learned
+from grnrep.tl._repair import repair_table
+
+logger = logging.getLogger("grnrep")
+
+_HIDDEN = 0.9  # share of the variance of a regulator's targets, from which hardly anything is left
+
+
+class FitInterrupted(KeyboardInterrupt):
+    """Ctrl-C during :func:`grnrep.tl.fit`, with the decoder so far.
+
+    Parameters
+    ----------
+    model
+        Data without cells, ready as second argument of :func:`grnrep.tl.transform`, or for
+        :func:`grnrep.io.save`.
+
+    Examples
+    --------
+    >>> import grnrep as gr
+    >>> try:
+    ...     raise gr.tl.FitInterrupted(None)
+    ... except gr.tl.FitInterrupted as stop:
+    ...     print(stop.model)
+    None
+    """
+
+    def __init__(self, model: AnnData):
+        super().__init__("the decoder so far is in the attribute model of this exception")
+        self.model = model
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What is set in AnnData under the key of a fit; ``obsm_sd`` beside it, or None."""
+
+    obsm: Any
+    varm: csr_matrix | None
+    uns: Mapping[str, Any]
+    obsm_sd: Any = None
+
+
+def results_of(
+    data: Data, choices: Choices, learned: Learned, activities: Activities, config: FitConfig
+) -> Results:
+    """Shape what a fit stores."""
+    decoder, columns = learned.decoder, choices.matched.columns
+    record = record_of(data, choices, learned, activities.sums, config)
+    if choices.repaired is not None:
+        status = record[_keys.REPAIR]["status"]
+        logger.info(
+            "fit %r: repair: %s; the stated rate is that of noise that is independent between genes, and "
+            "more additions are false where programmes outside the network move many genes together",
+            config.key_added, status.value_counts().to_dict(),
+        )  # fmt: skip
+    place = (columns[decoder.network.gene], decoder.network.regulator)
+    shape = (data.adata.n_vars, decoder.network.n_regulators)
+    varm = csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=shape)
+    return Results(activities.activity, varm, record, activities.sd)
+
+
+def model_of(learned: Learned, data: Data, choices: Choices, config: FitConfig) -> AnnData:
+    """Data without cells, with the decoder of a fit that was interrupted."""
+    decoder, unknown = learned.decoder, np.full((4, len(choices.matched.genes)), np.nan)
+    return AnnData(
+        var=pd.DataFrame(index=decoder.genes),
+        uns={config.key_added: record_of(data, choices, learned, unknown, config)},
+        varm={config.key_added: csr_matrix(decoder.weights(), dtype=np.float32)},
+    )
+
+
+def record_of(
+    data: Data, choices: Choices, learned: Learned, sums: np.ndarray, config: FitConfig
+) -> dict[str, Any]:
+    """What is kept in ``uns``; ``sums`` are those of :func:`grnrep._record.squared_errors`."""
+    matched, decoder, sample = choices.matched, learned.decoder, choices.sample
+    edges = matched.edges.assign(learned=decoder.fit.weight)
+    regulators = regulator_table(learned, constant=~data.scan.varies)
+    genes = gene_table(decoder, sums, data.scan, sample.x)
+    if decoder.covariates is not None:
+        share = hidden_share(choices.sample_cells.scaled(sample.x), decoder, choices.sample_cells)
+        regulators["covariate_r2"] = share
+        _report_hidden(decoder.regulators[share > _HIDDEN])
+    if learned.posterior is not None:
+        edges["std_err"] = learned.posterior.weight_sd
+    if isinstance(learned.posterior, Posterior):
+        genes["noise_variance"] = learned.posterior.noise_variance
+        regulators["rhat"] = learned.posterior.rhat
+    record: dict[str, Any] = {
+        _keys.NETWORK: edges,
+        _keys.REGULATORS: regulators,
+        _keys.GENES: genes,
+        _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
+        _keys.PARAMS: params_of(data, choices, learned, config),
+        _keys.HISTORY: {"objective": np.asarray(decoder.fit.history, dtype=np.float64)},
+    }
+    if decoder.covariates is not None:
+        record[_keys.COVARIATES] = decoder.covariates.columns
+        record[_keys.EFFECTS] = decoder.fit.effects
+    if choices.repaired is not None:
+        record[_keys.REPAIR] = repair_table(choices.repaired, decoder)
+    return record
+
+
+def params_of(
+    data: Data, choices: Choices, learned: Learned, config: FitConfig
+) -> dict[str, str | int | float | bool]:
+    """What was asked for and what was chosen, as ``uns`` keeps it."""
+    model, penalties = choices.model, choices.penalties
+    link = COUNT_LINK if model.counts else model.link
+    likelihood = model.likelihood if model.counts else "gaussian"
+    params: dict[str, str | int | float | bool] = {"solver": config.solver}
+    limit = SOLVERS[config.solver]
+    given = getattr(config, limit)
+    if given is not None:
+        params[limit] = given
+    params |= {"likelihood": likelihood, "link": link, "intercept": model.intercept}
+    if choices.cells.depth is not None:
+        params["depth"] = choices.cells.depth
+    if penalties is not None:
+        params["ridge"] = penalties.ridge
+        params["prior"] = penalties.sign_shrinkage
+        params["shared_prior"] = penalties.shared
+        params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
+    params["signed"] = choices.matched.signed
+    params["layer"] = _keys.X if config.layer is None else config.layer
+    if config.stratify is not None:
+        params["stratify"] = config.stratify
+    return params | {
+        "rng": config.rng,
+        "n_obs": data.scan.n_obs,
+        "decoder_load": choices.loads.decoder,
+        "effective_load": choices.loads.effective,
+        "version": __version__,
+        "converged": bool(learned.decoder.fit.converged),
+    }
+
+
+def regulator_table(learned: Learned, *, constant: np.ndarray) -> pd.DataFrame:
+    """Tabulate what is known of every regulator; genes that are ``constant`` tell none apart."""
+    decoder = learned.decoder
+    network, ridge = decoder.network, decoder.fit.ridge
+    table = pd.DataFrame(
+        {
+            "n_targets": network.targets_per_regulator(),
+            "n_signed": np.bincount(
+                network.regulator, network.sign != 0, network.n_regulators
+            ).astype(np.int64),
+            "group": indistinguishable(without_genes(network, constant)),
+            "sign_confidence": np.asarray(learned.sign_confidence, dtype=np.float64),
+            "sign_source": np.asarray(learned.sign_source, dtype=object),
+        },
+        index=decoder.regulators,
+    )
+    return table if ridge is None else table.assign(ridge=ridge)
+
+
+def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) -> pd.DataFrame:
+    """Tabulate what is known of every gene; ``x`` are the cells learned from."""
+    bias = decoder.fit.bias
+    table = pd.DataFrame(
+        {
+            "n_regulators": decoder.network.regulators_per_gene(),
+            "intercept": np.zeros(len(decoder.genes)) if bias is None else bias,
+            "r2": r2(*errors(sums, scan)),
+            **scale_of(x, scan),
+        },
+        index=decoder.genes,
+    )
+    return table.assign(**decoder.fit.likelihood.arrays())
+
+
+def hidden_share(x: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
+    """Share of the variance of every regulator's targets that covariates explain, ``(n_regulators,)``."""
+    network, values = decoder.network, torch.as_tensor(x)
+    of_gene = []
+    for covariates in (None, cells.covariates):
+        known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=covariates))
+        left = np.square(without_known(values, known).numpy(), dtype=np.float64).sum(0)
+        of_gene.append(left[network.gene])
+    total, left = (np.bincount(network.regulator, part, network.n_regulators) for part in of_gene)
+    return 1 - np.divide(left, total, out=np.ones_like(total), where=total > 0)
+
+
+def _report_hidden(regulators: pd.Index) -> None:
+    """Warn of regulators that covariates hide."""
+    if len(regulators):
+        logger.warning(
+            "covariates explain more than %d %% of the variance of all targets of %d regulators, whose "
+            "activity cannot be told from them: %s", 100 * _HIDDEN, len(regulators), some(regulators, 10)
+        )  # fmt: skip
+
+
+def write(results: Results, adata: AnnData, key: str) -> None:
+    """Set the parts under ``key``, whatever was there before; a view becomes data of its own."""
+    if adata.is_view:
+        logger.warning("adata is a view: it becomes an AnnData of its own")
+    for table in (results.obsm, results.obsm_sd):
+        if isinstance(table, pd.DataFrame):
+            table.index = adata.obs_names  # of a copy they are strings, whatever they were
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        adata.obsm[key] = results.obsm
+        adata.obsm.pop(key + _keys.SD, None)
+        if results.obsm_sd is not None:
+            adata.obsm[key + _keys.SD] = results.obsm_sd
+        if results.varm is not None:
+            adata.varm[key] = results.varm
+        adata.uns[key] = results.uns
+
+
+def copy_of(adata: AnnData) -> AnnData:
+    """Copy into memory, whether or not a file is behind ``adata``."""
+    return adata.to_memory() if adata.isbacked else adata.copy()
