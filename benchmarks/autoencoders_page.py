@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from _pages import DOCS, lines
+from _pages import DOCS, lines, write
 
 from grnrep.nn import FAMILY
 from grnrep.validation.runs import Runs
@@ -62,7 +62,7 @@ def main() -> None:
         mnist_seconds=f"{mnist['images']['seconds'].sum() / 60:.0f}",
         regulators=table_of(panels["regulators"], {"pcc": "PCC", "test_mse": "test MSE"}, "member"),
     )
-    (DOCS / "autoencoders.md").write_text(page.rstrip() + "\n")
+    write("autoencoders", page)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from _pages import DOCS, lines
+from _pages import DOCS, lines, write
 
 from grnrep import pl, validation
 from grnrep.validation.runs import Runs
@@ -88,7 +88,7 @@ def main() -> None:
         claims=lines(claims.values.tolist(), ["paper", "found", "verdict"]),
         grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name)),
     )  # fmt: skip
-    (DOCS / f"{name}.md").write_text(page.rstrip() + "\n")
+    write(name, page)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from _pages import DOCS, lines
+from _pages import DOCS, lines, write
 
 from grnrep.validation import load_claims, load_figure
 from grnrep.validation.regulation.load_models import MODELS
@@ -161,7 +161,7 @@ def main() -> None:
         n_rates=n_rates,
         steps_sets=len({row["key"]["replicate"] for row in json.loads(STEPS.read_text())["rows"]}),
     )
-    (DOCS / "load-study.md").write_text((page + signed).rstrip() + "\n")
+    write("load-study", page + signed)
 
 
 if __name__ == "__main__":
