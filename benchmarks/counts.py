@@ -19,13 +19,11 @@ import pandas as pd
 import torch
 
 import grnrep as gr
-from grnrep.core.als.count_data import CountFit
-from grnrep.core.als.count_projection import project_counts
-from grnrep.core.als.counts import fit_counts
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.choose.likelihood import choose_likelihood
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.counts import cell_size_factors, softness_of
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
@@ -70,24 +68,28 @@ def run(setting: dict, seed: int, n_obs: int) -> list[dict]:
     # the true noise has one size for all genes, and so has the softness that goes with true weights
     mean = np.full(adata.n_vars, counts.sum(dtype=np.float64) / s.sum() / adata.n_vars)
     phi = np.full(adata.n_vars, setting.get("dispersion", 0.0))
-    size = {"mean": mean, "softness": softness_of(torch.as_tensor(mean)).numpy(), "depth": depth}
-    oracle = CountFit(**known, **size, dispersion=phi if phi.any() else None)
+    parameters = {"mean": mean, "softness": softness_of(torch.as_tensor(mean)).numpy()}
+    parameters |= {"dispersion": phi} if phi.any() else {}
+    likelihood = restored("nb" if phi.any() else "poisson", parameters)
+    oracle = Fit(**known, likelihood=likelihood, depth=depth)
     methods = {
         "ceiling": lambda: truth / x.sum(1, keepdims=True),
         "logarithms, true weights": lambda: project(log, Fit(**known), signed),
         "rates, true weights": lambda: project(rates, Fit(**known), signed),
-        "counts, true weights": lambda: project_counts(counts, oracle, signed),
+        "counts, true weights": lambda: project(counts, oracle, signed),
         "logarithms, learned": lambda: (
-            orient(fit_exact(log, unsigned, ridge=1e-3), unsigned)[0].activity
+            orient(fit_decoder(log, unsigned, ridge=1e-3), unsigned)[0].activity
         ),
         "rates, learned": lambda: (
-            orient(fit_exact(rates, unsigned, ridge=1e-3), unsigned)[0].activity
+            orient(fit_decoder(rates, unsigned, ridge=1e-3), unsigned)[0].activity
         ),
     }
     for likelihood in ("poisson", "nb"):
         for name, network in {"no signs": unsigned, "true signs": signed}.items():
             methods[f"{likelihood}, {name}"] = lambda likelihood=likelihood, network=network: (
-                orient(fit_counts(counts, network, likelihood=likelihood), network)[0].activity
+                orient(fit_decoder(counts, network, likelihood=likelihood, ridge=1e-3), network)[
+                    0
+                ].activity
             )
     rows = []
     for method, activity in methods.items():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tqdm.auto import tqdm
 
+from grnrep.core.als import loop
 from grnrep.core.als.exact import fit_exact
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.loop import Problem, State, alternate
@@ -87,13 +88,13 @@ def test_a_rise_within_rounding_is_the_end_and_one_beyond_it_is_a_failure(caplog
     assert converged
     assert history == [2.0, 1.0]
     with caplog.at_level(logging.WARNING, "grnrep"):
-        last, history, converged = rising([2.0, 1.0, *[1.1] * 7])
+        last, history, converged = rising([2.0, 1.0, *[1.1] * (loop._TRIALS + 1)])
     assert not converged
     assert history == [2.0, 1.0]
     assert "a larger ridge" in caplog.text
     assert torch.isfinite(last.weight).all()
     # what rounding explains depends on the precision of the data
-    assert not rising([2.0, 1.0, 1.1, *[1.0 + 4 * eps] * 6], torch.float64)[2]
+    assert not rising([2.0, 1.0, 1.1, *[1.0 + 4 * eps] * loop._TRIALS], torch.float64)[2]
 
 
 def test_after_a_rise_the_iterate_before_is_returned():
@@ -144,7 +145,7 @@ def test_counts_are_held_to_the_same(monkeypatch):
         return fit_decoder(c, network, likelihood="poisson", ridge=1e-3, **options)
 
     assert fit(tol=0.0).converged
-    step, left = Problem.cell_step, [3.0, 2.0, *[2.1] * 7]
+    step, left = Problem.cell_step, [3.0, 2.0, *[2.1] * (loop._TRIALS + 1)]
     monkeypatch.setattr(Problem, "cell_step", lambda self, at: (*step(self, at)[:2], left.pop(0)))
     assert not fit(start=np.ones(3)).converged
     assert left == []

@@ -96,3 +96,26 @@ def test_only_one_triangle_of_the_gram_matrix_is_needed():
     torch.testing.assert_close(solver.step(stats, weight, lam, weight.sign()), found)
     stats.gram = z @ z.mT
     torch.testing.assert_close(solver.step(stats, weight, lam, weight.sign()), found)
+
+
+def test_systems_of_genes_with_curvatures_of_their_own_equal_their_definition():
+    network, weight, z, _ = problem(7)
+    a = torch.as_tensor(np.random.default_rng(0).uniform(0.1, 2, (network.n_genes, z.shape[1])))
+    r = torch.as_tensor(np.random.default_rng(1).normal(size=a.shape))
+    solver, pattern = GeneSolver(network, shared=False), Pattern(network)
+    whole, parts = solver.no_stats(), solver.no_stats()
+    whole.merge(solver.stats(pattern, z, Work(r, a, r.square().sum(1))))
+    for cells in torch.arange(z.shape[1]).split(13):
+        part = (values[:, cells].contiguous() for values in (z, r, a))
+        at, slope, bend = part
+        parts.merge(solver.stats(pattern, at, Work(slope, bend, slope.square().sum(1))))
+    torch.testing.assert_close(parts.systems, whole.systems)
+    lam = torch.full((network.n_edges,), 0.3, dtype=torch.float64)
+    new = solver.step(whole, weight, lam, weight.sign()).numpy()
+    for i in range(network.n_genes):
+        edges = slice(network.indptr[i], network.indptr[i + 1])
+        of_gene = z.numpy()[network.regulator[edges]]
+        system = (of_gene * a[i].numpy()) @ of_gene.T + 0.3 * np.eye(len(of_gene))
+        pull = of_gene @ r[i].numpy() + 0.3 * (weight.sign() - weight).numpy()[edges]
+        expected = weight.numpy()[edges] + np.linalg.solve(system, pull)
+        np.testing.assert_allclose(new[edges], expected, rtol=1e-8, atol=1e-10)

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from grnrep.core.als import project as projection
+from grnrep.core.als.data import Data
 from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
@@ -128,3 +131,54 @@ def test_ctrl_c_brings_the_decoder_so_far():
         for f in (so_far, first)
     ]
     assert error[0] < error[1]
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "nb", "bernoulli"])
+def test_passes_are_of_every_likelihood(likelihood):
+    rng = np.random.default_rng(3)
+    x, network, _ = problem(n_cells=400, noise=0.0)
+    x = rng.poisson(2 * x).astype(np.float64)
+    if likelihood == "bernoulli":
+        x = np.minimum(x, 1.0)
+    options = {"likelihood": likelihood, "intercept": True, "ridge": 1e-2}
+    sizes = None if likelihood == "bernoulli" else rng.uniform(0.5, 2.0, len(x))
+    part = None if sizes is None else sizes[:120]
+    first = fit_decoder(x[:120], network, size_factors=part, **options)
+
+    def sums(fit):
+        whole = Projection.of(fit, network, dtype=torch.float64)
+        total = GeneSolver(whole.network, shared=False).no_stats()
+        for cells in (slice(0, 151), slice(151, None)):
+            size = None if sizes is None else sizes[cells]
+            total.merge(whole.sums(x[cells], size_factors=size))
+        return total
+
+    data = Data.of(x, likelihood, sizes, True, None, None)
+    fit = refine(
+        first,
+        network,
+        sums,
+        sum_squares=data.sums.squares,
+        beyond_known=data.sums.beyond_known,
+        p_unit=data.unit,
+        n_cells=len(x),
+        ridge=1e-2,
+    )
+    assert fit.converged
+    assert np.all(np.diff(fit.history) <= 0)
+    # with the likelihood's parameters of the sample, the same objective as a fit to all cells at once
+    whole = replace(first, weight=fit.weight, bias=fit.bias, ridge=fit.ridge)
+    of_all = fit_decoder(x, network, size_factors=sizes, tol=1e-5, **options)
+
+    def loss(decoder):
+        likelihood = decoder.likelihood
+        z = project(x, decoder, network, size_factors=sizes)
+        p = np.zeros((network.n_genes, network.n_regulators))
+        p[network.gene, network.regulator] = decoder.weight
+        p = torch.as_tensor((z @ p.T + decoder.bias).T)
+        size = None if sizes is None else torch.as_tensor(sizes)
+        return float(likelihood.loss(likelihood.block(torch.as_tensor(x.T.copy()), size), p).sum())
+
+    assert fit.history[-1] == pytest.approx(of_all.history[-1], rel=3e-3)
+    losses = [loss(replace(d, likelihood=of_all.likelihood)) for d in (first, whole, of_all)]
+    assert losses[1] - losses[2] < 0.1 * (losses[0] - losses[2])

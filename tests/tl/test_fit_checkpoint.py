@@ -49,7 +49,9 @@ def data():
     return adata, net
 
 
-def interrupted(adata, net, path, monkeypatch, *, after, what="infer_cells", module=None, **options):
+def interrupted(
+    adata, net, path, monkeypatch, *, after, what="infer_cells", module=None, **options
+):
     """Fit until something was called so often; then Ctrl-C."""
     module = gr.tl._infer if module is None else module
     whole, calls = getattr(module, what), []
@@ -100,7 +102,9 @@ def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, option
     interrupted(adata, net, tmp_path / "run", monkeypatch, after=after, **options)
     assert digest(adata) == before
     calls, infer = [], gr.tl._infer.infer_cells
-    monkeypatch.setattr(gr.tl._infer, "infer_cells", lambda *a, **k: calls.append(1) or infer(*a, **k))
+    monkeypatch.setattr(
+        gr.tl._infer, "infer_cells", lambda *a, **k: calls.append(1) or infer(*a, **k)
+    )
     gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS | options)
     assert len(calls) == 20 - after  # blocks of 20 of 400 cells
     same(adata, wanted)
@@ -150,7 +154,9 @@ def test_a_store_that_appeared_before_the_kill_is_known_again(data, tmp_path, mo
     gr.tl.fit(wanted, net, **OPTIONS)
     with monkeypatch.context() as patch:
         patch.setattr(
-            sys.modules["grnrep.tl.fit"], "results_of", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+            sys.modules["grnrep.tl.fit"],
+            "results_of",
+            lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         with pytest.raises(KeyboardInterrupt):
             gr.tl.fit(adata, net, checkpoint=tmp_path / "run", activity_store=store, **OPTIONS)

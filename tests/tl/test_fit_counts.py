@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import grnrep as gr
-from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 
@@ -72,7 +72,7 @@ def test_the_verb_is_the_kernel_with_totals_over_all_genes():
     network = Network.from_edges(*edges, net["weight"], len(genes), len(regulators))
     sorted_ = adata[cells, genes].X.toarray().astype(np.float32)
     total = adata[cells].X.toarray().sum(1)
-    found = fit_counts(
+    found = fit_decoder(
         sorted_, network, likelihood="nb", size_factors=total / np.median(total), ridge=1e-3
     )
     wanted, *_ = orient(found, network)
@@ -80,7 +80,9 @@ def test_the_verb_is_the_kernel_with_totals_over_all_genes():
         adata.obsm["grnrep"].loc[cells], wanted.activity, rtol=1e-4, atol=1e-4
     )
     assert record["params"]["depth"] == np.median(total)
-    np.testing.assert_allclose(record["genes"]["dispersion"], wanted.dispersion)
+    np.testing.assert_allclose(
+        record["genes"]["dispersion"], wanted.likelihood.arrays()["dispersion"]
+    )
 
 
 def test_counts_with_signs_are_gaussian_however_few_genes(caplog):
@@ -261,8 +263,8 @@ def test_deviations_fall_with_deeper_counts():
         (None, {"likelihood": "nb", "solver": "gradient"}, ("needs solver='exact'",)),
         (
             None,
-            {"likelihood": "bernoulli"},
-            ("'auto', 'gaussian', 'poisson', 'nb'; found 'bernoulli'",),
+            {"likelihood": "binomial"},
+            ("'auto', 'gaussian', 'poisson', 'nb'; found 'binomial'",),
         ),
         (None, {"prior": 0.3, "likelihood": "nb"}, ("prior must be 'auto' or 0", "found 0.3")),
         (
@@ -347,3 +349,26 @@ def test_sums_over_all_genes_that_are_not_finite_are_no_depths():
     net = net[net["target"] != adata.var_names[0]]
     adata.X[0, 0] = np.nan
     assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "gaussian"
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "bernoulli"])
+def test_passes_over_all_cells_from_a_file_as_from_memory(tmp_path, monkeypatch, likelihood):
+    monkeypatch.setattr("grnrep.core.choose.sample_size._FEWEST", 150)
+    adata, net = counted(n_obs=500, n_vars=80, n_regulators=4, library_size=600)
+    if likelihood == "bernoulli":
+        adata.X = (adata.X > 0).astype(np.float32)
+    adata = adata[np.argsort(adata.obs_names)].copy()
+    path = tmp_path / "cells.h5ad"
+    adata.write_h5ad(path)
+    options = {"likelihood": likelihood, "max_cells": None, "block_size": 128}
+    edges = net[["source", "target"]]
+    record = fit(adata, edges, **options)
+    assert record["params"]["n_obs_learned"] == adata.n_obs
+    backed = ad.read_h5ad(path, backed="r")
+    fit(backed, edges, **options)
+    np.testing.assert_array_equal(backed.obsm["grnrep"], adata.obsm["grnrep"])
+    truth = adata.obsm["true_activity"]
+    of_all = gr.metrics.recovery(adata)["pearson"].mean()
+    fit(adata, edges, likelihood=likelihood)
+    of_sample = gr.metrics.recovery(adata)["pearson"].mean()
+    assert of_all > max(of_sample, 0.6), (of_all, of_sample, len(truth))

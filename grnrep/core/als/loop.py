@@ -25,7 +25,8 @@ logger = logging.getLogger("grnrep")
 
 _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 _ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
-_HALVINGS = 5  # of a step of the decoder, before a rise ends the search
+# steps of the decoder, each shorter, before a rise ends the search; after the first, of all genes
+_TRIALS, _ALONE = 10, 2
 
 
 class Cells(Protocol):
@@ -149,10 +150,6 @@ class Problem:
         # z must be the rows that stats were summed at
         p = list(self.map(lambda z: (matrix @ z, other @ z), at.z))
 
-        def shrinkage(length: Tensor) -> Tensor:
-            squares = penalty.w * (at.weight + length[gene] * change - penalty.anchor).square()
-            return torch.zeros_like(length).index_add_(0, gene, squares)
-
         def objective(length: Tensor, some: Tensor | None) -> Tensor:
             whole = length if some is None else none.index_copy(0, some, length)
             likelihood = self.likelihood if some is None else self.likelihood.genes(some)
@@ -163,15 +160,25 @@ class Problem:
                 at_length = parts[0] + length.to(parts[0])[:, None] * parts[1]
                 return likelihood.loss(block, at_length).sum(1, dtype=torch.float64)
 
-            total = shrinkage(whole)
+            total = self.shrinkage(at.weight + whole[gene] * change)
             total = total if some is None else total[some]
             for part in self.map(loss, self.blocks, p):
                 total = total + part
             return total
 
         none = torch.zeros_like(stats.loss)
-        length = backtrack(objective, stats.loss + shrinkage(none), none, self.precision)
+        length = backtrack(objective, self.by_gene(stats, at.weight), none, self.precision)
         return at.weight + length[gene] * change
+
+    def shrinkage(self, weight: Tensor) -> Tensor:
+        """Σ λ (w - a)² over the edges of every gene, ``(n_genes,)``."""
+        squares = self.penalty.w * (weight - self.penalty.anchor).square()
+        zero = torch.zeros(self.network.n_genes, dtype=torch.float64, device=weight.device)
+        return zero.index_add_(0, self.pattern.gene, squares)
+
+    def by_gene(self, stats: Stats, weight: Tensor) -> Tensor:
+        """Loss and penalty of every gene's weights, at which ``stats`` were summed, ``(n_genes,)``."""
+        return stats.loss + self.shrinkage(weight)
 
     def balance(self, squares: Tensor, weight: Tensor) -> Tensor:
         """Scale of every column at which ‖w_j‖ = ‖z_j‖ in the unit of penalties, so that these are least.
@@ -199,7 +206,8 @@ def alternate(
 
     Nesterov's momentum is tried first. Where the objective would rise, the plain
     step from the last iterate is taken instead. It cannot rise where both half-steps minimise a
-    function that lies above the objective and touches it; elsewhere the last step of the decoder is halved.
+    function that lies above the objective and touches it; elsewhere those genes whose own objective rose take
+    half of their last step, until the whole no longer rises.
 
     Parameters
     ----------
@@ -230,29 +238,40 @@ def alternate(
     column = problem.pattern.regulator
     # history[-1] was measured at these weights, and at the z of ``state`` in the scale that it had before
     reached, scale = state.weight, torch.ones_like(problem.penalty.z)
+    losses = torch.zeros(problem.network.n_genes, dtype=torch.float64)
+    length = torch.ones_like(losses)  # of steps of every gene, as a share of the whole
     try:
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             at = state.extrapolated(previous, (momentum - 1) / following)
             z, stats, objective = problem.cell_step(at)
-            for halving in range(_HALVINGS + 1):
+            cut = torch.ones_like(length)
+            for trial in range(_TRIALS):
                 if not history or objective <= history[-1]:
                     break
                 following, at = 1.0, state
-                if halving > 0:
+                if trial > 0:
+                    rising = ~(problem.by_gene(stats, at.weight) <= losses)
+                    each = trial > _ALONE or not bool(rising.any())
+                    cut = torch.where(rising | each, cut / 2, cut)
                     whole = state.rescaled(column, 1 / scale)
-                    at = State(torch.lerp(reached, whole.weight, 0.5**halving), whole.z)
+                    share = cut[problem.pattern.gene]
+                    at = State(torch.lerp(reached, whole.weight, share), whole.z)
                 z, stats, objective = problem.cell_step(at)
                 rounding = _is_rounding(objective, history, sum_squares, problem.precision)
-                if halving == 0 and rounding:
+                if trial == 0 and rounding:
                     return state, history, True  # nothing is left to gain
-            else:
+            if history and not objective <= history[-1]:
                 _warn_of_rise(objective, history)
                 return State(reached, state.rescaled(column, 1 / scale).z), history, False
             check_finite(objective, history)
             history.append(objective)
-            momentum, reached = following, at.weight
-            previous, state = state, State(problem.gene_step(stats, State(at.weight, z)), z)
+            momentum, reached, losses = following, at.weight, problem.by_gene(stats, at.weight)
+            # genes that overshot take shorter steps, which grow again
+            length = torch.where(cut < 1, length * cut, (2 * length).clamp(max=1))
+            weight = problem.gene_step(stats, State(at.weight, z))
+            weight = torch.lerp(at.weight, weight, length[problem.pattern.gene])
+            previous, state = state, State(weight, z)
 
             scale = problem.balance(stats.gram.diagonal(), state.weight)
             previous, state = (a.rescaled(column, scale) for a in (previous, state))
