@@ -264,7 +264,7 @@ def test_deviations_fall_with_deeper_counts():
         (
             None,
             {"likelihood": "binomial"},
-            ("'auto', 'gaussian', 'poisson', 'nb'; found 'binomial'",),
+            ("'nb', 'bernoulli'; found 'binomial'",),
         ),
         (None, {"prior": 0.3, "likelihood": "nb"}, ("prior must be 'auto' or 0", "found 0.3")),
         (
