@@ -29,6 +29,13 @@ class Pattern(nn.Module):
     owns it. All products below cost the number of edges times the number of cells.
     """
 
+    gene: Tensor
+    regulator: Tensor
+    indptr: Tensor
+    order_t: Tensor
+    gene_t: Tensor
+    indptr_t: Tensor
+
     def __init__(self, network: Network):
         super().__init__()
         order = network.transpose_order
