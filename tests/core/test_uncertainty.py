@@ -14,9 +14,8 @@ from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.gaussian import Observed
 from grnrep.core.network import Network
-from grnrep.core.posterior.gibbs import censored_curvature
 from grnrep.core.posterior.laplace import activity_sd, noise_variance, weight_se
-from grnrep.core.posterior.normal_tail import mean_above
+from grnrep.core.posterior.normal_tail import censored_curvature, mean_above
 
 
 def problem(

@@ -20,8 +20,7 @@ from grnrep.core.design import full_network
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.gaussian import Observed, check_link
 from grnrep.core.network import Network
-from grnrep.core.posterior.gibbs import censored_curvature
-from grnrep.core.posterior.normal_tail import mean_above
+from grnrep.core.posterior.normal_tail import censored_curvature, mean_above
 
 _ENTRIES = 2**23  # of the m × m systems that are solved at once
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
