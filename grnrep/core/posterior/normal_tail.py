@@ -10,7 +10,7 @@ from torch import Tensor
 from grnrep.core.likelihoods.gaussian import Observed
 
 _FAR = 4.0  # from here on Φ(-u) comes from its continued fraction
-_LEVELS = 12  # of the continued fraction: right to single precision from _FAR on
+_LEVELS = 12  # of the continued fraction: right to 1e-9 from _FAR on
 # Newton steps for a quantile beyond _FAR, and levels there: its probability is right to 1e-5
 _NEWTON_STEPS, _QUANTILE_LEVELS = 2, 5
 _HALF_LOG = 0.5 * math.log(2 * math.pi)  # -log φ(0)
