@@ -251,9 +251,7 @@ def _augment(
             if gene in regulator_of:
                 queue.append(regulator_of[gene])
                 continue
-            while (
-                True
-            ):  # each regulator on the way back takes the gene it led to, and passes its own on
+            while True:  # back to the first: each takes the gene it led to, and passes its own on
                 receiver = reached_from[gene]
                 passed_on = gene_of.get(receiver)
                 regulator_of[gene], gene_of[receiver] = receiver, gene

@@ -21,9 +21,8 @@ _FEWEST = 5  # degrees of freedom by which a gene can be judged
 # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
 _MODERATION = 4.0
 _JITTER = 1e-9  # of the diagonal, against collinear regulators
-_EXPLAINED = (
-    1e-6  # share of an activity beyond the gene's own regulators, below which it is rounding
-)
+# share of an activity beyond the gene's own regulators, below which it is rounding
+_EXPLAINED = 1e-6
 _MAX_STEPS = 6  # of refinement
 _MIN_GAIN = 1e-4  # that a step of refinement must promise, as a share of the loss
 _RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen

@@ -103,9 +103,8 @@ def _data_evidence(fit: Fit, network: Network) -> tuple[np.ndarray, np.ndarray]:
     The powers were chosen on simulations, as the factors above.
     """
     z = fit.activity
-    share = _ratio(
-        z.sum(0), np.abs(z).sum(0)
-    )  # Σz / Σ|z|: 1 or -1 where all z of a regulator have one sign
+    # Σz / Σ|z|: 1 or -1 where all z of a regulator have one sign
+    share = _ratio(z.sum(0), np.abs(z).sum(0))
     one_sided = np.abs(share).sum() / max(1, np.count_nonzero(share)) if fit.bias is None else 0.0
     # in standard deviations of a skewness that says nothing: 6 / N by sampling, the rest by estimation
     sd = np.sqrt(6 / max(1, len(z)) + _SKEWNESS_SD**2)

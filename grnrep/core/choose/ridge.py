@@ -15,26 +15,16 @@ from grnrep.core.network import Network
 
 RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)  # that are tried, in steps of half a decade
 _FIRST_RIDGE = 3  # position in RIDGES of the one that the search begins with
-FEW_GENES_PRIORS = (
-    0.01,
-    0.03,
-    0.1,
-    0.3,
-    1.0,
-    3.0,
-    10.0,
-)  # that are tried, where few genes have signs
+FEW_GENES_PRIORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # that are tried with few genes
 _MAX_CELLS = 200  # that penalties are compared on
 _HELD_OUT = 0.1  # share of the values
 _MAX_ITER, _TOL = 30, 1e-2  # of the fits that are compared: enough to rank them
 _SLACK = 0.05  # error above the smallest, as a share, that is taken for the same
-_RISE = (
-    0.01  # of the error, as a share, that may be but the worse optimum of a fit with a weak ridge
-)
+# rise of the error, as a share, that may be but the worse optimum of a fit with a weak ridge
+_RISE = 0.01
 _LEAST_SHARE = 0.3  # of the ridge chosen, for any number of cells: a step of RIDGES
-_MIN_LOAD = (
-    2.0  # effective load from which the noise of a fit can be told by its degrees of freedom
-)
+# effective load from which the noise of a fit can be told by its degrees of freedom
+_MIN_LOAD = 2.0
 _CLEAR_RIDGE = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
 _SHARED_GAIN = 0.15  # fall of the error, as a share, that speaks for weights of another size
 

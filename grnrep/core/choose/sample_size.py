@@ -6,9 +6,8 @@ import numpy as np
 
 from grnrep.core.network import Network
 
-_PER_WEIGHT = (
-    80  # constraining values for every weight, after each cell has paid for its activities
-)
+# constraining values for every weight, after each cell has paid for its activities
+_PER_WEIGHT = 80
 _PER_WEIGHT_SHRUNK = 20  # constraining values for every weight, where a cell has none to spare
 _FEWEST = 1000  # cells, where there are as many
 

@@ -16,18 +16,14 @@ from grnrep.core.signs import orient
 from grnrep.core.threads import side_by_side
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
-PRIORS = (
-    0.03,
-    0.3,
-    10.0,
-)  # that are tried; the strongest only where the middle one beats the weakest
+# that are tried; the strongest only where the middle one beats the weakest
+PRIORS = (0.03, 0.3, 10.0)
 _MAX_CELLS = 400  # that penalties are compared on: with 200 the choice varies with the draw
 _FOLDS = 5  # of the genes: a fifth is held out at a time
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
-_HELD_OUT = (
-    400  # genes to predict, if there are as many: with fewer the choice varies with the draw
-)
+# genes to predict, if there are as many: with fewer the choice varies with the draw
+_HELD_OUT = 400
 _ITERATIONS, _TOL = 25, 1e-2  # of the fits that are compared: enough to rank them
 _SLACK = 0.005  # of the highest correlation, as a share: what is lost within it is lost to chance
 _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing
@@ -250,9 +246,8 @@ def held_out_score(
         products.append((a * b).sum(0))
         squares += [(a * a).sum(), (b * b).sum()]
     size = float(np.sqrt(squares[0]) * np.sqrt(squares[1]))
-    share = np.concatenate(products) / (
-        size if size > 0 else 1.0
-    )  # of every gene in the correlation
+    # what every gene adds to the correlation
+    share = np.concatenate(products) / (size if size > 0 else 1.0)
     # with signs that say nothing each share is as likely positive as negative: variance Σ share²
     return Score(float(share.sum()), float(np.sqrt(np.square(share).sum())))
 

@@ -16,9 +16,8 @@ from grnrep.core.als.cells import CellSolver
 from grnrep.core.als.loop import Problem
 from grnrep.core.likelihoods.gaussian import Observed
 
-_COUNTED = (
-    1.0  # degrees of freedom left, by parameters, from which counting parameters is good enough
-)
+# degrees of freedom left, by parameters, from which counting parameters is good enough
+_COUNTED = 1.0
 # conjugate gradients end where one changes the result by less than this share
 _MAX_ITER, _TOL = 30, 0.02
 
@@ -61,9 +60,8 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     r = [_signs(block, generator) for block in problem.blocks]  # v - J x, x the solution so far
     if not r:
         return 0.0
-    seen = torch.stack([part.abs().sum(1, dtype=torch.float64) for part in r]).sum(
-        0
-    )  # of every gene
+    # entries of every gene that are not censored
+    seen = _total([part.abs().sum(1, dtype=torch.float64) for part in r])
     freedom, n_cells = float(seen.sum()), sum(part.shape[1] for part in r)
     if freedom == 0:
         return 0.0

@@ -157,9 +157,8 @@ class Chain:
         m, like = self.m, self.blocks[0].x
         precision = self.pattern.gram(white)[:m, :m]
         precision.diagonal().add_(self.precision_z)
-        factor = torch.linalg.cholesky(
-            precision
-        )  # Q = L L', so that L'⁻¹ times N(0, 1) has variance Q⁻¹
+        # Q = L L', so that L'⁻¹ times N(0, 1) has variance Q⁻¹
+        factor = torch.linalg.cholesky(precision)
         inverse = torch.cholesky_inverse(factor).to(like)
         root = torch.linalg.inv(factor).mT.to(like)
         matrix = self.pattern.matrix(white.to(like))

@@ -11,9 +11,8 @@ from grnrep.core.als.genes import GeneSolver, _append, _take
 from grnrep.core.network import Network
 from grnrep.core.posterior.normal_tail import log_below
 
-_LENGTH = (
-    2.4  # of jumps of d weights, times sqrt(d): best for a normal distribution (Gelman et al. 1996)
-)
+# length of jumps of d weights, times sqrt(d): best for a normal distribution (Gelman et al. 1996)
+_LENGTH = 2.4
 _ACCEPTED = 0.3  # share of jumps that are to be accepted
 _ADAPTATION = 0.6  # power of the number of jumps by which the change of their length falls
 
