@@ -116,8 +116,8 @@ def test_the_chain_is_not_drawn_twice(tiny, begin, tmp_path, monkeypatch):
     """What was drawn is kept whole: means, deviations, the signs and which cells."""
     adata, net, options = tiny
     options = options | {"uncertainty": True}
-    monkeypatch.setattr(gr.core.posterior, "_FEWEST", 4)
-    monkeypatch.setattr(gr.core.posterior, "_CELLS", 60)
+    monkeypatch.setattr(gr.core.posterior.sample, "_FEWEST", 4)
+    monkeypatch.setattr(gr.core.posterior.sample, "_CELLS", 60)
     wanted = gr.tl.fit(adata, net, copy=True, **options)
     begin(adata.copy(), net, tmp_path / "run", 1, **options)
     monkeypatch.setattr(

@@ -162,8 +162,8 @@ def test_another_number_of_threads_is_refused_where_draws_hang_on_it(
 ):
     adata, net, options = tiny
     options = options | {"uncertainty": True}
-    monkeypatch.setattr(gr.core.posterior, "_FEWEST", 4)
-    monkeypatch.setattr(gr.core.posterior, "_CELLS", 60)
+    monkeypatch.setattr(gr.core.posterior.sample, "_FEWEST", 4)
+    monkeypatch.setattr(gr.core.posterior.sample, "_CELLS", 60)
     begin(adata.copy(), net, tmp_path / "run", 1, **options)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1234)
     with refuses(ValueError, "another run: number of threads"):

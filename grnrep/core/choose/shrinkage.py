@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -130,18 +131,10 @@ def choose_shrinkage(
     def score(ridge: float, prior: float) -> Score:
         return held_out_score(drawn, network, fold, ridge, prior, model)
 
-    def search(prior: float) -> Scores:
-        return _search_ridges(score, RIDGES if ridge is None else (ridge,), prior)
-
+    ridges = RIDGES if ridge is None else (ridge,)
     weaker, stronger = (PRIORS[:2], PRIORS[2:]) if prior is None else ((prior,), ())
-    scores: Scores = {}
     with side_by_side(2) as each:
-        for of_prior in each(search, weaker):
-            scores |= of_prior
-        for next_prior in stronger:
-            _, best_prior = max(scores, key=lambda pair: scores[pair])
-            if best_prior == max(tried for _, tried in scores):  # still rising
-                scores |= search(next_prior)
+        scores = _search(partial(_search_ridges, score, ridges), weaker, stronger, each)
         if not _predict(scores):
             if prior is None:
                 prior = 0.0 if _determined(x, network, link=link) else min(PRIORS)
@@ -173,6 +166,23 @@ def has_signs(network: Network) -> bool:
 def _determined(x: np.ndarray, network: Network, *, link: str) -> bool:
     """Whether known weights would determine the activities of a typical cell."""
     return (count_constraints(x) if link == "relu" else x.size) > len(x) * network.n_regulators
+
+
+def _search(
+    of_prior: Callable[[float], Scores],
+    weaker: tuple[float, ...],
+    stronger: tuple[float, ...],
+    each: Callable[..., Iterator[Scores]],
+) -> Scores:
+    """Scores of the weaker priors, side by side, and of stronger ones as long as the strongest is the best."""
+    scores: Scores = {}
+    for of_one in each(of_prior, weaker):
+        scores |= of_one
+    for prior in stronger:
+        _, best = max(scores, key=lambda pair: scores[pair])
+        if best == max(tried for _, tried in scores):
+            scores |= of_prior(prior)
+    return scores
 
 
 def _search_ridges(
