@@ -57,7 +57,7 @@ def same_threads():
 @pytest.fixture
 def quick_choices(monkeypatch):
     """Fits by which "auto" compares penalties take two steps, where nobody asks what is chosen."""
-    monkeypatch.setattr(ridge, "_FIT", {"max_iter": 2, "tol": 1e-2})
+    monkeypatch.setattr(ridge, "_MAX_ITER", 2)
     monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)
 
 

@@ -12,9 +12,8 @@ from grnrep.core.network import Network
 
 # Share of a regulator in exact dependencies, squared, that is more than rounding. A regulator with one of
 # 100,000 targets of two others that differ by it has 5e-6.
-_INVOLVED = 1e-10
-# Eigenvalues of the Gram matrix, relative to the largest, that are 0 but for rounding.
-_NULL = 1e-12
+_DEPENDENT = 1e-10
+_NULL = 1e-12  # eigenvalue of the Gram matrix, relative to the largest, that is 0 but for rounding
 
 
 def own_targets(network: Network) -> np.ndarray:
@@ -139,21 +138,24 @@ def collinearity(network: Network) -> Collinearity:
     --------
     >>> from grnrep.core.collinearity import collinearity
     >>> from grnrep.core.network import Network
-    >>> found = collinearity(Network.from_edges([0, 1, 0, 2], [0, 0, 1, 2], [0] * 4, 3, 3))
-    >>> found.vif.round(3).tolist(), round(found.condition, 3)
+    >>> measured = collinearity(Network.from_edges([0, 1, 0, 2], [0, 0, 1, 2], [0] * 4, 3, 3))
+    >>> measured.vif.round(3).tolist(), round(measured.condition, 3)
     ([2.0, 2.0, 1.0], 2.414)
     """
     size = network.targets_per_regulator()
-    has = np.flatnonzero(size)
+    with_targets = np.flatnonzero(size)
     vif = np.full(network.n_regulators, np.nan)
-    if len(has) == 0:
+    if len(with_targets) == 0:
         return Collinearity(vif, np.nan)
     columns = pattern(network)
     columns.data = np.where(network.sign < 0, -1.0, 1.0) / np.sqrt(size[network.regulator])
-    gram = (columns.T @ columns).toarray()[np.ix_(has, has)]
+    gram = (columns.T @ columns).toarray()[np.ix_(with_targets, with_targets)]
+    # G = V diag(value) V', so that (G⁻¹)_jj = Σ_k V_jk² / value_k, infinite for who takes part in a null vector
     value, vector = scipy.linalg.eigh(gram)
     null = value <= _NULL * value[-1]
     share = vector**2
     inverse = (share[:, ~null] / value[~null]).sum(axis=1)
-    vif[has] = np.where(share[:, null].sum(axis=1) > _INVOLVED, np.inf, np.maximum(inverse, 1.0))
+    dependent = share[:, null].sum(axis=1) > _DEPENDENT
+    vif[with_targets] = np.where(dependent, np.inf, np.maximum(inverse, 1.0))
+    # singular values of the columns are square roots of the eigenvalues
     return Collinearity(vif, np.inf if null.any() else float(np.sqrt(value[-1] / value[0])))

@@ -94,27 +94,33 @@ def rank_test(network: Network) -> RankTest:
     [0, 2]
     """
     m, targets = network.n_regulators, _targets(network)
-    holder: dict[int, int] = {}  # gene -> the regulator that it is matched with
-    held: dict[int, int] = {}  # and back
-    # genes and regulators from which no free gene can be reached, now or after further matching
+    regulator_of: dict[int, int] = {}  # gene -> the regulator that it is matched with
+    gene_of: dict[int, int] = {}  # and back
+    # genes from which no free gene can be reached, now or after further matching
     closed: set[int] = set()
-    short: set[int] = set()
+    deficient: set[int] = set()  # regulators that have fewer targets together than they are
     unmatched: set[int] = set()
     for j in range(m):
-        if targets[j] and (stuck := _augment(j, targets, holder, held, closed)):
-            short.update(stuck)
+        if targets[j] and (stuck := _augment(j, targets, regulator_of, gene_of, closed)):
+            deficient.update(stuck)
             unmatched.add(j)
 
     deficit = np.zeros(m, dtype=np.int64)
     rows: list[int] = []
     columns: list[int] = []
     for j in range(m):
-        lost = [holder[gene] for gene in targets[j] if gene in holder and holder[gene] != j]
-        mixed = set(short)
-        if lost:
-            trial, back, gone = holder.copy(), held.copy(), closed.union(targets[j])
-            for k in lost:
-                if stuck := _augment(k, targets, trial, back, gone):
+        # without the targets of j: regulators that were matched with one of them look for another gene
+        displaced = [
+            regulator_of[gene]
+            for gene in targets[j]
+            if gene in regulator_of and regulator_of[gene] != j
+        ]
+        mixed = set(deficient)
+        if displaced:
+            trial, trial_back = regulator_of.copy(), gene_of.copy()
+            trial_closed = closed.union(targets[j])
+            for k in displaced:
+                if stuck := _augment(k, targets, trial, trial_back, trial_closed):
                     mixed.update(stuck)
                     deficit[j] += 1
         deficit[j] -= j in unmatched  # it was not in the rank to begin with
@@ -122,7 +128,8 @@ def rank_test(network: Network) -> RankTest:
         rows += [j] * len(mixed)
         columns += sorted(mixed)
     mixes = sp.csr_array((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(m, m))
-    return RankTest(len(holder), deficit, np.isin(np.arange(m), list(short)), mixes)
+    undetermined = np.isin(np.arange(m), list(deficient))
+    return RankTest(len(regulator_of), deficit, undetermined, mixes)
 
 
 def regulator_load(
@@ -168,7 +175,7 @@ def regulator_load(
     >>> regulator_load(network, 8, n_constraints=np.array([8, 8, 3])).tolist()
     [1.2, 0.7]
     """
-    share = 1 / np.maximum(network.regulators_per_gene(), 1)
+    share = 1 / np.maximum(network.regulators_per_gene(), 1)  # 1 / d_i
     m = network.n_regulators
     constraints = np.bincount(network.regulator, (share * n_constraints)[network.gene], m)
     parameters = n_obs + network.targets_per_regulator()
@@ -223,10 +230,10 @@ def _targets(network: Network) -> list[list[int]]:
 
 
 def _augment(
-    start: int,
+    first: int,
     targets: list[list[int]],
-    holder: dict[int, int],
-    held: dict[int, int],
+    regulator_of: dict[int, int],
+    gene_of: dict[int, int],
     closed: set[int],
 ) -> list[int] | None:
     """Match one more regulator with a gene that is not closed, along an alternating path (breadth first).
@@ -234,21 +241,22 @@ def _augment(
     Where none leads to a free gene: close the genes that were seen, and return the regulators
     that have no others.
     """
-    came: dict[int, int] = {}  # gene -> the regulator that it was reached from
-    queue = [start]
+    reached_from: dict[int, int] = {}  # gene -> the regulator that it was reached from
+    queue = [first]
     for regulator in queue:
         for gene in targets[regulator]:
-            if gene in closed or gene in came:
+            if gene in closed or gene in reached_from:
                 continue
-            came[gene] = regulator
-            if gene in holder:
-                queue.append(holder[gene])
+            reached_from[gene] = regulator
+            if gene in regulator_of:
+                queue.append(regulator_of[gene])
                 continue
-            while True:  # each regulator on the way back passes its gene on
-                regulator, before = came[gene], held.get(came[gene])
-                holder[gene], held[regulator] = regulator, gene
-                if regulator == start:
+            while True:  # back to the first: each takes the gene it led to, and passes its own on
+                receiver = reached_from[gene]
+                passed_on = gene_of.get(receiver)
+                regulator_of[gene], gene_of[receiver] = receiver, gene
+                if receiver == first or passed_on is None:
                     return None
-                gene = before
-    closed.update(came)
+                gene = passed_on
+    closed.update(reached_from)
     return queue

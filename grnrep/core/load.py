@@ -213,14 +213,13 @@ def count_constraints(x: np.ndarray | sp.sparray | sp.spmatrix) -> int:
     >>> gr.metrics.count_constraints(np.array([[0.0, 1.0], [2.0, 3.0]]))
     3
     """
-    if not sp.issparse(x):
+    if not isinstance(x, sp.sparray | sp.spmatrix):
         return int(np.count_nonzero(np.asarray(x) > 0))
-    if x.format not in ("csr", "csc"):
-        x = x.tocsr()
-    if not x.has_canonical_format:
-        x = x.copy()  # the caller's matrix stays as it is
-        x.sum_duplicates()
-    return int(np.count_nonzero(x.data > 0))
+    rows = x if x.format in ("csr", "csc") else x.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()  # the caller's matrix stays as it is
+        rows.sum_duplicates()
+    return int(np.count_nonzero(rows.data > 0))
 
 
 def n_obs_for_load(
@@ -264,15 +263,18 @@ def n_obs_for_load(
             f"load must be below n_vars / n_regulators = {np.min(limit):g}, the limit for infinitely many "
             f"cells; found {np.max(load):g}. Ask for a smaller load or use fewer regulators"
         )
+    # load = N n / (C_d + N m)  <=>  N = load · C_d / (n - load · m)
     n_obs = np.maximum(np.ceil(load * edges / (n_vars - load * m)), 1)
     # Rounding may put the closed form one cell off: settle it with Eq. 3 itself.
     n_obs = np.where(n_obs * n_vars / (edges + n_obs * m) < load, n_obs + 1, n_obs)
     fewer = n_obs - 1
     n_obs = np.where((fewer > 0) & (fewer * n_vars / (edges + fewer * m) >= load), fewer, n_obs)
-    return _plain(n_obs.astype(np.int64))
+    whole = n_obs.astype(np.int64)
+    return int(whole) if whole.ndim == 0 else whole
 
 
 def _positive(name: str, value: ArrayLike, *, zero: bool = False) -> np.ndarray:
+    """As float64, or ``ValueError`` where not finite and above 0 (or 0 where ``zero``)."""
     array = np.asarray(value, dtype=np.float64)
     bad = ~np.isfinite(array) | ((array < 0) if zero else (array <= 0))
     if bad.any():
@@ -281,6 +283,6 @@ def _positive(name: str, value: ArrayLike, *, zero: bool = False) -> np.ndarray:
     return array
 
 
-def _plain(array: np.ndarray) -> float | int | np.ndarray:
-    array = np.asarray(array)
-    return array.item() if array.ndim == 0 else array
+def _plain(array: np.ndarray) -> float | np.ndarray:
+    """A float where all arguments were numbers, else the array."""
+    return float(array) if np.ndim(array) == 0 else array

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,21 @@ class Network:
     n_regulators: int
 
     @classmethod
-    def from_edges(cls, gene, regulator, sign, n_genes: int, n_regulators: int) -> Network:
-        """Sort edges by gene, then regulator. A repeated edge raises ``ValueError``."""
+    def from_edges(
+        cls,
+        gene: ArrayLike,
+        regulator: ArrayLike,
+        sign: ArrayLike,
+        n_genes: int,
+        n_regulators: int,
+    ) -> Network:
+        """Sort edges by gene, then regulator; of ``sign`` only the sign counts.
+
+        Raises
+        ------
+        ValueError
+            If an index is out of range, or an edge is repeated.
+        """
         gene = np.asarray(gene, dtype=np.int64)
         regulator = np.asarray(regulator, dtype=np.int64)
         sign = np.sign(np.asarray(sign, dtype=np.float64))

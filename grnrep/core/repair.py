@@ -16,11 +16,19 @@ from grnrep.core.network import Network
 from grnrep.core.scores import EdgeScores, edge_scores
 
 LEAST_LOAD = 2.0  # effective load below which additions explain the noise
-_ROUNDS, _LAST = 15, 3  # in the last of them nothing is added, so that nothing new goes unchecked
-_MOSTLY, _SETTLED = 0.02, 1e-3  # share of edges that change in a round: additions are done; all is
-_FIT = {"max_iter": 40, "tol": 3e-3, "ridge": 1e-3}
+_MAX_ROUNDS = 15
+_ROUNDS_WITHOUT_ADDITIONS = 3  # the last ones, so that nothing new goes unchecked
+_ADDITIONS_DONE = 0.02  # share of edges that change in a round, from which on edges are dropped too
+_SETTLED = 1e-3  # share of edges that change in a round, at which the search ends
+_MAX_ITER, _TOL, _RIDGE = 40, 3e-3, 1e-3  # of the fit of a round
 _ADDED_A_ROUND = 5  # per gene: what one strong missing edge explains, others explain in part
+_DOUBTFUL = 0.5  # probability of being false above which no edge is kept
 _MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable
+# of the two groups of edges: share of false ones to start from and at most, smallest τ² as a share of the
+# typical square, largest number of steps, and change of the share at which they end
+_FALSE_SHARE, _MAX_FALSE_SHARE, _MIN_SPREAD = 0.3, 0.99, 1e-3
+_EM_STEPS, _EM_TOL = 500, 1e-7
+_UNDERFLOW = 1e-300  # below which a probability is not told from 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +49,7 @@ class Repaired:
     fdr
         Expected share of false edges among all prior ones kept, or all added, that are at least
         as convincing; NaN for dropped edges, ``(n,)``.
-    start
+    start_weight
         Weights of ``network`` from which to go on, ``(n_edges,)``.
     """
 
@@ -53,7 +61,7 @@ class Repaired:
     weight: np.ndarray
     std_err: np.ndarray
     fdr: np.ndarray
-    start: np.ndarray
+    start_weight: np.ndarray
 
 
 def repair_network(
@@ -101,25 +109,35 @@ def repair_network(
     prior, sign = np.zeros(shape, dtype=bool), np.zeros(shape)
     prior[network.gene, network.regulator] = True
     sign[network.gene, network.regulator] = network.sign
-    model = {"link": link, "intercept": intercept, "covariates": covariates}
-    options = model | {"rng": rng, "device": device} | _FIT
     current, start, dropping = network, None, False
-    for n in tqdm(range(_ROUNDS), desc="repair", unit="round", disable=not progress):
-        fit = fit_exact(x, current, start=start, **options)
+    for n in tqdm(range(_MAX_ROUNDS), desc="repair", unit="round", disable=not progress):
+        fit = fit_exact(
+            x,
+            current,
+            link=link,
+            intercept=intercept,
+            covariates=covariates,
+            ridge=_RIDGE,
+            max_iter=_MAX_ITER,
+            tol=_TOL,
+            rng=rng,
+            device=device,
+            start=start,
+        )
         scores = edge_scores(x, fit, current, link=link)
         weight, std_err = _estimates(scores, current)
         error = _error_rates(weight, std_err, scores.dof, prior)
         inside = np.zeros(shape, dtype=bool)
         inside[current.gene, current.regulator] = True
-        likely = (error.false <= 0.5) & (error.rate <= fdr)
-        kept = inside & likely
+        convincing = (error.false <= _DOUBTFUL) & (error.rate <= fdr)
+        kept = inside & convincing
         chosen = kept if dropping else kept | (inside & prior)
-        if n < _ROUNDS - _LAST:
-            chosen = chosen | _strongest(~inside & likely, np.abs(scores.add))
+        if n < _MAX_ROUNDS - _ROUNDS_WITHOUT_ADDITIONS:
+            chosen = chosen | _strongest(~inside & convincing, np.abs(scores.add))
         changes = (chosen != inside).sum()
         if dropping and changes <= _SETTLED * inside.sum():
             break
-        dropping |= changes <= _MOSTLY * inside.sum() or n + 1 >= _ROUNDS // 3
+        dropping |= changes <= _ADDITIONS_DONE * inside.sum() or n + 1 >= _MAX_ROUNDS // 3
         gene, regulator = np.nonzero(chosen)
         current = Network.from_edges(gene, regulator, sign[gene, regulator], *shape)
         start = np.where(inside, weight, 0.0)[gene, regulator]
@@ -139,28 +157,31 @@ def _error_rates(
     """Prior edges by two groups, all other pairs by their t statistics, whether in the network now or not."""
     t = np.divide(np.abs(weight), std_err, out=np.zeros(prior.shape), where=std_err > 0)
     dof = np.broadcast_to(dof[:, None], prior.shape)
+    # most pairs are no edges: their median says how much wider than by theory the null distribution is
     others = t[~prior & (std_err > 0)]
-    # most are no edges
-    wider = max(1.0, float(np.median(others)) / _MEDIAN) if others.size else 1.0
+    width = max(1.0, float(np.median(others)) / _MEDIAN) if others.size else 1.0
     false, rate = np.zeros(prior.shape), np.ones(prior.shape)
 
-    mean = (weight**2 * prior).sum(0) / np.maximum(1, prior.sum(0))
-    size = np.broadcast_to(np.sqrt(np.where(mean > 0, mean, 1.0)), prior.shape)[prior]
-    uncertain = wider * std_err[prior] * _heavier(t[prior], dof[prior])
+    # prior edges, in units of the typical weight of their regulator
+    mean_square = (weight**2 * prior).sum(0) / np.maximum(1, prior.sum(0))
+    typical = np.sqrt(np.where(mean_square > 0, mean_square, 1.0))
+    size = np.broadcast_to(typical, prior.shape)[prior]
+    uncertain = width * std_err[prior] * tail_factor(t[prior], dof[prior])
     false[prior] = p = probability_false(weight[prior] / size, uncertain / size)
+    # expected share of false ones among all that are as convincing: the mean of their probabilities
     order, running = np.lexsort((-np.abs(weight[prior] / size), p)), np.empty(len(p))
     running[order] = np.cumsum(p[order]) / np.arange(1, len(p) + 1)
     rate[prior] = running
 
     if not prior.all():
-        tail = 2 * student.sf(t[~prior] / wider, dof[~prior])
-        rate[~prior] = false_discovery_control(np.clip(tail, 1e-300, 1.0))
+        tail = 2 * student.sf(t[~prior] / width, dof[~prior])
+        rate[~prior] = false_discovery_control(np.clip(tail, _UNDERFLOW, 1.0))
     return _Errors(false, rate)
 
 
-def _heavier(t: np.ndarray, dof: np.ndarray) -> np.ndarray:
-    """How many times smaller than ``t`` the normal variable is that is as far out."""
-    normal = -ndtri(np.maximum(stdtr(dof, -t), 1e-300))
+def tail_factor(t: np.ndarray, dof: np.ndarray) -> np.ndarray:
+    """How many times smaller than ``t``, of Student's distribution, the normal variable is that is as far out."""
+    normal = -ndtri(np.maximum(stdtr(dof, -t), _UNDERFLOW))
     return np.divide(t, normal, out=np.ones(t.shape), where=normal > 1e-6)
 
 
@@ -197,26 +218,28 @@ def probability_false(weight: np.ndarray, std_err: np.ndarray) -> np.ndarray:
     >>> bool(abs(p.mean() - 0.4) < 0.05)
     True
     """
-    known = np.isfinite(std_err) & (std_err > 0)
-    if not known.any():
+    judged = np.isfinite(std_err) & (std_err > 0)
+    if not judged.any():
         return np.zeros(len(weight))
-    w2, se2 = weight[known] ** 2, std_err[known] ** 2
+    w2, se2 = weight[judged] ** 2, std_err[judged] ** 2
     precision = 1 / (w2 + se2)
     typical = float((w2 * precision).sum() / precision.sum()) or 1.0
-    share, wide = 0.3, typical
-    for _ in range(500):
-        odds = np.sqrt((wide + se2) / se2) * np.exp(-w2 * wide / (2 * se2 * (wide + se2)))
+    share, tau2 = _FALSE_SHARE, typical
+    for _ in range(_EM_STEPS):
+        # expectation: odds of N(w; 0, se²) against N(w; 0, τ² + se²), times those of the groups
+        odds = np.sqrt((tau2 + se2) / se2) * np.exp(-w2 * tau2 / (2 * se2 * (tau2 + se2)))
         odds *= share / (1 - share)
-        p, before = odds / (1 + odds), share
-        share = min(float(p.mean()), 0.99)
-        true = max(float((1 - p).sum()), 1e-9)
-        # the expected square of a true weight is shrunk² w² + shrunk se²
-        shrunk = wide / (wide + se2)
-        wide = max(float(((1 - p) * shrunk * (shrunk * w2 + se2)).sum()) / true, 1e-3 * typical)
-        if abs(share - before) < 1e-7:
+        p, previous = odds / (1 + odds), share
+        # maximisation: the expected square of a true weight is shrunk² w² + shrunk se²
+        share = min(float(p.mean()), _MAX_FALSE_SHARE)
+        n_true = max(float((1 - p).sum()), 1e-9)
+        shrunk = tau2 / (tau2 + se2)
+        squares = float(((1 - p) * shrunk * (shrunk * w2 + se2)).sum())
+        tau2 = max(squares / n_true, _MIN_SPREAD * typical)
+        if abs(share - previous) < _EM_TOL:
             break
     out = np.full(len(weight), share)
-    out[known] = p
+    out[judged] = p
     return out
 
 
@@ -236,19 +259,18 @@ def _report(
     std_err: np.ndarray,
     rate: np.ndarray,
 ) -> Repaired:
-    gene, regulator = np.nonzero(kept)
-    network = Network.from_edges(gene, regulator, sign[gene, regulator], *kept.shape)
-    start = weight[gene, regulator]
-    gene, regulator = np.nonzero(prior | kept)
-    stays = kept[gene, regulator]
+    """Edges before or after, from what is known of every pair, (n_genes, n_regulators) each."""
+    after = np.nonzero(kept)
+    network = Network.from_edges(after[0], after[1], sign[after], *kept.shape)
+    edges = np.nonzero(prior | kept)
     return Repaired(
         network=network,
-        gene=gene,
-        regulator=regulator,
-        prior=prior[gene, regulator],
-        kept=stays,
-        weight=weight[gene, regulator],
-        std_err=std_err[gene, regulator],
-        fdr=np.where(stays, rate[gene, regulator], np.nan),
-        start=start,
+        gene=edges[0],
+        regulator=edges[1],
+        prior=prior[edges],
+        kept=kept[edges],
+        weight=weight[edges],
+        std_err=std_err[edges],
+        fdr=np.where(kept[edges], rate[edges], np.nan),
+        start_weight=weight[after],
     )

@@ -21,7 +21,10 @@ _FEWEST = 5  # degrees of freedom by which a gene can be judged
 # degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
 _MODERATION = 4.0
 _JITTER = 1e-9  # of the diagonal, against collinear regulators
-_STEPS, _GAIN = 6, 1e-4  # of refinement; what a step must promise, as a share of the loss
+# share of an activity beyond the gene's own regulators, below which it is rounding
+_EXPLAINED = 1e-6
+_MAX_STEPS = 6  # of refinement
+_MIN_GAIN = 1e-4  # that a step of refinement must promise, as a share of the loss
 _RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen
 
 
@@ -71,67 +74,88 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
         "relu" or "identity".
     """
     m, n_cells = network.n_regulators, len(x)
-    full, weight = full_network(network, fit)
-    free = full.regulator < m
-    weight = np.append(weight, 0.0)  # padded slots read what stands behind the last edge
+    full, fitted = full_network(network, fit)
     known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
     z = torch.as_tensor(np.concatenate([fit.activity, known], axis=1)).mT.contiguous()
-    weight, inverse = torch.as_tensor(weight), torch.zeros(full.n_edges + 1, dtype=torch.float64)
+    ridge = _ridges(z, full, m)
+    # padded slots read and write what stands behind the last edge
+    weight = torch.as_tensor(np.append(fitted, 0.0))
+    inverse = torch.zeros(full.n_edges + 1, dtype=torch.float64)
     score = torch.zeros(network.n_genes, m, dtype=torch.float64)
     information = torch.zeros_like(score)
-    squares, active = torch.zeros(2, network.n_genes, dtype=torch.float64)
-    others, energy = z[:m].mT, z[:m].square().mT
-    ridge = _RIDGE * z.square().sum(1)
-    ridge[:m] = ridge[:m].mean().clamp(min=torch.finfo(ridge.dtype).tiny)
-    # padded slots: 1
-    ridge = torch.cat([ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)])
+    squares, n_seen = torch.zeros(2, network.n_genes, dtype=torch.float64)
+    activity, activity_squares = z[:m].mT, z[:m].square().mT
     with threads_for(n_cells * full.n_edges):
         for genes, edge, block in _blocks(x, z, full, link):
             real = edge < full.n_edges
-            found, r = _refine(block, weight[edge] * real, ridge[edge], link)
-            weight[edge] = torch.where(real, found, 0.0)
-            score[genes], squares[genes] = r @ others, r.square().sum(1)
-            active[genes] = block.seen.sum(1).double()
-            visible = block.own * block.seen[:, None, :]
-            system = torch.bmm(visible, block.own.mT)
-            # columns of zeros, and padded slots, get a 1
-            diagonal = system.diagonal(dim1=1, dim2=2)
-            diagonal.add_(torch.where(diagonal > 0, _JITTER * diagonal, 1.0))
-            system = torch.linalg.inv(system)
-            inverse[edge] = system.diagonal(dim1=1, dim2=2)
-            cross = (visible.flatten(0, 1) @ others).view(*edge.shape, m)
-            whole = block.seen.double() @ energy
-            beyond = whole - (cross * (system @ cross)).sum(1)
-            information[genes] = torch.where(beyond > 1e-6 * whole, beyond, 0.0)
+            refined, r = _refine(block, weight[edge] * real, ridge[edge], link)
+            weight[edge] = torch.where(real, refined, 0.0)
+            # -½ ∂ loss / ∂ (weight of another regulator) at zero: Σ_cells r z
+            score[genes], squares[genes] = r @ activity, r.square().sum(1)
+            n_seen[genes] = block.seen.sum(1).double()
+            inverse[edge], information[genes] = _informations(block, activity, activity_squares)
 
-    degree = torch.as_tensor(full.regulators_per_gene())
-    # share of the values, on activities
-    spent = m / max(float(active.sum()) / max(1, n_cells), m + 1)
-    dof = active * (1 - spent) - degree
-    judged = dof >= _FEWEST
-    dof = dof.clamp(min=1)
-    variance = squares / dof
-    typical = variance[judged].median() if bool(judged.any()) else variance.new_ones(())
-    variance = (dof * variance + _MODERATION * typical) / (dof + _MODERATION)
+    dof, judged = _degrees_of_freedom(n_seen, full, m, n_cells)
+    variance = _variances(squares, dof, judged)
     information[~judged] = 0
     information[network.gene, network.regulator] = 0
-    scale = (variance[:, None] * information).sqrt()
-    add, step = (torch.where(b > 0, score / b, 0.0) for b in (scale, information))
-    gene = torch.as_tensor(network.gene)
-    std_err = (variance[gene] * inverse[:-1][torch.as_tensor(free)]).sqrt()
+    # t = Σ r z / sqrt(σ² I), and the step of Newton's method Σ r z / I
+    sd = (variance[:, None] * information).sqrt()
+    add, step = (torch.where(b > 0, score / b, 0.0) for b in (sd, information))
+    gene, free = torch.as_tensor(network.gene), torch.as_tensor(full.regulator < m)
+    std_err = (variance[gene] * inverse[:-1][free]).sqrt()
     std_err[~judged[gene]] = torch.nan
-    refined = weight[:-1].numpy()[free]
-    return EdgeScores(refined, std_err.numpy(), add.numpy(), step.numpy(), dof.numpy())
+    return EdgeScores(
+        weight[:-1][free].numpy(), std_err.numpy(), add.numpy(), step.numpy(), dof.numpy()
+    )
+
+
+def _ridges(z: Tensor, full: Network, m: int) -> Tensor:
+    """Ridge of every edge, and 1 of padded slots, ``(n_edges + 1,)``; ``z`` is (m + q, cells)."""
+    ridge = _RIDGE * z.square().sum(1)
+    ridge[:m] = ridge[:m].mean().clamp(min=torch.finfo(ridge.dtype).tiny)
+    return torch.cat([ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)])
+
+
+def _degrees_of_freedom(
+    n_seen: Tensor, full: Network, m: int, n_cells: int
+) -> tuple[Tensor, Tensor]:
+    """Degrees of freedom of every gene, at least 1, and whether they are enough to judge it.
+
+    Activities take an equal share of all values that are seen: m by their number per cell. Weights take
+    one each.
+    """
+    spent = m / max(float(n_seen.sum()) / max(1, n_cells), m + 1)
+    dof = n_seen * (1 - spent) - torch.as_tensor(full.regulators_per_gene())
+    return dof.clamp(min=1), dof >= _FEWEST
+
+
+def _variances(squares: Tensor, dof: Tensor, judged: Tensor) -> Tensor:
+    """Variance of every gene's noise, drawn to the typical one as by so many degrees of freedom more."""
+    variance = squares / dof
+    typical = variance[judged].median() if bool(judged.any()) else variance.new_ones(())
+    return (dof * variance + _MODERATION * typical) / (dof + _MODERATION)
 
 
 class _Block(NamedTuple):
-    """Some genes: activities of their own regulators (genes, d, cells), expression, what is not censored."""
+    """Some genes.
 
-    own: Tensor
+    Parameters
+    ----------
+    regulators
+        Activities of their own regulators, (genes, d, cells); zeros in padded slots.
+    x
+        Expression, (genes, cells).
+    seen
+        What is not censored, (genes, cells) bool.
+    """
+
+    regulators: Tensor
     x: Tensor
     seen: Tensor
 
     def of(self, which: Tensor) -> _Block:
+        """Some of them."""
         return self if len(which) == len(self.x) else _Block(*(a[which] for a in self))
 
 
@@ -149,14 +173,31 @@ def _blocks(
         size = max(1, _ENTRIES // (len(slot) * max(1, len(x))))
         for k in range(0, len(group), size):
             genes, edges = (torch.as_tensor(a[k : k + size]) for a in (group, edge))
-            own = z.index_select(0, column[edges].flatten()).view(*edges.shape, -1)
-            own *= (edges < network.n_edges)[:, :, None]
+            regulators = z.index_select(0, column[edges].flatten()).view(*edges.shape, -1)
+            regulators *= (edges < network.n_edges)[:, :, None]
             y = values[genes].double()
-            yield (
-                genes,
-                edges,
-                _Block(own, y, y > 0 if link == "relu" else torch.ones_like(y, dtype=bool)),
-            )
+            seen = y > 0 if link == "relu" else torch.ones_like(y, dtype=torch.bool)
+            yield genes, edges, _Block(regulators, y, seen)
+
+
+def _informations(
+    block: _Block, activity: Tensor, activity_squares: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Diagonal of the inverse information on a gene's own weights, and information on any other one.
+
+    Another regulator's weight is judged by what of its activity z the gene's own regulators Z leave unexplained
+    where the gene is seen: Σ z² - z'Z (Z'Z)⁻¹ Z'z, (genes, m).
+    """
+    seen = block.regulators * block.seen[:, None, :]
+    system = torch.bmm(seen, block.regulators.mT)
+    # columns of zeros, and padded slots, get a 1
+    diagonal = system.diagonal(dim1=1, dim2=2)
+    diagonal.add_(torch.where(diagonal > 0, _JITTER * diagonal, 1.0))
+    inverse = torch.linalg.inv(system)
+    cross = (seen.flatten(0, 1) @ activity).view(*seen.shape[:2], -1)
+    whole = block.seen.double() @ activity_squares
+    beyond = whole - (cross * (inverse @ cross)).sum(1)
+    return inverse.diagonal(dim1=1, dim2=2), torch.where(beyond > _EXPLAINED * whole, beyond, 0.0)
 
 
 def _refine(block: _Block, weight: Tensor, ridge: Tensor, link: str) -> tuple[Tensor, Tensor]:
@@ -166,20 +207,22 @@ def _refine(block: _Block, weight: Tensor, ridge: Tensor, link: str) -> tuple[Te
     """
 
     def at(part: _Block, w: Tensor, lam: Tensor) -> list[Tensor]:
-        p = torch.bmm(w[:, None, :], part.own)[:, 0]
+        """Weights, pre-activations, residuals and losses."""
+        p = torch.bmm(w[:, None, :], part.regulators)[:, 0]
         r = residual(part.x, p, link)
         return [w, p, r, r.square().sum(1) + (lam * w * w).sum(1)]
 
     state, length = at(block, weight, ridge), weight.new_ones(len(weight))
-    todo = torch.arange(len(weight))
-    for _ in range(_STEPS):
+    todo = torch.arange(len(weight))  # genes that are not at their optimum
+    for _ in range(_MAX_STEPS):
         part, lam, (w, p, r, loss) = block.of(todo), ridge[todo], (a[todo] for a in state)
-        counted = part.own * (part.seen | (p > 0))[:, None, :]
-        system = torch.bmm(counted, part.own.mT)
+        # half the Hessian, Σ z z' + λ over cells with a residual; minus half the gradient, Σ r z - λ w
+        curved = part.regulators * (part.seen | (p > 0))[:, None, :]
+        system = torch.bmm(curved, part.regulators.mT)
         system.diagonal(dim1=1, dim2=2).add_(lam)
-        slope = torch.bmm(part.own, r[:, :, None])[:, :, 0] - lam * w
+        slope = torch.bmm(part.regulators, r[:, :, None])[:, :, 0] - lam * w
         step = torch.linalg.solve(system, slope)
-        more = (slope * step).sum(1) > _GAIN * loss
+        more = (slope * step).sum(1) > _MIN_GAIN * loss
         if not bool(more.any()):
             break
         todo = todo[more]

@@ -81,7 +81,7 @@ def with_edges(matched: Match, repaired: Repaired) -> Match:
 def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:
     """Tabulate every edge of the prior network or added, in the scale and sign of the fit."""
     network, weight = decoder.network, decoder.fit.weight
-    before = repaired.start
+    before = repaired.start_weight
     m = network.n_regulators
     size = np.bincount(network.regulator, before**2, m)
     overlap = np.bincount(network.regulator, before * weight, m)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import special, stats
 
-from grnrep.core.posterior.normal_tail import log_below, mean_above, quantile_below
+from grnrep.core.normal_tail import log_below, mean_above, quantile_below
 
 
 @pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 1e-6), (torch.float64, 1e-9)])

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grnrep.core.choose import shrinkage
-from grnrep.core.choose.ridge import choose_prior, choose_ridge
+from grnrep.core.choose.ridge import Model, choose_prior, choose_ridge
 from grnrep.core.choose.shrinkage import PRIORS, RIDGES, choose_shrinkage, predict_by_signs
 from grnrep.core.network import Network
 from grnrep.validation import shuffled_network
@@ -53,9 +53,7 @@ def test_with_few_genes_values_are_held_out_instead_of_genes():
         network.gene[first], network.regulator[first], network.sign[first], 60, 15
     )
     ridge, prior, shared, _ = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
-    assert (prior, shared) == choose_prior(
-        x[:, :60], few, ridge=ridge, link="identity", intercept=True
-    )
+    assert (prior, shared) == choose_prior(x[:, :60], few, Model("identity", True), ridge=ridge)
     assert prior >= 0.3  # weights are ±1, and noise is strong
     clear, *_ = problem(0, spread=0.9, noise=0.01)
     assert choose_shrinkage(clear[:, :60], few, link="identity", intercept=True)[1] < prior

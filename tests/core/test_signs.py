@@ -7,6 +7,7 @@ from scipy.stats import skew
 
 from grnrep.core.als.exact import fit_exact
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 
@@ -63,7 +64,7 @@ def one_regulator(sign, weight, z, **fields):
     weight, z = np.asarray(weight, float), np.asarray(z, float)[:, None]
     gene = np.arange(len(weight))
     network = Network.from_edges(gene, 0 * gene, np.asarray(sign), len(weight), 1)
-    fields = {"bias": None, "censored": False, **fields}
+    fields = {"bias": None, "likelihood": Gaussian(), **fields}
     oriented, confidence, source = orient(Fit(weight=weight, activity=z, **fields), network)
     return oriented, confidence[0], source[0]
 
@@ -126,7 +127,7 @@ def test_evidence_of_skewness(flip):
 def test_skewness_weighs_cells_by_the_targets_that_are_not_censored():
     z = np.array([-1.0, 0.5, 1.0, 2.0])  # sees 0, 1, 2 and 2 of the two targets
     bias, seen = np.array([0.0, -0.7]), [0, 1, 2, 2]
-    _, confidence, _ = one_regulator([0, 0], [1, 1], z, bias=bias, censored=True)
+    _, confidence, _ = one_regulator([0, 0], [1, 1], z, bias=bias, likelihood=Tobit())
     evidence = 3 * np.tanh(skew(np.repeat(z, seen))) / np.sqrt(6 / 4 + 0.25**2)
     assert confidence == pytest.approx(expit(abs(evidence)))
 

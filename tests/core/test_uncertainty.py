@@ -12,11 +12,10 @@ from scipy import stats
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
+from grnrep.core.likelihoods.gaussian import Gaussian, Tobit, censored_curvature
 from grnrep.core.network import Network
-from grnrep.core.posterior.gibbs import censored_curvature
+from grnrep.core.normal_tail import mean_above
 from grnrep.core.posterior.laplace import Spread, activity_sd
-from grnrep.core.posterior.normal_tail import mean_above
 
 OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
 

@@ -154,10 +154,10 @@ class GeneSolver:
         In the precision of ``z`` until they are added to others: steps are corrections of the current weights, so
         that rounding here does not move where they end.
         """
-        systems = None if work.curvature is None else self._systems(z, work.curvature)
+        systems = None if work.curvature is None else self.systems(z, work.curvature)
         return Stats(_lower(z), pattern.edge_products(work.r, z), work.loss, systems)
 
-    def _systems(self, z: Tensor, curvature: Tensor) -> Tensor:
+    def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
         """Σ a z z' of every gene over its own columns, one behind the other, ``(n_entries,)``.
 
         Parameters

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
-from grnrep.core.als.exact import fit_exact
-from grnrep.core.choose.shrinkage import draw_held_out, has_signs, held_out_score
+from grnrep.core.choose.ridge import Model
+from grnrep.core.choose.shrinkage import Score, draw_held_out, has_signs, held_out_score
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
 _LOAD = 1.5  # effective load at which the two models are compared
-_FEWEST_CELLS, _MAX_CELLS = 200, 1000
-_ITERATIONS = 40
+_FEWEST_CELLS, _MAX_CELLS = 200, 1000  # that they are compared on
+_RIDGE, _MAX_ITER, _TOL = 1e-4, 40, 1e-3  # of the fits that are compared
 _EXPLAINED = 1e-3  # share of Σx² left over, below which nothing is left to explain
 _GAIN = 0.06  # fall of the squared error, beyond that by chance, that is worth a parameter per gene
-_PENALTY = {"ridge": 0.3, "prior": 0.3}  # typical of such data
+_HELD_OUT_RIDGE, _HELD_OUT_PRIOR = 0.3, 0.3  # typical of data with few values above zero
 
 
 def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
@@ -42,27 +40,28 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
         Source of the choice of cells and of the fits' start.
     """
     per_cell = count_constraints(x) / max(1, len(x))
-    if per_cell <= network.n_regulators and has_signs(network):
+    m = network.n_regulators
+    if per_cell <= m and has_signs(network):
         return _predicts_better(x, network, rng=rng)
-    spare = per_cell - _LOAD * network.n_regulators
-    # where no number of cells is enough: as many as give four fifths of the load that all of them would
-    n_cells = (
-        _LOAD * network.n_edges / spare if spare > 0 else 4 * network.n_edges / network.n_regulators
-    )
-    n_cells = min(len(x), _MAX_CELLS, max(_FEWEST_CELLS, int(np.ceil(n_cells))))
+    # Eq. 3 with c constraining values a cell: c N / (C_d + m N) = load at N = load · C_d / (c - load · m);
+    # where no number of cells is enough, as many as give four fifths of the load that all of them would
+    spare = per_cell - _LOAD * m
+    wanted = _LOAD * network.n_edges / spare if spare > 0 else 4 * network.n_edges / m
+    n_cells = min(len(x), _MAX_CELLS, max(_FEWEST_CELLS, int(np.ceil(wanted))))
     x = x[np.sort(np.random.default_rng(rng).permutation(len(x))[:n_cells])]
 
     def squared_error(intercept: bool) -> float:
-        return fit_exact(
-            x, network, intercept=intercept, max_iter=_ITERATIONS, rng=rng
-        ).squared_error
+        model = Model(intercept=intercept, rng=rng)
+        fit = model.fit(x, network, ridge=_RIDGE, max_iter=_MAX_ITER, tol=_TOL)
+        return fit.squared_error
 
     with side_by_side(2) as each:
-        error = list(each(squared_error, (False, True)))
+        without, with_intercepts = each(squared_error, (False, True))
     n_constraints = count_constraints(x)
-    if n_constraints == 0 or error[0] <= _EXPLAINED * float(np.square(x, dtype=np.float64).sum()):
+    if n_constraints == 0 or without <= _EXPLAINED * float(np.square(x, dtype=np.float64).sum()):
         return False
-    gain = np.log(error[0] / max(error[1], np.finfo(np.float64).tiny))
+    # Akaike: n log(error) + 2 parameters, of which intercepts are n_genes more
+    gain = np.log(without / max(with_intercepts, np.finfo(np.float64).tiny))
     charge = 2 * network.n_genes / n_constraints
     return bool(gain > charge - np.log1p(-_GAIN))
 
@@ -70,9 +69,11 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
 def _predicts_better(x: np.ndarray, network: Network, *, rng: int) -> bool:
     """Whether held-out genes are predicted better with intercepts than without."""
     cells, fold = draw_held_out(len(x), network, rng=rng)
-    score = partial(
-        held_out_score, x[cells], network, fold, **_PENALTY, link="relu", covariates=None, rng=rng
-    )
+
+    def score(intercept: bool) -> Score:
+        model = Model(intercept=intercept, rng=rng)
+        return held_out_score(x[cells], network, fold, _HELD_OUT_RIDGE, _HELD_OUT_PRIOR, model)
+
     with side_by_side(2) as each:
-        without, with_intercepts = each(lambda intercept: score(intercept=intercept), (False, True))
-    return with_intercepts > without
+        without, with_intercepts = each(score, (False, True))
+    return bool(with_intercepts > without)

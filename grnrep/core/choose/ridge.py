@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,18 +13,70 @@ from grnrep.core.fitted import Fit
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 
-RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)
-_FIRST = 3  # where the search begins
-PRIORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-_MAX_CELLS = 200
+RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)  # that are tried, in steps of half a decade
+_FIRST_RIDGE = 3  # position in RIDGES of the one that the search begins with
+FEW_GENES_PRIORS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # that are tried with few genes
+_MAX_CELLS = 200  # that penalties are compared on
 _HELD_OUT = 0.1  # share of the values
-_FIT = {"max_iter": 30, "tol": 1e-2}
-_SLACK = 0.05  # error above the smallest that is taken for the same
-_BUMP = 0.01  # rise of the error that may be but the worse optimum of a fit with a weak ridge
-_LEAST = 0.3  # share of the ridge of the cells tried that is left with any number of cells: a step of RIDGES
-_ENOUGH = 2.0  # effective load from which the noise of a fit can be told by its degrees of freedom
-_CLEARLY = 0.15  # fall of the error that speaks for weights of another size
-_CLEAR = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
+_MAX_ITER, _TOL = 30, 1e-2  # of the fits that are compared: enough to rank them
+_SLACK = 0.05  # error above the smallest, as a share, that is taken for the same
+# rise of the error, as a share, that may be but the worse optimum of a fit with a weak ridge
+_RISE = 0.01
+_LEAST_SHARE = 0.3  # of the ridge chosen, for any number of cells: a step of RIDGES
+# effective load from which the noise of a fit can be told by its degrees of freedom
+_MIN_LOAD = 2.0
+_CLEAR_RIDGE = 1e-3  # estimate of the best ridge, of data so clear that the weakest will do
+_SHARED_GAIN = 0.15  # fall of the error, as a share, that speaks for weights of another size
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What all fits of a search have in common.
+
+    Parameters
+    ----------
+    link, intercept, covariates, rng
+        As in :func:`grnrep.core.als.exact.fit_exact`.
+    """
+
+    link: str = "relu"
+    intercept: bool = False
+    covariates: np.ndarray | None = None
+    rng: int = 0
+
+    def of_cells(self, cells: np.ndarray) -> Model:
+        """The model of some of the cells."""
+        return self if self.covariates is None else replace(self, covariates=self.covariates[cells])
+
+    def fit(
+        self,
+        x: np.ndarray,
+        network: Network,
+        *,
+        ridge: float,
+        prior: float = 0.0,
+        shared: bool = False,
+        max_iter: int,
+        tol: float,
+        start: np.ndarray | None = None,
+        without: np.ndarray | None = None,
+    ) -> Fit:
+        """Fit with these penalties; parameters as in :func:`grnrep.core.als.exact.fit_exact`."""
+        return fit_exact(
+            x,
+            network,
+            link=self.link,
+            intercept=self.intercept,
+            covariates=self.covariates,
+            ridge=ridge,
+            prior=prior,
+            shared=shared,
+            max_iter=max_iter,
+            tol=tol,
+            rng=self.rng,
+            start=start,
+            without=without,
+        )
 
 
 def choose_ridge(
@@ -61,47 +113,40 @@ def choose_ridge(
     rng
         Source of the choice of cells and values, and of the fits' start.
     """
-    n_cells = len(x)
-    draw = np.random.default_rng(rng)
-    x, covariates = _some(x, covariates, draw)
-    options = {
-        "link": link,
-        "intercept": intercept,
-        "covariates": covariates,
-        "prior": prior,
-        "rng": rng,
-    } | _FIT
-    if prior == 0 and _is_clear(x, network, **options):
+    n_cells, draw = len(x), np.random.default_rng(rng)
+    x, model = _draw_cells(x, Model(link, intercept, covariates, rng), draw)
+    if prior == 0 and _is_clear(x, network, model):
         return RIDGES[-1]
 
-    held = draw.random(x.shape) < _HELD_OUT
-    errors, start = {}, None
-    weaker, stronger = RIDGES[_FIRST:], RIDGES[:_FIRST][::-1]
-    for ridges, rise in ((weaker, 0.0), (stronger, _BUMP)):
+    held_out = draw.random(x.shape) < _HELD_OUT
+    errors: dict[float, float] = {}
+    weight = None  # of the fit before, where the next one starts
+    weaker, stronger = RIDGES[_FIRST_RIDGE:], RIDGES[:_FIRST_RIDGE][::-1]
+    for ridges, rise in ((weaker, 0.0), (stronger, _RISE)):
         for ridge in ridges:
-            errors[ridge], start = _error(x, network, held, ridge=ridge, start=start, **options)
+            errors[ridge], weight = _held_out_error(
+                x, network, held_out, model, ridge=ridge, prior=prior, start=weight
+            )
             if errors[ridge] > (1 + rise) * min(errors.values()):
                 break
-    weakest = min(ridge for ridge, e in errors.items() if e <= (1 + _SLACK) * min(errors.values()))
-    return of_many_cells(weakest, n_cells)
+    enough = (1 + _SLACK) * min(errors.values())
+    return of_many_cells(min(ridge for ridge, e in errors.items() if e <= enough), n_cells)
 
 
 def of_many_cells(ridge: float, n_cells: int) -> float:
     """What a ridge, chosen on the cells that are tried, becomes for ``n_cells``."""
-    share = np.clip(np.sqrt(_MAX_CELLS / n_cells), _LEAST, 1.0)
+    # noise by signal in Σ_cells z z' and Σ_cells x z falls with the square root of the number of cells
+    share = np.clip(np.sqrt(_MAX_CELLS / n_cells), _LEAST_SHARE, 1.0)
     return float(max(RIDGES[-1], ridge * share))
 
 
 def choose_prior(
     x: np.ndarray,
     network: Network,
+    model: Model,
     *,
     ridge: float,
-    priors: Sequence[float] = PRIORS,
-    link: str = "relu",
-    intercept: bool = False,
-    covariates: np.ndarray | None = None,
-    rng: int = 0,
+    priors: tuple[float, ...] = FEW_GENES_PRIORS,
 ) -> tuple[float, bool]:
     """Choose ``prior`` and ``shared`` of :func:`grnrep.core.als.exact.fit_exact` by the same held-out values.
 
@@ -112,78 +157,93 @@ def choose_prior(
 
     Parameters
     ----------
-    x, network, link, intercept, covariates, rng
+    x, network
         As in :func:`choose_ridge`.
+    model
+        Of all the fits.
     ridge
         Of all the fits.
     priors
         Which to choose from.
     """
-    draw = np.random.default_rng(rng)
-    x, covariates = _some(x, covariates, draw)
-    held = draw.random(x.shape) < _HELD_OUT
-    model = {"link": link, "intercept": intercept, "covariates": covariates}
-    options = model | {"ridge": ridge, "rng": rng} | _FIT
-    best = {}
-    for shared in (False, True):
-        model = options | {"shared": shared, "start": None}
-        best[shared] = min(
-            (_error(x, network, held, prior=prior, **model)[0], prior) for prior in priors
-        )
-    shared = best[True][0] < (1 - _CLEARLY) * best[False][0]
-    return best[shared][1], shared
+    draw = np.random.default_rng(model.rng)
+    x, model = _draw_cells(x, model, draw)
+    held_out = draw.random(x.shape) < _HELD_OUT
+
+    def best(shared: bool) -> tuple[float, float]:
+        """Smallest error, and the prior that has it."""
+        tried = []
+        for prior in priors:
+            error, _ = _held_out_error(
+                x, network, held_out, model, ridge=ridge, prior=prior, shared=shared
+            )
+            tried.append((error, prior))
+        return min(tried)
+
+    (error, prior), (shared_error, shared_prior) = best(False), best(True)
+    shared = shared_error < (1 - _SHARED_GAIN) * error
+    return (shared_prior if shared else prior), shared
 
 
-def _error(
-    x: np.ndarray, network: Network, held: np.ndarray, *, start: np.ndarray | None, **options
-) -> tuple[float, np.ndarray]:
-    """Squared error of the values that are held out, and the weights found without them."""
-    mean = np.where(held, 0, x).sum(0) / np.maximum((~held).sum(0), 1)
-    filled = np.where(held, mean, x).astype(x.dtype)  # what the start sees; the fit leaves them out
-    fit = fit_exact(filled, network, without=held, start=start, **options)
-    cell, gene = np.nonzero(held)
-    p = _pre_activation(fit, network)[cell, gene]
-    if options["link"] == "relu":
-        p = np.maximum(p, 0)
-    return float(np.square(x[cell, gene] - p).sum()), fit.weight
-
-
-def _some(
-    x: np.ndarray, covariates: np.ndarray | None, draw: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """A random part of the cells, in their order."""
-    cells = np.sort(draw.permutation(len(x))[:_MAX_CELLS])
-    return x[cells], None if covariates is None else covariates[cells]
-
-
-def _is_clear(
+def _held_out_error(
     x: np.ndarray,
     network: Network,
+    held_out: np.ndarray,
+    model: Model,
     *,
-    link: str,
-    intercept: bool,
-    covariates: np.ndarray | None,
-    **options,
-) -> bool:
+    ridge: float,
+    prior: float,
+    shared: bool = False,
+    start: np.ndarray | None = None,
+) -> tuple[float, np.ndarray]:
+    """Squared error of the values that are held out, and the weights learned without them."""
+    mean = np.where(held_out, 0, x).sum(0) / np.maximum((~held_out).sum(0), 1)
+    filled = np.where(held_out, mean, x).astype(x.dtype)  # for the start; the fit leaves them out
+    fit = model.fit(
+        filled,
+        network,
+        ridge=ridge,
+        prior=prior,
+        shared=shared,
+        max_iter=_MAX_ITER,
+        tol=_TOL,
+        start=start,
+        without=held_out,
+    )
+    cell, gene = np.nonzero(held_out)
+    p = _pre_activation(fit, network)[cell, gene]
+    predicted = np.maximum(p, 0) if model.link == "relu" else p
+    return float(np.square(x[cell, gene] - predicted).sum()), fit.weight
+
+
+def _draw_cells(x: np.ndarray, model: Model, draw: np.random.Generator) -> tuple[np.ndarray, Model]:
+    """A random part of the cells, in their order."""
+    cells = np.sort(draw.permutation(len(x))[:_MAX_CELLS])
+    return x[cells], model.of_cells(cells)
+
+
+def _is_clear(x: np.ndarray, network: Network, model: Model) -> bool:
     """Whether the ratio of noise to signal asks for hardly any ridge.
 
     The most probable w and z under normal distributions of their own sizes have
     λ = σ² sqrt(n_cells n_targets) / (‖w_j‖ ‖z_j‖) for every regulator j, in balanced scale.
     """
-    constraints = count_constraints(x) if link == "relu" else x.size
-    n_known = int(intercept) + (0 if covariates is None else covariates.shape[1])
+    constraints = count_constraints(x) if model.link == "relu" else x.size
+    n_known = int(model.intercept)
+    if model.covariates is not None:
+        n_known += model.covariates.shape[1]
     parameters = network.n_edges + len(x) * network.n_regulators + n_known * network.n_genes
-    if constraints < _ENOUGH * parameters:
+    if constraints < _MIN_LOAD * parameters:
         return False
-    model = {"link": link, "intercept": intercept, "covariates": covariates}
-    fit = fit_exact(x, network, ridge=RIDGES[-1], **model, **options)
-    variance = fit.squared_error / (constraints - parameters)
+    fit = model.fit(x, network, ridge=RIDGES[-1], max_iter=_MAX_ITER, tol=_TOL)
+    variance = fit.squared_error / (constraints - parameters)  # σ²
     m = network.n_regulators
-    weight = np.sqrt(np.bincount(network.regulator, weights=fit.weight**2, minlength=m))
-    signal = weight * np.sqrt(np.square(fit.activity).sum(0))
+    weight_norm = np.sqrt(np.bincount(network.regulator, weights=fit.weight**2, minlength=m))
+    signal = weight_norm * np.sqrt(np.square(fit.activity).sum(0))  # ‖w_j‖ ‖z_j‖
     noise = variance * np.sqrt(len(x) * network.targets_per_regulator())
-    unit = typical_gram(float(np.square(x, dtype=np.float64).sum()), m)
-    return bool(np.median(noise - _CLEAR * unit * signal) <= 0)
+    # a ridge is a share of the typical Gram matrix: λ_j = noise / signal, less than so much of it
+    gram = typical_gram(float(np.square(x, dtype=np.float64).sum()), m)
+    return bool(np.median(noise - _CLEAR_RIDGE * gram * signal) <= 0)
 
 
 def _pre_activation(fit: Fit, network: Network) -> np.ndarray:

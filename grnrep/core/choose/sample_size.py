@@ -6,9 +6,10 @@ import numpy as np
 
 from grnrep.core.network import Network
 
-_PER_WEIGHT = 80  # constraints for every weight, after each cell has paid for its activities
-_PER_WEIGHT_SHRUNK = 20  # constraints for every weight, where a cell has none to spare
-_FEWEST = 1000
+# constraining values for every weight, after each cell has paid for its activities
+_PER_WEIGHT = 80
+_PER_WEIGHT_SHRUNK = 20  # constraining values for every weight, where a cell has none to spare
+_FEWEST = 1000  # cells, where there are as many
 
 
 def sufficient_cells(n_obs: int, n_constraints: int, network: Network, *, n_known: int = 0) -> int:
@@ -35,12 +36,11 @@ def sufficient_cells(n_obs: int, n_constraints: int, network: Network, *, n_know
     n_known
         Known columns, each with a weight on every gene: intercepts and covariates.
     """
-    per_cell = n_constraints / max(1, n_obs)
+    per_cell = n_constraints / max(1, n_obs)  # c
     if per_cell == 0:
         return n_obs
-    spare = per_cell - network.n_regulators
     n_weights = network.n_edges + n_known * network.n_genes
-    enough = (
-        _PER_WEIGHT * n_weights / spare if spare > 0 else _PER_WEIGHT_SHRUNK * n_weights / per_cell
-    )
+    spare = per_cell - network.n_regulators  # c - m
+    values, wanted = (spare, _PER_WEIGHT) if spare > 0 else (per_cell, _PER_WEIGHT_SHRUNK)
+    enough = wanted * n_weights / values
     return min(n_obs, max(_FEWEST, int(np.ceil(enough))))

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from grnrep.core.als.exact import fit_exact
-from grnrep.core.choose.ridge import choose_prior, choose_ridge
+from grnrep.core.choose.ridge import FEW_GENES_PRIORS, Model, choose_prior, choose_ridge
 from grnrep.core.design import known_columns, without_known
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 from grnrep.core.threads import side_by_side
 
-RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)
+RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
+# that are tried; the strongest only where the middle one beats the weakest
 PRIORS = (0.03, 0.3, 10.0)
-_MAX_CELLS = 400
-_FOLDS = 5
-_RIDGE_OF_FEW = 1e-3
+_MAX_CELLS = 400  # that penalties are compared on: with 200 the choice varies with the draw
+_FOLDS = 5  # of the genes: a fifth is held out at a time
+_RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
 # genes to predict, if there are as many: with fewer the choice varies with the draw
 _HELD_OUT = 400
-_ITERATIONS = 25
-_SLACK = 0.005  # of the highest correlation: what is lost within it is lost to chance
+_ITERATIONS, _TOL = 25, 1e-2  # of the fits that are compared: enough to rank them
+_SLACK = 0.005  # of the highest correlation, as a share: what is lost within it is lost to chance
 _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing
 
 
@@ -51,6 +51,9 @@ class Score(NamedTuple):
 
     correlation: float
     error: float
+
+
+Scores = dict[tuple[float, float], Score]  # by ridge and prior
 
 
 def choose_shrinkage(
@@ -95,42 +98,52 @@ def choose_shrinkage(
         A value that is settled already.
     rng
         Source of the choice of cells and genes, and of the fits' start.
-
     """
-    model = {"link": link, "intercept": intercept, "covariates": covariates, "rng": rng}
-    signed = is_signed(network)
-    if prior != 0 and signed and network.n_genes < _FEWEST_GENES:
-        ridge = _RIDGE_OF_FEW if ridge is None else ridge
-        priors = {} if prior is None else {"priors": (prior,)}
-        return Shrinkage(ridge, *choose_prior(x, network, ridge=ridge, **priors, **model))
+
+    def ridge_at(prior: float) -> float:
+        """The ridge that is settled, or else the one that held-out values ask for."""
+        if ridge is not None:
+            return ridge
+        return choose_ridge(
+            x,
+            network,
+            link=link,
+            intercept=intercept,
+            covariates=covariates,
+            prior=prior,
+            rng=rng,
+        )
+
+    model = Model(link, intercept, covariates, rng)
+    if prior != 0 and is_signed(network) and network.n_genes < _FEWEST_GENES:
+        settled = _RIDGE_OF_FEW if ridge is None else ridge
+        priors = FEW_GENES_PRIORS if prior is None else (prior,)
+        return Shrinkage(settled, *choose_prior(x, network, model, ridge=settled, priors=priors))
     if ridge is not None and prior is not None:
         return Shrinkage(ridge, prior)
-    if prior == 0 or not signed or network.n_genes < _FEWEST_GENES:
+    if prior == 0 or not has_signs(network):
         prior = 0.0 if prior is None else prior
-        ridge = choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge
-        return Shrinkage(ridge, prior)
+        return Shrinkage(ridge_at(prior), prior)
+
     cells, fold = draw_held_out(len(x), network, rng=rng)
-    part = model | {"covariates": None if covariates is None else covariates[cells]}
-    score = partial(held_out_score, x[cells], network, fold, **part)
-    search = partial(_best_ridges, score, RIDGES if ridge is None else (ridge,))
-    scores: dict[tuple[float, float], Score] = {}
+    drawn, model = x[cells], model.of_cells(cells)
+
+    def score(ridge: float, prior: float) -> Score:
+        return held_out_score(drawn, network, fold, ridge, prior, model)
+
+    ridges = RIDGES if ridge is None else (ridge,)
+    weaker, stronger = (PRIORS[:2], PRIORS[2:]) if prior is None else ((prior,), ())
     with side_by_side(2) as each:
-        for found in each(search, PRIORS[:2] if prior is None else (prior,)):
-            scores |= found
-        for stronger in PRIORS[2:] if prior is None else ():
-            if max(scores, key=scores.get)[1] == max(p for _, p in scores):
-                scores |= search(stronger)
+        scores = _search(partial(_search_ridges, score, ridges), weaker, stronger, each)
         if not _predict(scores):
             if prior is None:
                 prior = 0.0 if _determined(x, network, link=link) else min(PRIORS)
-            ridge = choose_ridge(x, network, prior=prior, **model) if ridge is None else ridge
-            return Shrinkage(ridge, prior, signs_predict=False)
+            return Shrinkage(ridge_at(prior), prior, signs_predict=False)
         if prior is None and _weakest(scores) == min(PRIORS) and _determined(x, network, link=link):
-            free = (choose_ridge(x, network, **model) if ridge is None else ridge, 0.0)
-            scores[free] = score(*free)
+            free_ridge = ridge_at(0.0)
+            scores[free_ridge, 0.0] = score(free_ridge, 0.0)
     weakest = _weakest(scores)
-    own = {pair: score for pair, score in scores.items() if pair[1] == weakest}
-    return Shrinkage(*min(_close(own)))
+    return Shrinkage(*min(_close({pair: s for pair, s in scores.items() if pair[1] == weakest})))
 
 
 def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +155,7 @@ def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarr
 
 def is_signed(network: Network) -> bool:
     """Whether at least half of the edges have a prior sign."""
-    return np.count_nonzero(network.sign) * 2 >= network.n_edges > 0
+    return bool(np.count_nonzero(network.sign) * 2 >= network.n_edges > 0)
 
 
 def has_signs(network: Network) -> bool:
@@ -155,9 +168,26 @@ def _determined(x: np.ndarray, network: Network, *, link: str) -> bool:
     return (count_constraints(x) if link == "relu" else x.size) > len(x) * network.n_regulators
 
 
-def _best_ridges(
+def _search(
+    of_prior: Callable[[float], Scores],
+    weaker: tuple[float, ...],
+    stronger: tuple[float, ...],
+    each: Callable[..., Iterator[Scores]],
+) -> Scores:
+    """Scores of the weaker priors, side by side, and of stronger ones as long as the strongest is the best."""
+    scores: Scores = {}
+    for of_one in each(of_prior, weaker):
+        scores |= of_one
+    for prior in stronger:
+        _, best = max(scores, key=lambda pair: scores[pair])
+        if best == max(tried for _, tried in scores):
+            scores |= of_prior(prior)
+    return scores
+
+
+def _search_ridges(
     score: Callable[[float, float], Score], ridges: tuple[float, ...], prior: float
-) -> dict[tuple[float, float], Score]:
+) -> Scores:
     """Scores of the ridges that were tried, at one prior."""
     middle, scores = len(ridges) // 2, {}
     for path in (ridges[middle:], ridges[:middle][::-1]):  # towards stronger, then towards weaker
@@ -168,18 +198,18 @@ def _best_ridges(
     return scores
 
 
-def _predict(scores: dict[tuple[float, float], Score]) -> bool:
+def _predict(scores: Scores) -> bool:
     """Whether signs predict held-out genes at all, at the best of the pairs."""
     best = max(scores.values())
     return best.correlation > _CHANCE * best.error
 
 
-def _weakest(scores: dict[tuple[float, float], Score]) -> float:
+def _weakest(scores: Scores) -> float:
     """The weakest prior that comes close to the highest correlation."""
     return min(prior for _, prior in _close(scores))
 
 
-def _close(scores: dict[tuple[float, float], Score]) -> list[tuple[float, float]]:
+def _close(scores: Scores) -> list[tuple[float, float]]:
     """The pairs that come close to the highest correlation, whatever its sign; never none."""
     highest = max(scores.values()).correlation
     enough = highest - _SLACK * abs(highest)
@@ -187,48 +217,49 @@ def _close(scores: dict[tuple[float, float], Score]) -> list[tuple[float, float]
 
 
 def held_out_score(
-    x: np.ndarray,
-    network: Network,
-    fold: np.ndarray,
-    ridge: float,
-    prior: float,
-    *,
-    link: str,
-    intercept: bool,
-    covariates: np.ndarray | None,
-    rng: int,
+    x: np.ndarray, network: Network, fold: np.ndarray, ridge: float, prior: float, model: Model
 ) -> Score:
-    """Pooled correlation of held-out genes with their prediction, beyond means and covariates."""
-    known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=covariates))
-    products, squares = [], np.zeros(2)
+    """Pooled correlation of held-out genes with their prediction, beyond means and covariates.
+
+    Σ a b / sqrt(Σ a² Σ b²) over cells and held-out genes of all folds, with predictions a and expression b,
+    of both what intercepts and covariates leave unexplained.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes).
+    network
+        Edges with prior signs.
+    fold
+        Fold of every gene, ``(n_genes,)``: see :func:`draw_held_out`.
+    ridge, prior
+        Penalties of the fits.
+    model
+        What else fits have.
+    """
+    known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=model.covariates))
+    products, squares = [], np.zeros(2)  # Σ_cells a b of every gene; Σ a², Σ b²
     for f in range(min(_FOLDS, -(-_FOLDS * _HELD_OUT // network.n_genes))):
-        held = fold == f
-        fit = fit_exact(
-            x[:, ~held],
-            _part(network, ~held),
-            link=link,
-            intercept=intercept,
-            covariates=covariates,
-            ridge=ridge,
-            prior=prior,
-            max_iter=_ITERATIONS,
-            tol=1e-2,
-            rng=rng,
+        held_out = fold == f
+        others, test = _of_genes(network, ~held_out), _of_genes(network, held_out)
+        fit = model.fit(
+            x[:, ~held_out], others, ridge=ridge, prior=prior, max_iter=_ITERATIONS, tol=_TOL
         )
-        fit, *_ = orient(fit, _part(network, ~held))
-        test = _part(network, held)
+        fit, *_ = orient(fit, others)
         signs = np.zeros((test.n_genes, test.n_regulators))
         signs[test.gene, test.regulator] = test.sign
+        predicted = predict_by_signs(fit.activity, signs, x[:, held_out], link=model.link)
         a, b = (
-            predict_by_signs(fit.activity, signs, x[:, held], link=link),
-            x[:, held].astype(np.float64),
+            without_known(torch.as_tensor(part), known).numpy()
+            for part in (predicted, x[:, held_out].astype(np.float64))
         )
-        a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (a, b))
         products.append((a * b).sum(0))
         squares += [(a * a).sum(), (b * b).sum()]
     size = float(np.sqrt(squares[0]) * np.sqrt(squares[1]))
-    of_gene = np.concatenate(products) / (size if size > 0 else 1.0)
-    return Score(float(of_gene.sum()), float(np.sqrt(np.square(of_gene).sum())))
+    # what every gene adds to the correlation
+    share = np.concatenate(products) / (size if size > 0 else 1.0)
+    # with signs that say nothing each share is as likely positive as negative: variance Σ share²
+    return Score(float(share.sum()), float(np.sqrt(np.square(share).sum())))
 
 
 def predict_by_signs(
@@ -248,7 +279,7 @@ def predict_by_signs(
     return np.maximum(p - cut, 0)
 
 
-def _part(network: Network, genes: np.ndarray) -> Network:
+def _of_genes(network: Network, genes: np.ndarray) -> Network:
     """The network of the genes where ``genes`` (n_genes,) is true."""
     keep = genes[network.gene]
     position = np.cumsum(genes) - 1

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.likelihoods.base import Block, Likelihood
-from grnrep.core.posterior.normal_tail import mean_above
+from grnrep.core.normal_tail import mean_above
 
 LINKS = ("relu", "identity")
 
@@ -106,7 +106,7 @@ class Tobit(SquaredError):
 
 
 def censored_curvature(block: Block, p: Tensor) -> Tensor:
-    """Second derivative of -log likelihood by p, whitened: 1, and h (h - p), h = φ(p) / Φ(-p), at a zero."""
+    """Second derivative of -log likelihood by p, whitened: 1, and h (h - p), h = mean_above(p), at a zero."""
     out = torch.ones_like(p)
     if block.most is not None:
         zero = block.most == 0

@@ -7,6 +7,8 @@ penalties Λ the residual of noise e is (I - H) e, H = J (J'J + Λ)⁻¹ J', so 
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,8 @@ from grnrep.core.als.cells import CellSolver
 from grnrep.core.als.loop import Problem
 from grnrep.core.likelihoods.base import Block
 
-_COUNTED = 1.0  # degrees of freedom left, by parameters, from which counting is good enough
+# degrees of freedom left, by parameters, from which counting parameters is good enough
+_COUNTED = 1.0
 # conjugate gradients end where one changes the result by less than this share
 _MAX_ITER, _TOL = 30, 0.02
 
@@ -55,42 +58,53 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     pattern, m = problem.pattern, problem.n_free
     generator = torch.Generator().manual_seed(seed)
     r = [_signs(block, generator) for block in problem.blocks]  # v - J x, x the solution so far
-    seen = sum(part.abs().sum(1, dtype=torch.float64) for part in r)
+    if not r:
+        return 0.0
+    # entries of every gene that are not censored
+    seen = _total([part.abs().sum(1, dtype=torch.float64) for part in r])
     freedom, n_cells = float(seen.sum()), sum(part.shape[1] for part in r)
     if freedom == 0:
         return 0.0
-    ridge = [problem.penalty.w, *[solver.ridge[:, None] for _ in z]]
-    squares = sum(part.double().square().sum(1) for part in z)
+    ridge = [problem.penalty.w, *[solver.ridge[:, None] for _ in z]]  # Λ, of weights and of cells
+    # preconditioner: the diagonal of J'J + Λ of weights, as if all cells of a gene were like those seen; of
+    # cells the solver's inverse, which is of W'W over all genes
+    squares = _total([part.double().square().sum(1) for part in z])
     diagonal = squares[pattern.regulator] * (seen / n_cells)[pattern.gene] + ridge[0]
-    of_weight = torch.where(diagonal > 0, 1 / diagonal, 0.0)
-    of_cells = len(seen) * n_cells / freedom  # the inverse is of W'W over all genes
+    of_weights = torch.where(diagonal > 0, 1 / diagonal, 0.0)
+    of_cells = len(seen) * n_cells / freedom
 
-    def pull(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:  # J'r of a block
+    def transposed(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """J'r of a block."""
         return pattern.edge_products(r, z).double(), (solver.matrix_t @ r)[:m]
 
-    def push(block: Block, z: Tensor, change: Tensor) -> Tensor:  # J d of a block
-        change = torch.cat([change, torch.zeros_like(z[m:])])
-        q = torch.addmm(solver.matrix @ change, narrow, z)
+    def product(block: Block, z: Tensor, change: Tensor) -> Tensor:
+        """J d of a block: W δz + δW z, at entries that are seen."""
+        padded = torch.cat([change, torch.zeros_like(z[m:])])
+        q = torch.addmm(solver.matrix @ padded, change_of_matrix, z)
         return q if block.most is None else q.mul_(block.most > 0)
 
+    # minimise ½ ‖v - J x‖² + ½ x'Λ x; at its end r = v - J (J'J + Λ)⁻¹ J'v = (I - H) v
     x = [torch.zeros_like(ridge[0]), *[torch.zeros_like(part[:m]) for part in z]]
-    direction, slope = [torch.zeros_like(part) for part in x], torch.inf
+    direction, slope = [torch.zeros_like(part) for part in x], math.inf
     for _ in range(_MAX_ITER):
-        pulls = list(problem.map(pull, r, z))
-        fall = [sum(part for part, _ in pulls), *[part for _, part in pulls]]
-        fall = [a - lam * b for a, lam, b in zip(fall, ridge, x, strict=True)]
-        y = [of_weight * fall[0], *[of_cells * solver.precondition(part) for part in fall[1:]]]
-        following = _dot(fall, y)
+        of_blocks = list(problem.map(transposed, r, z))
+        of_weight = _total([part for part, _ in of_blocks])
+        gradient = [of_weight, *[part for _, part in of_blocks]]  # minus it: J'r - Λ x
+        gradient = [g - lam * part for g, lam, part in zip(gradient, ridge, x, strict=True)]
+        y = [of_weights * gradient[0], *[of_cells * solver.precondition(g) for g in gradient[1:]]]
+        # d = y + β d, with the β of Fletcher and Reeves
+        following = _dot(gradient, y)
         direction = [a.add_(d, alpha=following / slope) for a, d in zip(y, direction, strict=True)]
-        slope, narrow = following, pattern.matrix(direction[0].to(z[0]))
-        q = list(problem.map(push, problem.blocks, z, direction[1:]))
-        bend = _dot(q, q) + _dot(
+        slope, change_of_matrix = following, pattern.matrix(direction[0].to(z[0]))
+        q = list(problem.map(product, problem.blocks, z, direction[1:]))
+        # d'(J'J + Λ) d, and the step to the minimum along d
+        curvature = _dot(q, q) + _dot(
             direction, [lam * d for lam, d in zip(ridge, direction, strict=True)]
         )
-        if not bend > 0:
+        if not curvature > 0:
             break
         for a, d in zip([*x, *r], [*direction, *(-part for part in q)], strict=True):
-            a.add_(d, alpha=slope / bend)
+            a.add_(d, alpha=slope / curvature)
         last, freedom = freedom, _dot(r, r)
         if last - freedom <= _TOL * freedom:
             break
@@ -101,6 +115,11 @@ def _signs(block: Block, generator: torch.Generator) -> Tensor:
     """1 or -1, at random, at every entry that is not censored, and 0 elsewhere."""
     signs = torch.randint(0, 2, block.x.shape, generator=generator).mul_(2).sub_(1).to(block.x)
     return signs if block.most is None else signs.mul_(block.most > 0)
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    """Sum over blocks, of which there is at least one."""
+    return sum(parts[1:], parts[0])
 
 
 def _dot(a: list[Tensor], b: list[Tensor]) -> float:

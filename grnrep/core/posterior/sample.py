@@ -21,9 +21,10 @@ from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.signs import orient
 from grnrep.core.threads import threads_for
 
-# draws, and cells times draws; with 300 draws the intervals
-# of edges hold the truth in 93 %, those of genes that are nearly always zero in 75 %
+# Draws at least and at most, and cells times draws. With 300 draws the intervals of edges hold the truth in 93 %,
+# those of genes that are nearly always zero in 75 %.
 _FEWEST, _MOST, _CELLS = 900, 2000, 60_000
+_SHAPED = 4  # jumps are shaped after this part of the draws that are not averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,16 +57,12 @@ class Posterior:
     def orient(self, network: Network) -> tuple[Posterior, np.ndarray, np.ndarray]:
         """Fix scale and sign as :func:`grnrep.core.signs.orient` does, also of the deviations."""
         fit, confidence, source = orient(self.fit, network)
-        edge = np.abs(
-            np.divide(
-                fit.weight,
-                self.fit.weight,
-                out=np.ones_like(fit.weight),
-                where=self.fit.weight != 0,
-            )
+        ratio = np.divide(
+            fit.weight, self.fit.weight, out=np.ones_like(fit.weight), where=self.fit.weight != 0
         )
+        # 1 / |scale|, the same for all edges of a regulator; activities have been multiplied by the scale
         inverse = np.ones(network.n_regulators)
-        inverse[network.regulator] = edge  # 1 / scale, the same for all edges of a regulator
+        inverse[network.regulator] = np.abs(ratio)
         scaled = replace(
             self,
             fit=fit,
@@ -137,37 +134,50 @@ def sample_posterior(
     True
     """
     check_link(link)
-    x = torch.as_tensor(x, device=device)
-    n_draws = min(_MOST, max(_FEWEST, _CELLS // max(1, len(x)))) if n_draws is None else n_draws
+    cells = torch.as_tensor(x, device=device)
+    if n_draws is None:
+        n_draws = min(_MOST, max(_FEWEST, _CELLS // max(1, len(cells))))
     if n_draws < 4:
         raise ValueError(
             f"n_draws must be at least 4, for two halves that are compared; found {n_draws}"
         )
-    n_warmup = n_draws // 2
-    chain = Chain(x, fit, network, link=link, prior=prior, shared=shared, rng=rng)
+    chain = Chain(cells, fit, network, link=link, prior=prior, shared=shared, rng=rng)
     with (
-        threads_for(len(x) * chain.network.n_edges),
-        tqdm(desc="posterior", total=n_warmup + n_draws, disable=not progress) as bar,
+        threads_for(len(cells) * chain.network.n_edges),
+        tqdm(desc="posterior", total=n_draws // 2 + n_draws, disable=not progress) as bar,
     ):
-        halves = [_Moments(), _Moments()]
-        for k in range(n_warmup + n_draws):
-            if link == "relu" and k == n_warmup // 4:
-                chain.shape_jumps()
-            chain.adapting = k < n_warmup
-            chain.sweep()
-            if k >= n_warmup:
-                halves[2 * (k - n_warmup) // n_draws].add(*chain.normalised())
-            bar.update()
-    (z, w, sharpness), (z_var, w_var, _), z_rhat = _Moments.pool(*halves)
-    full, m, intercept = chain.network, network.n_regulators, fit.bias is not None
-    ratio = torch.where(z_rhat[1] > 0, z_rhat[0] / z_rhat[1], 0.0)
-    w, w_sd = w.cpu().numpy(), w_var.sqrt().cpu().numpy()
-    sd = split_weights(w_sd, full, m, intercept=intercept)
-    parts = split_weights(w, full, m, intercept=intercept)
+        halves = _run(chain, n_draws, bar, jumps=link == "relu")
+    return _summary(chain, fit, *halves)
+
+
+def _run(chain: Chain, n_draws: int, bar: tqdm, *, jumps: bool) -> tuple[_Moments, _Moments]:
+    """Moments of the two halves of the draws, after half as many that are not averaged."""
+    n_warmup = n_draws // 2
+    halves = (_Moments(), _Moments())
+    for k in range(n_warmup + n_draws):
+        if jumps and k == n_warmup // _SHAPED:
+            chain.shape_jumps()
+        chain.adapting = k < n_warmup
+        chain.sweep()
+        if k >= n_warmup:
+            halves[2 * (k - n_warmup) // n_draws].add(*chain.normalised())
+        bar.update()
+    return halves
+
+
+def _summary(chain: Chain, fit: Fit, first: _Moments, second: _Moments) -> Posterior:
+    """Posterior of the draws of both halves."""
+    (z, w, sharpness), (z_var, w_var, _) = first.pooled(second)
+    # Gelman & Rubin: R̂² = 1 + variance between halves by that within, for chains of two
+    between, within = first.between_and_within(second)
+    ratio = torch.where(within > 0, between / within, 0.0)
+    full, m, intercept = chain.network, chain.m, fit.bias is not None
+    mean = split_weights(w.cpu().numpy(), full, m, intercept=intercept)
+    sd = split_weights(w_var.sqrt().cpu().numpy(), full, m, intercept=intercept)
     # λ_j z_j² stays what it was as activities grow by the scale of the chain, in which weights are unit-free
-    ridge = None if fit.ridge is None else fit.ridge / chain.start_scale.cpu().numpy() ** 2
+    ridge = None if fit.ridge is None else fit.ridge / chain.first_scale.cpu().numpy() ** 2
     return Posterior(
-        fit=replace(fit, **parts, activity=z.mT.cpu().numpy(), ridge=ridge),
+        fit=replace(fit, **mean, activity=z.mT.cpu().numpy(), ridge=ridge),
         activity_sd=z_var.sqrt().mT.cpu().numpy(),
         weight_sd=sd["weight"],
         bias_sd=sd["bias"],
@@ -177,33 +187,41 @@ def sample_posterior(
 
 
 class _Moments:
-    """Running means and sums of squared deviations (Welford) of several tensors."""
+    """Running means and sums of squared deviations (Welford 1962) of several tensors."""
 
     def __init__(self) -> None:
-        self.n, self.mean, self.square = 0, None, None
+        self.n = 0
+        self.mean: list[Tensor] = []
+        self.squares: list[Tensor] = []
 
     def add(self, *values: Tensor) -> None:
         """Add a draw."""
         self.n += 1
-        if self.mean is None:
-            self.mean, self.square = (
-                [v.clone() for v in values],
-                [torch.zeros_like(v) for v in values],
-            )
+        if self.n == 1:
+            self.mean = [value.clone() for value in values]
+            self.squares = [torch.zeros_like(value) for value in values]
             return
-        for value, mean, square in zip(values, self.mean, self.square, strict=True):
+        for value, mean, squares in zip(values, self.mean, self.squares, strict=True):
             off = value - mean
             mean += off / self.n
-            square += off * (value - mean)
+            squares += off * (value - mean)
 
-    @staticmethod
-    def pool(a: _Moments, b: _Moments) -> tuple[list[Tensor], list[Tensor], tuple[Tensor, Tensor]]:
-        """Means, variances, and of the first tensor the between- and within-half variance per row."""
-        n = a.n + b.n
-        mean = [(a.n * u + b.n * v) / n for u, v in zip(a.mean, b.mean, strict=True)]
-        gap = [u - v for u, v in zip(a.mean, b.mean, strict=True)]
-        within = [u + v for u, v in zip(a.square, b.square, strict=True)]
+    def pooled(self, other: _Moments) -> tuple[list[Tensor], list[Tensor]]:
+        """Means and variances of the draws of both."""
+        n, share = self.n + other.n, self.n * other.n / (self.n + other.n)
+        pairs = zip(self.mean, other.mean, strict=True)
+        mean, gap = [], []
+        for a, b in pairs:
+            mean.append((self.n * a + other.n * b) / n)
+            gap.append(a - b)
+        # Chan et al. 1979: squares about the means of both add up, and those of the means
         variance = [
-            (w + a.n * b.n / n * g.square()) / (n - 1) for w, g in zip(within, gap, strict=True)
+            (a + b + share * g.square()) / (n - 1)
+            for a, b, g in zip(self.squares, other.squares, gap, strict=True)
         ]
-        return mean, variance, (gap[0].square().mean(1) / 2, within[0].mean(1) / (n - 2))
+        return mean, variance
+
+    def between_and_within(self, other: _Moments) -> tuple[Tensor, Tensor]:
+        """Variance between and within both, of the first tensor, averaged over each of its rows."""
+        gap, squares = self.mean[0] - other.mean[0], self.squares[0] + other.squares[0]
+        return gap.square().mean(1) / 2, squares.mean(1) / (self.n + other.n - 2)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 _FAR = 4.0  # from here on Φ(-u) comes from its continued fraction
-_LEVELS = 12
-_HALF_LOG = 0.5 * math.log(2 * math.pi)
-_NEWTON, _FEW_LEVELS = 2, 5  # of a quantile beyond _FAR: its probability is right to 1e-5
+_LEVELS = 12  # of the continued fraction: right to 1e-9 from _FAR on
+# Newton steps for a quantile beyond _FAR, and levels there: its probability is right to 1e-5
+_NEWTON_STEPS, _QUANTILE_LEVELS = 2, 5
+_HALF_LOG = 0.5 * math.log(2 * math.pi)  # -log φ(0)
 
 
 def log_below(u: Tensor) -> Tensor:
@@ -51,10 +52,11 @@ def quantile_below(bound: Tensor, share: Tensor) -> Tensor:
     out = torch.minimum(torch.special.ndtri(mass.clamp_(precision.tiny, 1 - precision.eps)), bound)
     far, a = _far(-bound)
     if len(far):
-        wanted, at_bound = -share.reshape(-1)[far].log(), _mean_far(a, _FEW_LEVELS)
-        d = 2 * wanted / ((a.square() + 2 * wanted).sqrt() + a)  # were h the same everywhere
-        for _ in range(_NEWTON):
-            h = _mean_far(a + d, _FEW_LEVELS)
+        wanted, at_bound = -share.reshape(-1)[far].log(), _mean_far(a, _QUANTILE_LEVELS)
+        # start: d (a + d/2) = wanted, as if h were the same everywhere, written without cancellation
+        d = 2 * wanted / ((a.square() + 2 * wanted).sqrt() + a)
+        for _ in range(_NEWTON_STEPS):
+            h = _mean_far(a + d, _QUANTILE_LEVELS)
             d = d - (d * (a + d / 2) + (h / at_bound).log() - wanted) / h
         out.view(-1)[far] = -(a + d.clamp(min=0))
     return out
