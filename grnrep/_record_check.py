@@ -68,6 +68,14 @@ def likelihood_of(params: Mapping[str, Any]) -> str:
     return "tobit" if params.get("link") == "relu" else str(params["likelihood"])
 
 
+def penalties_of(params: Mapping[str, Any]) -> tuple[float, float, bool]:
+    """Ridge, sign shrinkage and whether it is shared, also of a record of 0.1.0, which calls it prior."""
+    old = "prior" in params
+    sign_shrinkage = params["prior" if old else "sign_shrinkage"]
+    shared = params.get("shared_prior" if old else "sign_shrinkage_shared", False)
+    return float(params["ridge"]), float(sign_shrinkage), bool(shared)
+
+
 class _Wrong(Exception):
     """What is wrong, and what would do."""
 

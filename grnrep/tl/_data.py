@@ -29,7 +29,8 @@ from grnrep._values import check_counts, check_not_negative, check_varies, open_
 from grnrep.core.choose.sample_size import sufficient_cells
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
-from grnrep.tl._config import FitConfig
+from grnrep.tl._config import BY_SIGN, FitConfig
+from grnrep.tl._old_names import report_identity
 
 # packages whose version may change a draw or a rounding
 _DRAWN_BY = ("numpy", "scipy", "torch", "numba")
@@ -89,8 +90,10 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     name = where(config.layer)
     check_varies(scan, what=name)
     if config.likelihood == "tobit":
-        remedy = "Choose link='auto' or 'identity', or pass data that were not centred"
+        remedy = "Choose likelihood='auto' or 'gaussian', or pass data that were not centred"
         check_not_negative(scan, adata, matched.genes, what=name, remedy=remedy)
+    if config.likelihood == "gaussian" and not scan.negative.count:
+        report_identity(name)
     if config.of_counts:
         check_counts(scan, adata, matched.genes, what=name)
     return Data(adata, matched, blocks, scan, covariates, strata, name)
@@ -115,13 +118,7 @@ def _check_data(adata: AnnData, key_added: str, *, copy: bool) -> None:
 
 def _check_covariates(covariates: Covariates | None, config: FitConfig) -> None:
     """Check that the rest of the model goes with covariates."""
-    if covariates is None:
-        return
-    if config.solver != "exact":
-        raise ValueError(
-            f"covariates are an option of solver='exact' only; found solver={config.solver!r}"
-        )
-    if config.intercept is False:
+    if covariates is not None and config.intercept is False:
         raise ValueError(
             "intercept must be True or 'auto' with covariates, which are differences from it; found False"
         )
@@ -201,7 +198,7 @@ def sample_size(data: Data, config: FitConfig, *, intercept: bool) -> int:
 
 def _link(data: Data, config: FitConfig) -> str:
     """What zeros will say, before the likelihood is chosen; see :func:`grnrep._cells.link_of`."""
-    if config.likelihood == "auto" and data.scan.negative.count:
+    if config.likelihood in ("auto", BY_SIGN) and data.scan.negative.count:
         return "identity"
     return link_of(config.likelihood)
 

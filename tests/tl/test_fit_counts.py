@@ -41,11 +41,7 @@ def test_counts_are_recognised_and_recovered(caplog):
         adata, new = adata[:200].copy(), adata[200:].copy()
         with caplog.at_level(logging.INFO, logger="grnrep"):
             params = fit(adata, net[["source", "target"]])["params"]
-        assert (params["likelihood"], params["link"], params["solver"]) == (
-            "poisson",
-            "softplus",
-            "exact",
-        )
+        assert (params["likelihood"], params["solver"]) == ("poisson", "exact")
         assert "likelihood='auto' chose 'poisson'" in caplog.text
         assert gr.metrics.recovery(adata)["pearson"].mean() > 0.9
         gr.tl.transform(new, adata, progress=False)
@@ -55,7 +51,7 @@ def test_counts_are_recognised_and_recovered(caplog):
 
 def test_prior_signs_ask_for_the_likelihood_that_uses_them(caplog):
     adata, net = counted()
-    assert fit(adata, net)["params"]["likelihood"] == "gaussian"
+    assert fit(adata, net)["params"]["likelihood"] == "tobit"
     assert (
         "though values are counts. Normalise and take logarithms, or choose likelihood='poisson'"
         in caplog.text
@@ -87,7 +83,7 @@ def test_counts_with_signs_are_gaussian_however_few_genes(caplog):
     adata, net = gr.ds.simulate(300, 60, n_regulators=5, counts="poisson", rng=0, progress=False)
     adata.X = adata.layers["counts"]
     with caplog.at_level("WARNING", logger="grnrep"):
-        assert fit(adata, net)["params"]["likelihood"] == "gaussian"
+        assert fit(adata, net)["params"]["likelihood"] == "tobit"
     assert "only that draws weights to prior signs" in caplog.text
     assert fit(adata, net[["source", "target"]])["params"]["likelihood"] == "poisson"
 
@@ -159,10 +155,12 @@ def test_batches_of_counts():
     assert 1 - seen < 0.7 * (1 - blind)
 
 
-def test_auto_is_gaussian_where_a_link_or_the_recipe_was_asked_for():
+def test_gradients_are_not_of_counts(refuses):
     adata, net = counted()
-    assert fit(adata, net, link="relu")["params"]["likelihood"] == "gaussian"
-    assert fit(adata, net, solver="gradient", epochs=1)["params"]["likelihood"] == "gaussian"
+    gr.tl.fit_gradient(adata, net, epochs=1, progress=False)
+    assert adata.uns["grnrep"]["params"]["likelihood"] == "tobit"
+    with refuses(ValueError, "'auto', 'gaussian', 'tobit'; found 'nb'", adata=adata):
+        gr.tl.fit_gradient(adata, net, likelihood="nb", progress=False)
 
 
 @pytest.mark.parametrize("options", [{}, {"counts": "nb", "dispersion": 0.3}])
@@ -255,25 +253,23 @@ def test_deviations_fall_with_deeper_counts():
         (0.5, {"likelihood": "nb"}, ("must be counts", "first 0.5", "likelihood='gaussian'")),
         (
             None,
-            {"likelihood": "poisson", "link": "identity"},
-            ("link must be 'auto'", "found 'identity'"),
+            {"likelihood": "bernoulli"},
+            ("'auto', 'gaussian', 'tobit', 'poisson', 'nb'; found 'bernoulli'",),
         ),
-        (None, {"likelihood": "nb", "solver": "gradient"}, ("needs solver='exact'",)),
         (
             None,
-            {"likelihood": "bernoulli"},
-            ("'auto', 'gaussian', 'poisson', 'nb'; found 'bernoulli'",),
+            {"sign_shrinkage": 0.3, "likelihood": "nb"},
+            ("sign_shrinkage must be 'auto' or 0", "found 0.3"),
         ),
-        (None, {"prior": 0.3, "likelihood": "nb"}, ("prior must be 'auto' or 0", "found 0.3")),
         (
             None,
             {"repair": True, "likelihood": "poisson"},
-            ("repair=True needs likelihood='gaussian'", "'poisson'"),
+            ("repair needs likelihood='gaussian' or 'tobit'", "'poisson'"),
         ),
         (
             None,
             {"repair": True, "uncertainty": True, "likelihood": "nb"},
-            ("repair=True needs likelihood='gaussian'", "'nb'"),
+            ("repair needs likelihood='gaussian' or 'tobit'", "'nb'"),
         ),
         (-1, {"uncertainty": True, "likelihood": "nb"}, ("must be counts", "first -1")),
     ],
@@ -323,7 +319,7 @@ def test_the_likelihood_is_chosen_by_the_totals_that_the_fit_uses(equal):
     assert totals[equal].std() == 0
     assert all(total.std() > 0 for which, total in totals.items() if which != equal)
     record = fit(adata, net[["source", "target"]], max_iter=2)
-    assert (record["params"]["likelihood"] == "gaussian") is everywhere
+    assert (record["params"]["likelihood"] == "tobit") is everywhere
 
 
 def test_cells_without_a_count_are_numbered(caplog):
@@ -346,4 +342,4 @@ def test_sums_over_all_genes_that_are_not_finite_are_no_depths():
     adata.X = adata.X.toarray().astype(np.float32)
     net = net[net["target"] != adata.var_names[0]]
     adata.X[0, 0] = np.nan
-    assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "gaussian"
+    assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "tobit"

@@ -116,10 +116,10 @@ def test_other_data_are_refused(tiny, checkpoint, refuses, change, name):
     [
         ({"rng": 1}, "rng"),
         ({"intercept": "auto"}, "intercept"),
-        ({"link": "identity"}, "likelihood"),
-        ({"link": "auto"}, "likelihood"),
+        ({"likelihood": "gaussian"}, "likelihood"),
+        ({"likelihood": "auto"}, "likelihood"),
         ({"ridge": 1e-2}, "ridge"),
-        ({"prior": 1.0}, "sign_shrinkage"),
+        ({"sign_shrinkage": 1.0}, "sign_shrinkage"),
         ({"max_iter": 6}, "max_iter"),
         ({"max_iter": None}, "max_iter"),
         ({"max_cells": None}, "max_cells"),
@@ -149,9 +149,7 @@ def test_other_options_are_refused(tiny, checkpoint, refuses, monkeypatch, optio
 @pytest.mark.parametrize("package", ["numpy", "scipy", "torch", "numba"])
 def test_another_version_of_what_draws_is_refused(tiny, checkpoint, refuses, monkeypatch, package):
     version = _data.version
-    monkeypatch.setattr(
-        _data, "version", lambda name: version(name) + ".1" * (name == package)
-    )
+    monkeypatch.setattr(_data, "version", lambda name: version(name) + ".1" * (name == package))
     with refuses(ValueError, f"another run: version of {package} differ(s)"):
         gr.tl.fit(tiny[0].copy(), tiny[1], checkpoint=checkpoint, **tiny[2] | COLUMNS)
 
@@ -219,7 +217,9 @@ def test_the_same_data_in_another_form_go_on(tiny, checkpoint, monkeypatch, chan
     wanted, (adata, net) = tiny[0].copy(), change(tiny[0].copy(), tiny[1])
     gr.tl.fit(wanted, tiny[1], **tiny[2] | COLUMNS)
     monkeypatch.setattr(
-        gr.tl._learn, "learn_from_sample", lambda *a, **k: pytest.fail("the decoder is learned again")
+        gr.tl._learn,
+        "learn_from_sample",
+        lambda *a, **k: pytest.fail("the decoder is learned again"),
     )
     again = gr.tl.fit(adata, net, checkpoint=checkpoint, copy=True, **tiny[2] | COLUMNS)
     pd.testing.assert_frame_equal(again.obsm["grnrep"].loc[wanted.obs_names], wanted.obsm["grnrep"])
