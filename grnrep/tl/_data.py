@@ -73,7 +73,7 @@ class Data:
 
 def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     """Match the network to the genes, pass over all cells once, and refuse what cannot be fitted."""
-    _check_data(adata, config.key_added, copy=config.copy)
+    _check_cells(adata)
     covariates = read_covariates(adata, config.covariates)
     strata = read_strata(adata, config.stratify)
     _check_covariates(covariates, config)
@@ -99,9 +99,17 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     return Data(adata, matched, blocks, scan, covariates, strata, name)
 
 
-def _check_data(adata: AnnData, key_added: str, *, copy: bool) -> None:
-    """Check that there are cells to learn from, and that results can be set and saved."""
+def check_place(adata: AnnData, key_added: str, *, copy: bool) -> None:
+    """Check that results can be set under a key, and saved."""
     check_key("key_added", key_added)
+    check_adata(adata)
+    check_free(adata, key_added, argument="key_added")
+    if not copy:
+        check_writable(adata)
+
+
+def _check_cells(adata: AnnData) -> None:
+    """Check that there are cells to learn from."""
     check_adata(adata)
     report_names(adata)
     if adata.n_vars == 0:
@@ -111,9 +119,6 @@ def _check_data(adata: AnnData, key_added: str, *, copy: bool) -> None:
             "adata must have more than one cell: weights are learned from differences between cells. For "
             "one cell, use grnrep.tl.transform with a decoder learned on others"
         )
-    check_free(adata, key_added, argument="key_added")
-    if not copy:
-        check_writable(adata)
 
 
 def _check_covariates(covariates: Covariates | None, config: FitConfig) -> None:

@@ -19,7 +19,7 @@ from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import holding_places, open_checkpoint
 from grnrep.tl._choose import choose, keep, log_choices, resume
 from grnrep.tl._config import FitConfig, FitOptions, seed_of
-from grnrep.tl._data import fingerprint, look, sample
+from grnrep.tl._data import check_place, fingerprint, look, sample
 from grnrep.tl._infer import infer
 from grnrep.tl._learn import learn
 from grnrep.tl._old_names import accepts_old_names
@@ -259,6 +259,7 @@ def run(
 
     ``kept`` are parts of the record of an earlier fit that this one does not make.
     """
+    check_place(adata, config.key_added, copy=config.copy)
     data = look(adata, net, config)
     checkpoint = open_checkpoint(
         config.checkpoint, config.activity_store, partial(fingerprint, data, config)

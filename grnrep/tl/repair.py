@@ -12,6 +12,7 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 
 from grnrep import _keys
+from grnrep._checks import check_adata, check_key, check_writable
 from grnrep.tl._choose import choose_model
 from grnrep.tl._config import FitConfig, seed_of
 from grnrep.tl._data import look, sample
@@ -104,14 +105,16 @@ def repair(
         stratify=stratify,
         layer=layer,
         mask_var=mask_var,
-        key_added=key_added,
         rng=seed_of(rng),
         device=device,
         progress=progress,
         client=client,
         block_size=block_size,
     )
+    check_key("key_added", key_added)
+    check_adata(adata)
     check_free_table(adata, key_added, {"prior", "status", "fdr"})
+    check_writable(adata)
     data = look(adata, net, config)
     model, cells, cells_learned = choose_model(data, sample(data, config), config)
     repaired = repair_edges(data, cells_learned, cells, config, model)

@@ -82,8 +82,8 @@ def test_a_network_is_repaired_as_in_a_fit():
     adata.uns["mine"] = table[pairs]
     with pytest.raises(ValueError, match="is no table of this verb"):
         gr.tl.repair(adata, net, key_added="mine", progress=False)
-    whole = gr.tl.fit(adata, repaired, max_cells=150, progress=False, copy=True)
-    assert gr.metrics.recovery(whole)["abs_pearson"].mean() > 0.95
+    whole = gr.tl.fit(adata, repaired, ridge=0.1, max_iter=2, progress=False, copy=True)
+    pd.testing.assert_frame_equal(whole.uns["grnrep"]["network"][pairs], repaired[pairs])
 
 
 def test_counts_are_not_repaired(refuses):
