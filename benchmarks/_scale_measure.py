@@ -84,7 +84,7 @@ def rates(job: dict, clock: Clock) -> dict:
 
     from grnrep.core.als import cells
     from grnrep.core.decoder import Pattern
-    from grnrep.core.likelihoods.gaussian import Observed
+    from grnrep.core.likelihoods.gaussian import Tobit
     from grnrep.core.network import Network
 
     torch.set_num_threads(1)
@@ -96,7 +96,7 @@ def rates(job: dict, clock: Clock) -> dict:
         np.random.default_rng(0),
     )
     x = torch.rand(shape[0], _BLOCK) * (torch.rand(shape[0], _BLOCK) < 0.1)
-    block, start = Observed.of(x, "relu"), torch.zeros(shape[1], _BLOCK)
+    block, start = Tobit().block(x), torch.zeros(shape[1], _BLOCK)
     for share in (4, 2):
         some = draw.permutation(len(net))[: len(net) // share]
         network = Network.from_edges(gene[some], regulator[some], sign[some], *shape)
@@ -154,13 +154,14 @@ def grnrep(job: dict, clock: Clock) -> dict:
     if store is not None:
         shutil.rmtree(store)
     record = adata.uns["grnrep"]
-    told = ("n_obs_learned", "ridge", "prior", "intercept", "converged")
+    told = ("n_obs_learned", "ridge", "intercept", "converged")
     return {
         **cost,
         **spent,
         "iterations": sum(n for n, _ in seen) / adata.n_obs,
         "dense_iterations": sum(n for n, dense in seen if dense) / adata.n_obs,
         **{name: record["params"][name] for name in told},
+        "prior": record["params"]["sign_shrinkage"],
         "pcc": _pcc(pd.DataFrame(first, columns=record["regulators"].index), job),
     }
 

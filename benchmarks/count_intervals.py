@@ -3,7 +3,7 @@
 60 regulators, 1,000 genes, connectivity 0.05, no signs given; 300 cells of the same network are
 held out. An interval is the fit ± 1.96 standard deviations.
 
-- deviations: `count_spread` and `count_activity_sd`
+- deviations: `curvature_spread` and `activity_sd`
 - curvature: the inverse of the curvature of the likelihood at the fit, and nothing else
 
 Size factors are the true ones, or totals over their median: what totals can be compared with are
@@ -34,13 +34,13 @@ import pandas as pd
 import torch
 
 import grnrep as gr
-from grnrep.core.als.count_data import CountFit
-from grnrep.core.als.count_projection import project_counts
-from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.fit import fit_decoder
+from grnrep.core.als.project import project
+from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.counts import softness_of
 from grnrep.core.network import Network
-from grnrep.core.posterior.count_laplace import count_activity_sd, count_spread
-from grnrep.core.posterior.count_systems import CountSystems
+from grnrep.core.posterior.laplace import Systems, activity_sd
+from grnrep.core.posterior.spread import curvature_spread
 from grnrep.core.signs import orient
 
 SIZES = {"n_vars": 1000, "n_regulators": 60, "connectivity": 0.05}
@@ -110,7 +110,7 @@ def covered(estimate: np.ndarray, sd: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(np.abs(estimate - truth) <= 1.96 * sd)) if estimate.size else float("nan")
 
 
-def judge(data: Data, fit: CountFit, held: np.ndarray, sd, held_sd, edge_sd) -> dict:
+def judge(data: Data, fit: Fit, held: np.ndarray, sd, held_sd, edge_sd) -> dict:
     """Align with the truth, then count."""
     z, truth, new = fit.activity, data.truth[N_HELD_OUT:], data.truth[:N_HELD_OUT]
     cross = (z * truth).sum(0)
@@ -121,17 +121,17 @@ def judge(data: Data, fit: CountFit, held: np.ndarray, sd, held_sd, edge_sd) -> 
         found["cells" + name] = covered(z * factor, sd * size, truth)
         found["held_out" + name] = covered(held * factor, held_sd * size, new)
         found["edges" + name] = covered(weight, se, data.weight)
-        seen = fit.mean[data.network.gene] >= SEEN
+        seen = fit.likelihood.arrays()["mean"][data.network.gene] >= SEEN
         for part, which in {"seen": seen, "rare": ~seen}.items():
             found[f"edges_{part}{name}"] = covered(weight[which], se[which], data.weight[which])
     return found
 
 
-def curvature(counts: np.ndarray, s: np.ndarray, fit: CountFit, network: Network):
+def curvature(counts: np.ndarray, s: np.ndarray, fit: Fit, network: Network):
     """Deviations of activities and of weights by the curvature alone."""
-    at = CountSystems(fit, network)
+    at = Systems(fit, network)
     sd, system = np.empty(fit.activity.shape), torch.zeros_like(at.product)
-    for block in at.blocks(counts, s):
+    for block in at.cells(counts, s):
         sd[block.rows] = block.inverse.diagonal(dim1=1, dim2=2).sqrt().numpy()
         system += at.of_genes(block.curvature, block.z)
     ridge = torch.full_like(at.weight, 1e-6 * float(system.mean()))
@@ -146,20 +146,22 @@ def run(name: str, n_cells: int, seed: int, kind: str) -> list[dict]:
     x, s, network = data.counts[learn], data.size_factors[learn], data.network
     new, new_s = data.counts[rest], data.size_factors[rest]
     start = time.process_time()
-    fit, *_ = orient(fit_counts(x, network, likelihood=setting["counts"], size_factors=s), network)
+    fit, *_ = orient(
+        fit_decoder(x, network, likelihood=setting["counts"], size_factors=s, ridge=1e-3), network
+    )
     about = {"data": name, "size_factors": kind, "n": n_cells, "seed": seed}
     about["fit_seconds"] = time.process_time() - start
     truth = data.truth[learn]
     about["pcc"] = float(
         np.mean([np.corrcoef(fit.activity[:, j], truth[:, j])[0, 1] for j in range(truth.shape[1])])
     )
-    held = project_counts(new, fit, network, size_factors=new_s)
+    held = project(new, fit, network, size_factors=new_s)
     of_new = replace(fit, activity=held)
     start = time.process_time()
-    spread = count_spread(x, fit, network, size_factors=s)
-    sd = count_activity_sd(x, fit, network, spread, size_factors=s)
+    spread = curvature_spread(x, fit, network, size_factors=s)
+    sd = activity_sd(x, fit, network, spread, size_factors=s)
     seconds = time.process_time() - start
-    held_sd = count_activity_sd(new, of_new, network, spread, size_factors=new_s)
+    held_sd = activity_sd(new, of_new, network, spread, size_factors=new_s)
     rows = [
         about | {"method": "deviations"} | judge(data, fit, held, sd, held_sd, spread.weight_sd)
     ]

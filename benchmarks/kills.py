@@ -116,7 +116,7 @@ def small_fit(folder: Path, at: int | None = None) -> dict[str, Any]:
     options = {
         "intercept": True,
         "ridge": 1e-3,
-        "prior": 0.0,
+        "sign_shrinkage": 0.0,
         "max_iter": 5,
         "max_cells": 15,
         "block_size": 8,

@@ -76,7 +76,7 @@ def oracle(adata: AnnData, true: pd.DataFrame) -> pd.DataFrame:
         activity=np.zeros((0, len(regulators))),
         ridge=np.full(len(regulators), 1e-3),
     )
-    values = project(np.asarray(adata.X), fit, network, link="relu")
+    values = project(np.asarray(adata.X), fit, network)
     return pd.DataFrame(values, index=adata.obs_names, columns=regulators)
 
 

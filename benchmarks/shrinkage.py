@@ -29,7 +29,7 @@ SETTINGS = {
     "90 % zeros, 100 cells": {"n_obs": 100, "zero_fraction": 0.9},
     "90 % zeros, 1000 cells": {"n_obs": 1000, "zero_fraction": 0.9},
 }
-FITS = {"auto": {}, "free": {"prior": 0.0, "ridge": 1e-4}}
+FITS = {"auto": {}, "free": {"sign_shrinkage": 0.0, "ridge": 1e-4}}
 
 
 def run(name: str, seed: int) -> list[dict]:
@@ -45,7 +45,7 @@ def run(name: str, seed: int) -> list[dict]:
         seconds = time.perf_counter() - start
         params = adata.uns["grnrep"]["params"]
         pcc = gr.metrics.recovery(adata)["pearson"].mean()
-        chosen = {"ridge": params["ridge"], "prior": params["prior"]}
+        chosen = {"ridge": params["ridge"], "prior": params["sign_shrinkage"]}
         rows.append(
             {"setting": name, "fit": fit, "seed": seed, "pcc": pcc, "seconds": seconds, **chosen}
         )

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from grnrep._match import match
-from grnrep.core.als.counts import fit_counts
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.likelihoods import counts as count_model
 
 POWERS = (1.0, 0.75, 0.5)  # below, cells take many more steps
@@ -72,7 +72,7 @@ def main() -> None:
                     "intercept": intercept,
                     "size_factors": size_factors,
                 }
-                fit = fit_counts(x, matched.network, **model)
+                fit = fit_decoder(x, matched.network, ridge=1e-3, **model)
                 about = {"likelihood": likelihood, "intercept": intercept, "power": power}
                 rows.append(about | {"objective": fit.history[-1], "iterations": len(fit.history)})
     table = pd.DataFrame(rows).pivot_table(

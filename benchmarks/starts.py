@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import grnrep as gr
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 
 SETTINGS = [
@@ -61,7 +61,7 @@ def run(setting: dict, seed: int) -> list[dict]:
     order = np.lexsort((regulator, gene))
     rows = []
     for name, (given, start) in starts(network, net["weight"].to_numpy()[order], seed).items():
-        fit = fit_exact(adata.X, given, start=start, rng=seed)
+        fit = fit_decoder(adata.X, given, start=start, rng=seed)
         worst = pd.DataFrame(fit.activity, truth.index, truth.columns).corrwith(truth).abs().min()
         rows.append(
             {**setting, "start": name, "seed": seed, "worst": worst, "iterations": len(fit.history)}

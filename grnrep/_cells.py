@@ -60,6 +60,24 @@ def link_of(likelihood: str) -> str:
     return "identity" if likelihood in ("gaussian", "bernoulli") else "relu"
 
 
+@dataclass(frozen=True)
+class Model:
+    """What expression is taken for: a likelihood, and whether every gene has an intercept."""
+
+    likelihood: str
+    intercept: bool
+
+    @property
+    def counts(self) -> bool:
+        """Whether expression is counts."""
+        return is_count(self.likelihood)
+
+    @property
+    def link(self) -> str:
+        """What zeros say, "relu" or "identity"."""
+        return link_of(self.likelihood)
+
+
 def read_cells(
     adata: AnnData,
     scan: Scan,

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from grnrep import _checks, _keys
 from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep._covariates import Covariates
-from grnrep._record_check import check_record, likelihood_of
+from grnrep._record_check import TYPICAL_SIZE, check_record, likelihood_of
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.kernels import residuals
@@ -136,7 +136,7 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         weight=edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
         bias=_column(gene_table, "intercept") if params["intercept"] else None,
         activity=np.empty((0, len(regulators))),
-        likelihood=restored(likelihood, _parameters(gene_table, likelihood)),
+        likelihood=restored(likelihood, _parameters(gene_table, likelihood), _numbers(params)),
         depth=float(params["depth"]) if is_count(likelihood) else float("nan"),
         ridge=_column(regulator_table, "ridge"),
         effects=effects,
@@ -155,6 +155,11 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray | None:
     return table[name].to_numpy(dtype=np.float64) if name in table else None
+
+
+def _numbers(params: Mapping[str, Any]) -> dict[str, float]:
+    """What a likelihood has for all genes; an earlier record has none."""
+    return {name: float(params[name]) for name in (TYPICAL_SIZE,) if name in params}
 
 
 def _parameters(genes: pd.DataFrame, likelihood: str) -> dict[str, np.ndarray]:

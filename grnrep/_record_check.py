@@ -17,6 +17,7 @@ from grnrep._scale import COLUMNS
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.gaussian import LINKS
 
+TYPICAL_SIZE: Final = "typical_size"  # of counts: the size factor of a typical cell
 COUNT_LINK: Final = "softplus"  # what params["link"] says of counts
 _PARTS: Final = (_keys.PARAMS, _keys.GENES, _keys.REGULATORS)
 _CHOICES: Final = {"solver": ("exact", "gradient"), "likelihood": tuple(LIKELIHOODS)}
@@ -65,6 +66,14 @@ def likelihood_of(params: Mapping[str, Any]) -> str:
     return "tobit" if params.get("link") == "relu" else str(params["likelihood"])
 
 
+def penalties_of(params: Mapping[str, Any]) -> tuple[float, float, bool]:
+    """Ridge, sign shrinkage and whether it is shared, also of a record of 0.1.0, which calls it prior."""
+    old = "prior" in params
+    sign_shrinkage = params["prior" if old else "sign_shrinkage"]
+    shared = params.get("shared_prior" if old else "sign_shrinkage_shared", False)
+    return float(params["ridge"]), float(sign_shrinkage), bool(shared)
+
+
 class _Wrong(Exception):
     """What is wrong, and what would do."""
 
@@ -103,11 +112,13 @@ def _check_params(params: object) -> None:
         raise _Wrong(
             f"params['link'] cannot be {params['link']!r} of likelihood {params['likelihood']!r}"
         )
-    if counts:
-        depth = params.get("depth")
-        number = isinstance(depth, int | float | np.number) and not isinstance(depth, bool)
-        if depth is None or not (number and 0 < depth < _MOST):
-            raise _Wrong(f"params['depth'] must be a number above 0; found {depth!r}")
+    sizes = {"depth": params.get("depth")} if counts else {}
+    if TYPICAL_SIZE in params:
+        sizes[TYPICAL_SIZE] = params[TYPICAL_SIZE]
+    for name, size in sizes.items():
+        number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
+        if size is None or not (number and 0 < size < _MOST):
+            raise _Wrong(f"params[{name!r}] must be a number above 0; found {size!r}")
 
 
 def _check_tables(record: Mapping[str, Any], *, intercept: bool) -> int:

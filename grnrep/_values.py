@@ -114,7 +114,7 @@ def check_not_negative(
     """Check that values fit a ReLU; say how many do not, where the first is, and what would do."""
     if scan.negative.count:
         raise ValueError(
-            f"{what} must not be negative under link='relu'; found {scan.negative.count} negative value(s), "
+            f"{what} must not be negative under likelihood='tobit'; found {scan.negative.count} negative value(s), "
             f"first in {_first(scan.negative, adata, genes)}. {remedy}"
         )
 
@@ -126,7 +126,7 @@ def check_counts(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> N
         raise ValueError(
             f"{what} must be counts, whole numbers of at least 0; found {bad.count} other value(s), first "
             f"{bad.value:g} in {_first(bad, adata, genes)}. Name the layer with raw counts, or use "
-            "likelihood='gaussian'"
+            "likelihood='gaussian' or 'tobit'"
         )
     if not np.isfinite(scan.depth).all():
         raise ValueError(f"{what} must be finite in all genes, whose sum is the depth of a cell")

@@ -53,6 +53,14 @@ def _yes_or_no(option: str, value: str) -> bool | str:
     return known[value]
 
 
+def _auto_or_number(option: str, value: str) -> float | str:
+    """What a verb takes as "auto" or a number."""
+    try:
+        return value if value == "auto" else float(value)
+    except ValueError:
+        raise ValueError(f"{option} must be auto or a number; found {value!r}") from None
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         out.print(f"grnrep {gr.__version__}")
@@ -162,9 +170,12 @@ def fit(
     ] = None,
     solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",
     likelihood: Annotated[
-        str, typer.Option(help="auto, gaussian, or for counts poisson or nb.")
+        str, typer.Option(help="auto, gaussian, tobit (ReLU), or for counts poisson or nb.")
     ] = "auto",
-    link: Annotated[str, typer.Option(help="auto, relu or identity.")] = "auto",
+    link: Annotated[str | None, typer.Option(hidden=True)] = None,
+    sign_shrinkage: Annotated[
+        str, typer.Option(help="How strongly weights are drawn to signs: auto or a number.")
+    ] = "auto",
     intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
     signed: Signed = "auto",
     covariate: Annotated[
@@ -194,28 +205,51 @@ def fit(
 ) -> None:
     """Learn activities and edge weights together."""
     intercepts, signs = _yes_or_no("--intercept", intercept), _yes_or_no("--signed", signed)
+    shrinkage = _auto_or_number("--sign-shrinkage", sign_shrinkage)
     files.check_output(output, files.DATA, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
+    from grnrep.cli.fit import check_options, likelihood_of
+
+    likelihood = likelihood_of(likelihood, link)
+    exact_only = {
+        "--sign-shrinkage": shrinkage != "auto",
+        "--covariate": covariate is not None,
+        "--repair": repair,
+        "--uncertainty": uncertainty,
+    }
+    check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
     net, data = files.read_network(network), files.read_data(adata)
-    gr.tl.fit(
-        data,
-        net,
-        solver=solver,
-        likelihood=likelihood,
-        link=link,
-        intercept=intercepts,
-        signed=signs,
-        covariates=covariate,
-        repair=repair,
-        uncertainty=uncertainty,
-        max_iter=max_iter,
-        epochs=epochs,
-        layer=layer,
-        key_added=key_added,
-        rng=rng,
-        progress=not quiet,
-    )
+    if solver == "exact":
+        gr.tl.fit(
+            data,
+            net,
+            likelihood=likelihood,
+            sign_shrinkage=shrinkage,
+            intercept=intercepts,
+            signed=signs,
+            covariates=covariate,
+            repair=repair,
+            uncertainty=uncertainty,
+            max_iter=max_iter,
+            layer=layer,
+            key_added=key_added,
+            rng=rng,
+            progress=not quiet,
+        )
+    else:
+        gr.tl.fit_gradient(
+            data,
+            net,
+            likelihood=likelihood,
+            intercept=intercepts,
+            signed=signs,
+            epochs=epochs,
+            layer=layer,
+            key_added=key_added,
+            rng=rng,
+            progress=not quiet,
+        )
     if model is not None:
         gr.io.save(data, model, key=key_added, overwrite=overwrite)
     files.write_data(data, output)

@@ -2,7 +2,18 @@
 
 from grnrep.tl._results import FitInterrupted
 from grnrep.tl.fit import fit
+from grnrep.tl.fit_gradient import fit_gradient
+from grnrep.tl.posterior import posterior
 from grnrep.tl.rank_regulators import rank_regulators
+from grnrep.tl.repair import repair
 from grnrep.tl.transform import transform
 
-__all__ = ["FitInterrupted", "fit", "rank_regulators", "transform"]
+__all__ = [
+    "FitInterrupted",
+    "fit",
+    "fit_gradient",
+    "posterior",
+    "rank_regulators",
+    "repair",
+    "transform",
+]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import numpy as np
 
+from grnrep.core.fitted import Interrupted
 from grnrep.rows.alone import while_alone
 from grnrep.rows.atomic import HIDDEN, replacing
 from grnrep.rows.sink import check_store, run_of
@@ -194,6 +196,17 @@ def arrays_of(record: Any) -> dict[str, np.ndarray]:
     """Fields of a dataclass as arrays, but those that are None."""
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     return {name: np.asarray(value) for name, value in values.items() if value is not None}
+
+
+@contextmanager
+def bringing(so_far: Any) -> Iterator[None]:
+    """At Ctrl-C bring what there is so far, unless who was interrupted brings something later."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as stop:
+        raise Interrupted(so_far) from stop
 
 
 def holding_places(verb: Callable[P, T]) -> Callable[P, T]:

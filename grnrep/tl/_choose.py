@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from grnrep._cells import Cells, is_count, link_of, read_cells
+from grnrep._cells import Cells, Model, is_count, link_of, read_cells
 from grnrep._checks import some
 from grnrep._load import Loads, advice, loads
 from grnrep._match import Match
@@ -22,7 +22,7 @@ from grnrep.core.choose.shrinkage import RIDGES, Shrinkage, choose_shrinkage, is
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.repair import Repaired
 from grnrep.tl._checkpoint import Checkpoint
-from grnrep.tl._config import FitConfig
+from grnrep.tl._config import BY_SIGN, FitConfig
 from grnrep.tl._data import Data, Sample, sample_size
 from grnrep.tl._repair import repair, with_edges
 
@@ -30,24 +30,6 @@ logger = logging.getLogger("grnrep")
 
 # held-out values ask for more, which costs activities up to 0.03 of correlation
 _COUNT_RIDGE: Final = 1e-3
-
-
-@dataclass(frozen=True)
-class Model:
-    """What expression is taken for: a likelihood, and whether every gene has an intercept."""
-
-    likelihood: str
-    intercept: bool
-
-    @property
-    def counts(self) -> bool:
-        """Whether expression is counts."""
-        return is_count(self.likelihood)
-
-    @property
-    def link(self) -> str:
-        """What zeros say, "relu" or "identity"."""
-        return link_of(self.likelihood)
 
 
 @dataclass(frozen=True)
@@ -100,15 +82,10 @@ class Choices:
 def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     """Choose what "auto" leaves open, each by the cells of a sample."""
     scan, matched, repaired, penalties = data.scan, data.matched, None, None
-    likelihood = _likelihood(data, sample, config)
-    cells = read_cells(data.adata, scan, data.covariates, counts=is_count(likelihood))
-    model = Model(likelihood, _intercept(data, sample, cells, config, likelihood=likelihood))
+    model, cells, sample = choose_model(data, sample, config)
     n_known = int(model.intercept) + cells.n_covariates
-    sample = _to_learn_from(data, sample, config, model)
     if config.repair:
-        repaired = repair(
-            data, sample, cells, config, link=model.link, intercept=model.intercept, n_known=n_known
-        )
+        repaired = repair(data, sample, cells, config, model)
         matched = with_edges(matched, repaired)
     load = loads(scan.n_obs, scan.n_constraints(model.link), matched.network, n_known=n_known)
     _log_start(data, matched, load, config)
@@ -130,15 +107,23 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     )
 
 
+def choose_model(data: Data, sample: Sample, config: FitConfig) -> tuple[Model, Cells, Sample]:
+    """Choose likelihood and intercepts; with facts on all cells, and the cells to learn from."""
+    likelihood = _likelihood(data, sample, config)
+    cells = read_cells(data.adata, data.scan, data.covariates, counts=is_count(likelihood))
+    model = Model(likelihood, _intercept(data, sample, cells, config, likelihood=likelihood))
+    return model, cells, _to_learn_from(data, sample, config, model)
+
+
 def _likelihood(data: Data, sample: Sample, config: FitConfig) -> str:
     """Choose the likelihood; neither the gradient solver nor a repair is of counts."""
     chosen = config.likelihood
-    if chosen == "auto":
+    if chosen in ("auto", BY_SIGN):
         chosen = _by_values(data, sample, config)
     if config.repair and not LIKELIHOODS[chosen].constant_curvature:
         raise ValueError(
-            "repair=True needs likelihood='gaussian' and normalised expression; found counts, for which "
-            f"{chosen!r} is used. Normalise, e.g. with scanpy.pp.normalize_total and log1p, or name "
+            "repair needs likelihood='gaussian' or 'tobit', and normalised expression; found counts, for "
+            f"which {chosen!r} is used. Normalise, e.g. with scanpy.pp.normalize_total and log1p, or name "
             "such a layer"
         )
     return chosen
@@ -150,7 +135,7 @@ def _by_values(data: Data, sample: Sample, config: FitConfig) -> str:
     otherwise = "gaussian" if scan.negative.count else "tobit"
     # sums over all genes that are not finite have no size factors
     whole = not (scan.fraction.count or scan.negative.count) and np.isfinite(scan.depth).all()
-    if not (config.counts and config.solver == "exact" and whole):
+    if config.likelihood == BY_SIGN or not whole:
         return otherwise
     sizes = read_cells(data.adata, scan, None, counts=True).part(sample.rows).size_factors
     chosen, reason = choose_likelihood(sample.x, network, size_factors=sizes, rng=config.rng)
@@ -159,8 +144,8 @@ def _by_values(data: Data, sample: Sample, config: FitConfig) -> str:
         return otherwise
     if is_signed(network):
         logger.warning(
-            "likelihood='auto' chose 'gaussian', because only that draws weights to prior signs, though "
-            "values are counts. Normalise and take logarithms, or choose likelihood=%r", chosen
+            "likelihood='auto' chose %r, because those of counts draw no weights to prior signs, though "
+            "values are counts. Normalise and take logarithms, or choose likelihood=%r", otherwise, chosen
         )  # fmt: skip
         return otherwise
     logger.info("likelihood='auto' chose %r: %s", chosen, reason)
@@ -204,6 +189,8 @@ def _penalties(
             sign_shrinkage=0.0 if sign_shrinkage is None else sign_shrinkage,
             shared=False,
         )
+    if config.shared is not None and ridge is not None and sign_shrinkage is not None:
+        return Penalties(ridge, sign_shrinkage, config.shared)  # chosen before
     chosen = choose_shrinkage(
         x,
         matched.network,
@@ -220,7 +207,7 @@ def _penalties(
         logger.warning(
             "the signs of net predict genes that were held out no better than chance; weights are %s. "
             "Check the names and the signs of net: those of a shuffled network do as well",
-            "free" if chosen.prior == 0 else f"drawn to them as prior={chosen.prior} does",
+            "free" if chosen.prior == 0 else f"drawn to them as sign_shrinkage={chosen.prior} does",
         )
     return Penalties(chosen.ridge, chosen.prior, chosen.shared)
 
@@ -249,6 +236,7 @@ def resume(config: FitConfig, checkpoint: Checkpoint | None) -> FitConfig:
         intercept=before["intercept"],
         ridge=before.get("ridge", config.ridge),
         sign_shrinkage=before.get("sign_shrinkage", config.sign_shrinkage),
+        shared=before.get("shared"),
     )
 
 
@@ -256,13 +244,9 @@ def keep(choices: Choices, checkpoint: Checkpoint | None) -> None:
     """Save what :func:`resume` reads."""
     if checkpoint is None:
         return
-    chosen: dict[str, str | bool | float] = {
-        "likelihood": choices.model.likelihood,
-        "intercept": choices.model.intercept,
-    }
+    chosen = asdict(choices.model)
     if choices.penalties is not None:
-        chosen["ridge"] = choices.penalties.ridge
-        chosen["sign_shrinkage"] = choices.penalties.sign_shrinkage
+        chosen |= asdict(choices.penalties)
     checkpoint.save("choices", {"json": np.array(json.dumps(chosen))})
 
 
@@ -294,10 +278,10 @@ def log_choices(asked: FitConfig, choices: Choices, n_obs: int) -> None:
     if penalties is not None:
         chosen += [
             ("ridge", asked.ridge, penalties.ridge),
-            ("prior", asked.sign_shrinkage, penalties.sign_shrinkage),
+            ("sign_shrinkage", asked.sign_shrinkage, penalties.sign_shrinkage),
         ]
     for name, option, value in chosen:
-        if option == "auto":
+        if option in ("auto", BY_SIGN):
             logger.info("fit %r: %s='auto' chose %r", key, name, value)
     n_cells = len(choices.sample.rows)
     if n_cells < n_obs and not choices.passes:

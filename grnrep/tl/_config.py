@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict, TypeVar, cast
 
 import numpy as np
 import torch
@@ -16,16 +17,16 @@ from grnrep._cells import is_count
 from grnrep._checks import check_block_size, check_choice, check_whole
 from grnrep.core.likelihoods import LIKELIHOODS
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 class FitOptions(TypedDict, total=False):
     """Options of :func:`grnrep.tl.fit` beside ``copy``, for type checkers."""
 
-    solver: str
     likelihood: str
-    link: str
     intercept: bool | str
     ridge: float | str
-    prior: float | str
+    sign_shrinkage: float | str
     signed: bool | str
     max_cells: int | str | None
     stratify: str | None
@@ -33,7 +34,6 @@ class FitOptions(TypedDict, total=False):
     repair: bool
     uncertainty: bool
     max_iter: int | None
-    epochs: int | None
     layer: str | None
     mask_var: str | np.ndarray | None
     key_added: str
@@ -46,7 +46,9 @@ class FitOptions(TypedDict, total=False):
     progress: bool
 
 
-SOLVERS = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
+SOLVERS: Final = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
+# "auto", but not of counts: "gaussian" where any value is negative, else "tobit"
+BY_SIGN: Final = "gaussian or tobit"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,18 +59,20 @@ class FitConfig:
     ----------
     solver
         "exact", or "gradient" as in the paper.
-    counts
-        Whether ``likelihood="auto"`` may choose one of counts.
+    likelihood
+        Also :data:`BY_SIGN`.
+    shared
+        Of the penalties, where ``ridge`` and ``sign_shrinkage`` were chosen before, as this was.
     rng
         Seed.
     """
 
     solver: str = "exact"
     likelihood: str = "auto"
-    counts: bool = True
     intercept: bool | str = "auto"
     ridge: float | str = "auto"
     sign_shrinkage: float | str = "auto"
+    shared: bool | None = None
     signed: bool | str = "auto"
     covariates: str | Sequence[str] | None = None
     repair: bool = False
@@ -90,7 +94,8 @@ class FitConfig:
     copy: bool = False
 
     def __post_init__(self) -> None:
-        check_solver(self.solver, max_iter=self.max_iter, epochs=self.epochs)
+        check_solver("exact", max_iter=self.max_iter)
+        check_solver("gradient", epochs=self.epochs)
         self._check_model()
         self._check_extras()
         check_engine(self.device, self.client)
@@ -103,32 +108,23 @@ class FitConfig:
 
     def _check_model(self) -> None:
         """Check likelihood, intercept and penalties."""
-        check_choice("likelihood", self.likelihood, ("auto", *LIKELIHOODS))
-        if self.of_counts:
-            if self.sign_shrinkage not in ("auto", 0):
-                raise ValueError(
-                    f"prior must be 'auto' or 0 with likelihood={self.likelihood!r}; found "
-                    f"{self.sign_shrinkage!r}"
-                )
-            if self.solver != "exact":
-                raise ValueError(
-                    f"likelihood={self.likelihood!r} needs solver='exact'; found "
-                    f"solver={self.solver!r}"
-                )
+        if self.likelihood != BY_SIGN:
+            check_choice("likelihood", self.likelihood, ("auto", *LIKELIHOODS))
         if not isinstance(self.intercept, bool) and self.intercept != "auto":
             raise ValueError(f"intercept must be True, False or 'auto'; found {self.intercept!r}")
-        for name, value in {"ridge": self.ridge, "prior": self.sign_shrinkage}.items():
+        for name, value in {"ridge": self.ridge, "sign_shrinkage": self.sign_shrinkage}.items():
             if not is_penalty(value) and value != "auto":
                 raise ValueError(
                     f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}"
                 )
-            if value != "auto" and self.solver != "exact":
-                raise ValueError(
-                    f"{name} is an option of solver='exact' only; found solver={self.solver!r}"
-                )
+        if self.of_counts and self.sign_shrinkage not in ("auto", 0):
+            raise ValueError(
+                f"sign_shrinkage must be 'auto' or 0 with likelihood={self.likelihood!r}; found "
+                f"{self.sign_shrinkage!r}"
+            )
 
     def _check_extras(self) -> None:
-        """Check what only the exact solver does."""
+        """Check what else is more than a flag."""
         most = self.max_cells
         whole = isinstance(most, int | np.integer) and not isinstance(most, bool) and most >= 2
         if most is not None and most != "auto" and not whole:
@@ -138,17 +134,6 @@ class FitConfig:
         for name, value in {"repair": self.repair, "uncertainty": self.uncertainty}.items():
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; found {value!r}")
-        asked = {
-            "max_cells": most != "auto",
-            "repair": self.repair,
-            "uncertainty": self.uncertainty,
-            "stratify": self.stratify is not None,
-        }
-        for name, wanted in asked.items():
-            if wanted and self.solver != "exact":
-                raise ValueError(
-                    f"{name} is an option of solver='exact' only; found solver={self.solver!r}"
-                )
 
 
 def is_penalty(value: Any) -> bool:
@@ -196,3 +181,9 @@ def seed_of(rng: int | np.random.Generator | None) -> int:
         return int(np.random.default_rng(rng).integers(2**31))
     check_whole("rng", rng, least=0)
     return int(rng)
+
+
+def limited(solve: F, **limit: int | None) -> F:
+    """The solver with a limit, if one is given, else its own."""
+    given = {name: value for name, value in limit.items() if value is not None}
+    return cast(F, partial(solve, **given)) if given else solve

@@ -36,7 +36,8 @@ from grnrep._values import (
 from grnrep.core.choose.sample_size import sufficient_cells
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
-from grnrep.tl._config import FitConfig
+from grnrep.tl._config import BY_SIGN, FitConfig
+from grnrep.tl._old_names import report_identity
 
 # packages whose version may change a draw or a rounding
 _DRAWN_BY = ("numpy", "scipy", "torch", "numba")
@@ -79,7 +80,7 @@ class Data:
 
 def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     """Match the network to the genes, pass over all cells once, and refuse what cannot be fitted."""
-    _check_data(adata, config.key_added, copy=config.copy)
+    _check_cells(adata)
     covariates = read_covariates(adata, config.covariates)
     strata = read_strata(adata, config.stratify)
     _check_covariates(covariates, config)
@@ -96,18 +97,28 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     name = where(config.layer)
     check_varies(scan, what=name)
     if config.likelihood == "tobit":
-        remedy = "Choose link='auto' or 'identity', or pass data that were not centred"
+        remedy = "Choose likelihood='auto' or 'gaussian', or pass data that were not centred"
         check_not_negative(scan, adata, matched.genes, what=name, remedy=remedy)
     if config.likelihood == "bernoulli":
         check_binary(scan, adata, matched.genes, what=name)
+    if config.likelihood == "gaussian" and not scan.negative.count:
+        report_identity(name)
     if config.of_counts:
         check_counts(scan, adata, matched.genes, what=name)
     return Data(adata, matched, blocks, scan, covariates, strata, name)
 
 
-def _check_data(adata: AnnData, key_added: str, *, copy: bool) -> None:
-    """Check that there are cells to learn from, and that results can be set and saved."""
+def check_place(adata: AnnData, key_added: str, *, copy: bool) -> None:
+    """Check that results can be set under a key, and saved."""
     check_key("key_added", key_added)
+    check_adata(adata)
+    check_free(adata, key_added, argument="key_added")
+    if not copy:
+        check_writable(adata)
+
+
+def _check_cells(adata: AnnData) -> None:
+    """Check that there are cells to learn from."""
     check_adata(adata)
     report_names(adata)
     if adata.n_vars == 0:
@@ -117,20 +128,11 @@ def _check_data(adata: AnnData, key_added: str, *, copy: bool) -> None:
             "adata must have more than one cell: weights are learned from differences between cells. For "
             "one cell, use grnrep.tl.transform with a decoder learned on others"
         )
-    check_free(adata, key_added, argument="key_added")
-    if not copy:
-        check_writable(adata)
 
 
 def _check_covariates(covariates: Covariates | None, config: FitConfig) -> None:
     """Check that the rest of the model goes with covariates."""
-    if covariates is None:
-        return
-    if config.solver != "exact":
-        raise ValueError(
-            f"covariates are an option of solver='exact' only; found solver={config.solver!r}"
-        )
-    if config.intercept is False:
+    if covariates is not None and config.intercept is False:
         raise ValueError(
             "intercept must be True or 'auto' with covariates, which are differences from it; found False"
         )
@@ -210,7 +212,7 @@ def sample_size(data: Data, config: FitConfig, *, intercept: bool) -> int:
 
 def _link(data: Data, config: FitConfig) -> str:
     """What zeros will say, before the likelihood is chosen; see :func:`grnrep._cells.link_of`."""
-    if config.likelihood == "auto" and data.scan.negative.count:
+    if config.likelihood in ("auto", BY_SIGN) and data.scan.negative.count:
         return "identity"
     return link_of(config.likelihood)
 

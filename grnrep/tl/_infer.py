@@ -17,11 +17,11 @@ from grnrep.core.posterior.laplace import Spread
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.sink import ACTIVITY, SD, Sink, open_sink
-from grnrep.tl._checkpoint import Checkpoint
+from grnrep.tl._checkpoint import Checkpoint, bringing
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import FitConfig
 from grnrep.tl._data import Data
-from grnrep.tl._learn import Learned, bringing, check_finite
+from grnrep.tl._learn import Learned, check_finite
 from grnrep.tl._posterior import deviations, spread_of
 
 

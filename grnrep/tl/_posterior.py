@@ -128,7 +128,8 @@ def deviations(
 
 def arrays_of_fit(fit: Fit) -> Arrays:
     """What a fit is kept as; :func:`fit_of` reads it."""
-    parameters = {_LIKELIHOOD + name: value for name, value in fit.likelihood.arrays().items()}
+    parts = fit.likelihood.arrays() | fit.likelihood.numbers()
+    parameters = {_LIKELIHOOD + name: np.asarray(value) for name, value in parts.items()}
     return arrays_of(fit) | parameters | {"likelihood": np.array(fit.likelihood.name)}
 
 
@@ -143,7 +144,11 @@ def fit_of(arrays: Arrays) -> Fit:
         for name, value in arrays.items()
         if name.startswith(_LIKELIHOOD)
     }
-    values["likelihood"] = restored(str(arrays["likelihood"]), parameters)
+    values["likelihood"] = restored(
+        str(arrays["likelihood"]),
+        {name: value for name, value in parameters.items() if value.ndim},
+        {name: value.item() for name, value in parameters.items() if not value.ndim},
+    )
     return Fit(**values)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grnrep import _keys
-from grnrep._cells import Cells
+from grnrep._cells import Cells, Model
 from grnrep._load import loads
 from grnrep._match import Match
 from grnrep._record import Decoder
@@ -26,10 +26,7 @@ def repair(
     sample: Sample,
     cells: Cells,
     config: FitConfig,
-    *,
-    link: str,
-    intercept: bool,
-    n_known: int,
+    model: Model,
 ) -> Repaired:
     """Repair the network; refuses where there are too few values to judge edges by.
 
@@ -41,25 +38,24 @@ def repair(
         What is fitted, the cells that the decoder is learned from, and facts on all cells.
     config
         Seed, device and progress.
-    link, intercept
-        As in :func:`grnrep.core.repair.repair_network`.
-    n_known
-        Known columns: the intercept and covariates.
+    model
+        Likelihood and intercept.
     """
     network, n_obs = data.matched.network, data.scan.n_obs
-    load = loads(n_obs, data.scan.n_constraints(link), network, n_known=n_known)
+    n_known = int(model.intercept) + cells.n_covariates
+    load = loads(n_obs, data.scan.n_constraints(model.link), network, n_known=n_known)
     if load.effective < LEAST_LOAD:
         raise ValueError(
-            f"repair=True needs an effective load of at least {LEAST_LOAD:g}, as additions would explain "
-            f"noise below it; found {load.effective:.2f}. Use more cells, fewer regulators, or repair=False"
+            f"repair needs an effective load of at least {LEAST_LOAD:g}, as additions would explain noise "
+            f"below it; found {load.effective:.2f}. Use more cells, fewer regulators, or no repair"
         )
     if len(sample.rows) < min(_FEWEST_CELLS, n_obs):
         sample = sample.resized(data.blocks, _FEWEST_CELLS)
     return repair_network(
         sample.x,
         network,
-        link=link,
-        intercept=intercept,
+        link=model.link,
+        intercept=model.intercept,
         covariates=cells.part(sample.rows).covariates,
         rng=config.rng,
         device=config.device,
@@ -88,16 +84,27 @@ def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:
     scale = np.divide(overlap, size, out=np.zeros(m), where=size > 0)[repaired.regulator]
     learned = repaired.weight * scale
     learned[repaired.kept] = weight  # both are sorted by gene, then regulator
+    std_err = np.abs(scale) * repaired.std_err
+    return edge_table(repaired, decoder.regulators, decoder.genes, learned, std_err)
+
+
+def edge_table(
+    repaired: Repaired,
+    regulators: pd.Index,
+    genes: pd.Index,
+    learned: np.ndarray,
+    std_err: np.ndarray,
+) -> pd.DataFrame:
+    """Tabulate what became of every edge of the prior network or added."""
+    status = np.select([~repaired.prior, repaired.kept], ["added", "kept"], "dropped")
     return pd.DataFrame(
         {
-            _keys.SOURCE: decoder.regulators[repaired.regulator],
-            _keys.TARGET: decoder.genes[repaired.gene],
+            _keys.SOURCE: regulators[repaired.regulator],
+            _keys.TARGET: genes[repaired.gene],
             "prior": repaired.prior,
             _keys.LEARNED: learned,
-            "std_err": np.abs(scale) * repaired.std_err,
-            "status": np.select(
-                [~repaired.prior, repaired.kept], ["added", "kept"], "dropped"
-            ).astype(object),
+            "std_err": std_err,
+            "status": status.astype(object),
             "fdr": repaired.fdr,
         }
     )

@@ -18,7 +18,6 @@ from grnrep import __version__, _keys
 from grnrep._cells import Cells
 from grnrep._checks import some
 from grnrep._record import Decoder, errors, r2
-from grnrep._record_check import COUNT_LINK
 from grnrep._scale import scale_of
 from grnrep.core.collinearity import indistinguishable
 from grnrep.core.design import known_columns, without_known
@@ -138,20 +137,19 @@ def params_of(
 ) -> dict[str, str | int | float | bool]:
     """What was asked for and what was chosen, as ``uns`` keeps it."""
     model, penalties = choices.model, choices.penalties
-    link = COUNT_LINK if model.counts else model.link
-    likelihood = model.likelihood if model.counts else "gaussian"
     params: dict[str, str | int | float | bool] = {"solver": config.solver}
     limit = SOLVERS[config.solver]
     given = getattr(config, limit)
     if given is not None:
         params[limit] = given
-    params |= {"likelihood": likelihood, "link": link, "intercept": model.intercept}
+    params |= {"likelihood": model.likelihood, "intercept": model.intercept}
     if choices.cells.depth is not None:
         params["depth"] = choices.cells.depth
+        params |= learned.decoder.fit.likelihood.numbers()
     if penalties is not None:
         params["ridge"] = penalties.ridge
-        params["prior"] = penalties.sign_shrinkage
-        params["shared_prior"] = penalties.shared
+        params["sign_shrinkage"] = penalties.sign_shrinkage
+        params["sign_shrinkage_shared"] = penalties.shared
         params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
     params["signed"] = choices.matched.signed
     params["layer"] = _keys.X if config.layer is None else config.layer
@@ -243,3 +241,13 @@ def write(results: Results, adata: AnnData, key: str) -> None:
 def copy_of(adata: AnnData) -> AnnData:
     """Copy into memory, whether or not a file is behind ``adata``."""
     return adata.to_memory() if adata.isbacked else adata.copy()
+
+
+def check_free_table(adata: AnnData, key: str, columns: set[str]) -> None:
+    """Check that nothing is under a key of ``uns`` but a table with these columns, which is replaced."""
+    there = adata.uns.get(key)
+    if there is not None and not (isinstance(there, pd.DataFrame) and columns <= {*there}):
+        raise ValueError(
+            f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
+            f"another name, or remove it first: del adata.uns[{key!r}]"
+        )

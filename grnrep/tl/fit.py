@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
@@ -13,16 +14,15 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._cells import is_count
-from grnrep._checks import check_choice
 from grnrep.core.fitted import Interrupted
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import holding_places, open_checkpoint
 from grnrep.tl._choose import choose, keep, log_choices, resume
 from grnrep.tl._config import FitConfig, FitOptions, seed_of
-from grnrep.tl._data import fingerprint, look, sample
+from grnrep.tl._data import check_place, fingerprint, look, sample
 from grnrep.tl._infer import infer
 from grnrep.tl._learn import learn
+from grnrep.tl._old_names import accepts_old_names
 from grnrep.tl._results import FitInterrupted, copy_of, model_of, results_of, write
 
 logger = logging.getLogger("grnrep")
@@ -40,36 +40,34 @@ def fit(
 ) -> AnnData | None: ...
 
 
+@accepts_old_names
 @holding_places
 def fit(
     adata: AnnData,
     net: pd.DataFrame,
     *,
-    solver: str = "exact",
     likelihood: str = "auto",
-    link: str = "auto",
     intercept: bool | str = "auto",
+    covariates: str | Sequence[str] | None = None,
+    sign_shrinkage: float | str = "auto",
     ridge: float | str = "auto",
-    prior: float | str = "auto",
     signed: bool | str = "auto",
     max_cells: int | str | None = "auto",
     stratify: str | None = None,
-    covariates: str | Sequence[str] | None = None,
-    repair: bool = False,
-    uncertainty: bool = False,
-    max_iter: int | None = None,
-    epochs: int | None = None,
     layer: str | None = None,
     mask_var: str | np.ndarray | None = None,
     key_added: str = _keys.FIT,
-    device: str | None = None,
     rng: int | np.random.Generator | None = 0,
-    activity_store: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    block_size: int | None = None,
-    client: Any = "auto",
-    progress: bool = True,
     copy: bool = False,
+    repair: bool = False,
+    uncertainty: bool = False,
+    device: str | None = None,
+    progress: bool = True,
+    checkpoint: str | Path | None = None,
+    activity_store: str | Path | None = None,
+    client: Any = "auto",
+    block_size: int | None = None,
+    max_iter: int | None = None,
 ) -> AnnData | None:
     r"""Learn the activity of every regulator in every cell, and the weight of every edge.
 
@@ -89,66 +87,45 @@ def fit(
         if known, ``weight``, of which only the sign is used; NaN and 0 mean that the
         sign is unknown, and so do weights that are all 1: see ``signed``. Regulators without a target among
         the genes are left out.
-    solver
-        ``"exact"``: alternating closed-form steps. ``"gradient"``: stochastic
-        gradients, as in the paper.
     likelihood
-        Distribution of expression around its prediction: ``"gaussian"``; ``"poisson"`` or ``"nb"``
-        (negative binomial) for raw counts, whose size factors are total counts over their median.
-        ``"auto"`` decides by the values: whole numbers with differing totals are counts, unless at least half
-        of the edges have a prior sign: only the Gaussian likelihood draws weights to signs.
-    link
-        The function f: ``"relu"`` or ``"identity"``. ``"auto"`` takes identity if any
-        value is negative, else ReLU, under which an observed zero only says that
-        the sum is not positive. Counts have a smooth ReLU, and their zeros are values like others.
+        Distribution of expression around the prediction, with its function f. ``"gaussian"``: f is the identity.
+        ``"tobit"``: f is the ReLU, under which an observed zero only says that the sum is not positive.
+        ``"poisson"`` or ``"nb"`` (negative binomial): raw counts, whose size factors are total counts over
+        their median; f is a smooth ReLU, and zeros are values like others. ``"auto"``: whole numbers with
+        differing totals are counts, unless at least half of the edges have a prior sign, which only the other
+        likelihoods draw weights to; else ``"gaussian"`` if any value is negative, and ``"tobit"`` if none is.
     intercept
-        Whether every gene has an intercept b. ``"auto"``: with identity link yes; with
-        ReLU where short fits to some of the cells explain clearly more with intercepts.
-    ridge
-        Exact solver: penalty of the activities, as a share of the evidence that the
-        targets of a typical regulator give. ``"auto"``: see ``prior``.
-    prior
-        Exact solver: how strongly the weights of a regulator with prior signs are drawn
+        Whether every gene has an intercept b. ``"auto"``: yes under ``"gaussian"`` and with covariates;
+        else where short fits to some of the cells explain clearly more with intercepts.
+    covariates
+        Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, that have an effect
+        on every gene, fitted together with all else: levels of categorical ones against the first level,
+        numbers per standard deviation. What they can explain of an activity counts as theirs: no
+        activity is correlated with a covariate.
+    sign_shrinkage
+        How strongly the weights of a regulator with prior signs are drawn
         to ±1, as a share of the evidence in the data; at 0 they are free. Edges of such a
         regulator whose own sign is unknown have only their size from it. ``"auto"``
-        chooses ``ridge`` and ``prior`` by predicting genes that were held out, from
+        chooses it and ``ridge`` by predicting genes that were held out, from
         up to 400 cells. Where less than half of the edges have a sign weights are free, and
         ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes
-        ``prior`` is, and so is whether a gene's regulators share its variance: weights are then drawn to
-        ±1 / sqrt(number of regulators of the gene), and ``"params"`` has ``shared_prior``.
+        ``sign_shrinkage`` is, and so is whether a gene's regulators share its variance: weights are then drawn
+        to ±1 / sqrt(number of regulators of the gene), and ``"params"`` has ``sign_shrinkage_shared``.
+    ridge
+        Penalty of the activities, as a share of the evidence that the
+        targets of a typical regulator give. ``"auto"``: see ``sign_shrinkage``.
     signed
         Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
         tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
         also then, where regulators activate all their targets. False: no sign is used.
     max_cells
-        Exact solver: how many cells to learn the decoder from, drawn at random; the
+        How many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. ``"auto"``: as many as determine
         it, at least 1,000 (:func:`grnrep.core.choose.sample_size.sufficient_cells`). None: all cells; from what
         ``"auto"`` learns, passes over all of them go on, without holding them in memory (counts are held).
     stratify
-        Exact solver: column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are
+        Column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are
         learned from, as far as there are, so that rare ones count. By default all cells alike.
-    covariates
-        Exact solver: columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, that have an effect
-        on every gene, fitted together with all else: levels of categorical ones against the first level,
-        numbers per standard deviation. What they can explain of an activity counts as theirs: no
-        activity is correlated with a covariate.
-    repair
-        Exact solver: whether to drop edges that the data reject and to add edges that they
-        demand, both at a false discovery rate of 5 %, before the fit. It refuses below an
-        effective load of 2. The 5 % hold where noise is independent between genes and alike at all levels
-        of expression. With one factor outside the network that moves many genes, such as a batch that is
-        no covariate, half of the additions were false (156 of 309); with noise that grows with the
-        mean, 30 to 118 of 540 true edges were dropped.
-    uncertainty
-        Exact solver: whether to draw from the posterior after the fit, with the values below
-        zero that a ReLU hides, and to store its means with their standard deviations. Takes
-        many times as long as the fit. Counts keep the fit itself, with standard deviations from the
-        curvature of its likelihood (:mod:`grnrep.core.posterior.count_laplace`).
-    max_iter
-        Limit of iterations of the exact solver. By default the solver's own.
-    epochs
-        Passes over the data by the gradient solver. By default the solver's own.
     layer
         Layer with the expression to explain; by default ``adata.X``.
     mask_var
@@ -157,26 +134,33 @@ def fit(
     key_added
         Where in ``obsm``, ``varm`` and ``uns`` results are kept; what is there
         already is replaced.
-    device
-        Torch device, such as ``"cuda"``. By default the solver's own choice.
     rng
         Seed, or a generator to draw it from. The seed is kept in ``uns``.
-    activity_store
-        Path of a zarr store to write activities to, block by block, for more cells than memory holds: an
-        AnnData cells × regulators. ``obsm`` then has them as dask arrays. By default they are in memory.
+    copy
+        Whether to return a copy instead of changing ``adata``.
+    repair
+        Whether to drop edges that the data reject and to add edges that they demand before the fit;
+        see :func:`grnrep.tl.repair`.
+    uncertainty
+        Whether to draw from the posterior after the fit; see :func:`grnrep.tl.posterior`.
+    device
+        Torch device, such as ``"cuda"``. By default the solver's own choice.
+    progress
+        Whether long work shows its progress.
     checkpoint
         Folder for what has been done so far. A run that was killed goes on there when it is called again,
         to the same result; at its end the folder is removed. Another run is refused, as is a folder in which
         anything was damaged. By default nothing is kept.
-    block_size
-        Cells that are read at a time; by default as many as take 32 MiB.
+    activity_store
+        Path of a zarr store to write activities to, block by block, for more cells than memory holds: an
+        AnnData cells × regulators. ``obsm`` then has them as dask arrays. By default they are in memory.
     client
         `dask.distributed` client whose workers read the data and infer activities. ``"auto"``: the active
         one, if there is one and the data are on disk. None: compute here. The result is the same.
-    progress
-        Whether long work shows its progress.
-    copy
-        Whether to return a copy instead of changing ``adata``.
+    block_size
+        Cells that are read at a time; by default as many as take 32 MiB.
+    max_iter
+        Limit of iterations. By default the solver's own.
 
     Returns
     -------
@@ -194,8 +178,8 @@ def fit(
         ``"network"``: the edges used, with prior ``weight`` (NaN: unknown) and
         ``learned`` weight. ``"regulators"``: per regulator ``n_targets``, ``n_signed``
         (edges with a prior sign), ``group`` (a number that regulators with the same targets
-        share, which nothing can tell apart; else -1), ``sign_confidence``, ``sign_source`` and, of the exact
-        solver, the ``ridge`` penalty of its activities. ``"genes"``: per gene used
+        share, which nothing can tell apart; else -1), ``sign_confidence``, ``sign_source`` and
+        the ``ridge`` penalty of its activities. ``"genes"``: per gene used
         ``n_regulators``, ``intercept`` and ``r2``, the share of its variance that is explained
         (NaN: constant gene); and the scale of its expression, by which
         :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``,
@@ -234,55 +218,48 @@ def fit(
     >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
     >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> gr.tl.fit(adata, net)
-    >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["link"]
-    (['P', 'Q'], 'relu')
+    >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
+    (['P', 'Q'], 'tobit')
     """
-    likelihood, counts = _of_link(likelihood, link)
     config = FitConfig(
-        solver=solver,
         likelihood=likelihood,
-        counts=counts,
         intercept=intercept,
-        ridge=ridge,
-        sign_shrinkage=prior,
-        signed=signed,
         covariates=covariates,
-        repair=repair,
-        uncertainty=uncertainty,
+        sign_shrinkage=sign_shrinkage,
+        ridge=ridge,
+        signed=signed,
         max_cells=max_cells,
         stratify=stratify,
         layer=layer,
         mask_var=mask_var,
-        max_iter=max_iter,
-        epochs=epochs,
-        rng=seed_of(rng),
-        device=device,
         key_added=key_added,
-        activity_store=activity_store,
-        checkpoint=checkpoint,
-        block_size=block_size,
-        client=client,
-        progress=progress,
+        rng=seed_of(rng),
         copy=copy,
+        repair=repair,
+        uncertainty=uncertainty,
+        device=device,
+        progress=progress,
+        checkpoint=checkpoint,
+        activity_store=activity_store,
+        client=client,
+        block_size=block_size,
+        max_iter=max_iter,
     )
     return run(adata, net, config)
 
 
-def _of_link(likelihood: str, link: str) -> tuple[str, bool]:
-    """The likelihood that a link goes with, and whether it may be one of counts."""
-    check_choice("likelihood", likelihood, ("auto", "gaussian", "poisson", "nb", "bernoulli"))
-    check_choice("link", link, ("auto", "relu", "identity"))
-    if (is_count(likelihood) or likelihood == "bernoulli") and link != "auto":
-        raise ValueError(
-            f"link must be 'auto' with likelihood={likelihood!r}, which has one; found {link!r}"
-        )
-    if link != "auto":
-        return ("tobit" if link == "relu" else "gaussian"), False
-    return ("auto", False) if likelihood == "gaussian" else (likelihood, True)
+def run(
+    adata: AnnData,
+    net: pd.DataFrame,
+    config: FitConfig,
+    *,
+    kept: Mapping[str, Any] | None = None,
+) -> AnnData | None:
+    """Look, sample, choose, learn, infer, write: a fit from what is asked to what is found.
 
-
-def run(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> AnnData | None:
-    """Look, sample, choose, learn, infer, write: a fit from what is asked to what is found."""
+    ``kept`` are parts of the record of an earlier fit that this one does not make.
+    """
+    check_place(adata, config.key_added, copy=config.copy)
     data = look(adata, net, config)
     checkpoint = open_checkpoint(
         config.checkpoint, config.activity_store, partial(fingerprint, data, config)
@@ -299,6 +276,8 @@ def run(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> AnnData | None:
         logger.warning("fit %r: interrupted; nothing was written", config.key_added)
         raise FitInterrupted(model) from stop
     results = results_of(data, choices, learned, activities, config)
+    if kept is not None:
+        results = replace(results, uns={**results.uns, **kept})
     out = copy_of(adata) if config.copy else adata
     with undisturbed():
         write(results, out, config.key_added)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, check_key, check_writable, obs_column, some
-from grnrep.tl._results import copy_of
+from grnrep.tl._results import check_free_table, copy_of
 
 logger = logging.getLogger("grnrep")
 
@@ -93,7 +93,7 @@ def rank_regulators(
     """
     check_key("key_added", key_added)
     check_adata(adata)
-    _check_free(adata, key_added)
+    check_free_table(adata, key_added, {"regulator", "pvals_adj"})
     if not copy:
         check_writable(adata)
     table = activities(adata, key)
@@ -122,18 +122,6 @@ def rank_regulators(
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         out.uns[key_added] = result
     return out if copy else None
-
-
-def _check_free(adata: AnnData, key: str) -> None:
-    """Check that nothing is under this key that is no such table, since it would be replaced."""
-    there = adata.uns.get(key)
-    if there is not None and not (
-        isinstance(there, pd.DataFrame) and {"regulator", "pvals_adj"} <= {*there}
-    ):
-        raise ValueError(
-            f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
-            f"another name, or remove it first: del adata.uns[{key!r}]"
-        )
 
 
 def _groups(group: pd.Series, groupby: str, reference: str) -> list[str]:

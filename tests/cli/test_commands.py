@@ -121,7 +121,13 @@ def test_fit_passes_its_options_on(grnrep, work, given, used):
         "--rng": 5,
     }
     result = grnrep(
-        "fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *sum(options.items(), ()), "--link=relu"
+        "fit",
+        "data.h5ad",
+        "net.csv",
+        "-o",
+        "out.h5ad",
+        *sum(options.items(), ()),
+        "--likelihood=tobit",
     )
     assert result.exit_code == 0, result.stderr
     params = ad.read_h5ad("out.h5ad").uns["mine"]["params"]
@@ -130,7 +136,7 @@ def test_fit_passes_its_options_on(grnrep, work, given, used):
         "layer": "twice",
         "max_iter": 7,
         "rng": 5,
-        "link": "relu",
+        "likelihood": "tobit",
         "solver": "exact",
     }
     assert {name: params[name] for name in wanted} == wanted
@@ -144,7 +150,7 @@ def test_signs_of_a_network_of_ones_are_believed_where_asked_for(grnrep, work, g
     report = grnrep("check-network", "data.h5ad", "net.csv", "--signed", given)
     assert f"n_edges_signed{n_signed}" in report.stdout.replace(" ", "")
     assert ("all 99 weights that are given are 1" in report.stderr) is (given == "auto")
-    limits = ["--max-iter=2", "--link=identity", "--likelihood=gaussian"]
+    limits = ["--max-iter=2", "--likelihood=gaussian"]
     result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--signed", given, *limits)
     assert result.exit_code == 0, result.stderr
     found = ad.read_h5ad("out.h5ad").uns["grnrep"]
@@ -153,11 +159,22 @@ def test_signs_of_a_network_of_ones_are_believed_where_asked_for(grnrep, work, g
 
 
 def test_fit_with_the_other_solver(grnrep, work):
-    options = ["--solver", "gradient", "--epochs", 3, "--link", "identity"]
+    options = ["--solver", "gradient", "--epochs", 3, "--likelihood", "gaussian"]
     result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options)
     assert result.exit_code == 0, result.stderr
     params = ad.read_h5ad("out.h5ad").uns["grnrep"]["params"]
-    assert (params["solver"], params["epochs"], params["link"]) == ("gradient", 3, "identity")
+    assert (params["solver"], params["epochs"], params["likelihood"]) == ("gradient", 3, "gaussian")
+
+
+def test_an_old_option_goes_on_with_a_warning(grnrep, work):
+    given = ["fit", "data.h5ad", "net.csv", "-o", "out.h5ad", "--max-iter=2", "--link", "identity"]
+    result = grnrep(*given, "--sign-shrinkage", "0.3")
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stderr.split())
+    assert "instead of link='identity' write likelihood='gaussian'" in said
+    params = ad.read_h5ad("out.h5ad").uns["grnrep"]["params"]
+    assert (params["likelihood"], params["sign_shrinkage"]) == ("gaussian", 0.3)
+    assert "--link" not in grnrep("fit", "--help").stdout
 
 
 @pytest.mark.usefixtures("short_chain")
@@ -167,9 +184,7 @@ def test_fit_with_everything_that_is_off_by_default(grnrep, work):
     data.obs["depth"] = np.arange(data.n_obs) * 1.5
     data.write_h5ad("data.h5ad")
     options = ["--covariate", "batch", "--covariate", "depth", "--repair", "--uncertainty"]
-    result = grnrep(
-        "fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options, "--likelihood=gaussian"
-    )
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *options, "--likelihood=tobit")
     assert result.exit_code == 0, result.stderr
     back = ad.read_h5ad("out.h5ad")
     assert back.uns["grnrep"]["covariates"]["covariate"].tolist() == ["batch", "depth"]

@@ -54,6 +54,8 @@ SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"
         # what the verbs refuse
         ([*FIT, "--layer", "lost"], ["'lost'"]),
         ([*FIT, "--solver", "magic"], ["solver must be one of 'exact', 'gradient'; found 'magic'"]),
+        ([*FIT, "--sign-shrinkage", "much"], ["--sign-shrinkage must be auto or a number"]),
+        ([*FIT, "--solver", "gradient", "--repair"], ["--repair is an option of --solver exact"]),
         ([*FIT, "--epochs", "3"], ["epochs is an option of solver='gradient' only"]),
         (
             [*FIT, "--intercept", "maybe"],

@@ -25,7 +25,8 @@ def fit_small(small):
         data.obs["batch"] = pd.Categorical(np.where(np.arange(90) % 3, "one", "zwölf"))
         data.obs["age"] = np.random.default_rng(1).random(90)
         adata, new = data[:70].copy(), data[70:].copy()
-        gr.tl.fit(adata, net if signed else net[["source", "target"]], progress=False, **options)
+        fit = gr.tl.fit_gradient if "epochs" in options else gr.tl.fit
+        fit(adata, net if signed else net[["source", "target"]], progress=False, **options)
         return adata, new
 
     return run

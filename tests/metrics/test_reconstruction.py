@@ -35,7 +35,7 @@ def _predict(adata, key, genes):
     weights = weights.loc[genes]
     z = adata.obsm[key][weights.columns].to_numpy(dtype=np.float64)
     p = z @ weights.to_numpy().T + record["genes"].loc[genes, "intercept"].to_numpy()
-    return np.maximum(p, 0) if record["params"]["link"] == "relu" else p
+    return np.maximum(p, 0) if record["params"]["likelihood"] == "tobit" else p
 
 
 @pytest.mark.parametrize("key", ["grnrep", "centred"])

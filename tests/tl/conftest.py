@@ -29,7 +29,7 @@ def tiny():
     sources, targets = ["P"] * 7 + ["Q"] * 7, [*adata.var_names[:7], *adata.var_names[3:]]
     net = pd.DataFrame({"source": sources, "target": targets, "weight": np.nan})
     options = {
-        "likelihood": "gaussian", "link": "relu", "intercept": True, "ridge": 1e-3, "prior": 0.0,
+        "likelihood": "tobit", "intercept": True, "ridge": 1e-3, "sign_shrinkage": 0.0,
         "max_iter": 5, "max_cells": 15, "block_size": 8, "progress": False,
     }  # fmt: skip
     return adata, net, options

@@ -113,22 +113,18 @@ def test_unknown_signs_may_be_zero_missing_or_without_column(small, unknown):
     assert (other.uns["grnrep"]["regulators"]["n_signed"] == 0).all()
 
 
-def test_auto_is_relu_without_and_identity_with_negative_values(small, caplog):
+def test_auto_is_tobit_without_and_gaussian_with_negative_values(small, caplog):
     adata, net = small()
     with caplog.at_level(logging.INFO, logger="grnrep"):
         params = _fit(adata, net)["params"]
-    assert (params["link"], params["intercept"], params["likelihood"]) == (
-        "relu",
-        False,
-        "gaussian",
-    )
-    assert "link='auto' chose 'relu'" in caplog.text
+    assert (params["likelihood"], params["intercept"]) == ("tobit", False)
+    assert "likelihood='auto' chose 'tobit'" in caplog.text
     adata.X = adata.X - adata.X.mean(axis=0)
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="grnrep"):
         params = _fit(adata, net)["params"]
-    assert (params["link"], params["intercept"]) == ("identity", True)
-    assert "link='auto' chose 'identity'" in caplog.text
+    assert (params["likelihood"], params["intercept"]) == ("gaussian", True)
+    assert "likelihood='auto' chose 'gaussian'" in caplog.text
 
 
 def test_identity_link_reconstructs_linear_data():
@@ -141,7 +137,7 @@ def test_identity_link_reconstructs_linear_data():
     gene, regulator = np.nonzero(weights)
     net = pd.DataFrame({"source": [f"TF{j}" for j in regulator], "target": gene.astype(str)})
     record = _fit(adata, net.assign(weight=weights[gene, regulator]))
-    assert record["params"]["link"] == "identity"
+    assert record["params"]["likelihood"] == "gaussian"
     assert record["genes"]["r2"].min() > 0.99
 
 

@@ -19,7 +19,7 @@ import zarr
 import grnrep as gr
 from grnrep.core.als.loop import Problem
 
-CHOSEN = {"ridge": 1e-3, "prior": 0.3}
+CHOSEN = {"ridge": 1e-3, "sign_shrinkage": 0.3}
 OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False, **CHOSEN}
 
 SCRIPT = """
@@ -27,7 +27,7 @@ import sys, anndata as ad, pandas as pd, grnrep as gr
 adata, net = ad.read_h5ad(sys.argv[1]), pd.read_csv(sys.argv[2], float_precision="round_trip")
 print("begins", flush=True)
 gr.tl.fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, progress=False,
-          ridge=1e-3, prior=0.3)
+          ridge=1e-3, sign_shrinkage=0.3)
 adata.write_h5ad(sys.argv[4])
 """
 
@@ -85,7 +85,7 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("after", "options"),
     [
-        (0, {"ridge": "auto", "prior": "auto"}),
+        (0, {"ridge": "auto", "sign_shrinkage": "auto"}),
         (1, {"covariates": ["batch"]}),
         (7, {"intercept": True}),
         (3, {"repair": True}),
@@ -192,7 +192,7 @@ def test_counts_go_on_too(data, tmp_path, monkeypatch):
         300, 100, n_regulators=5, counts="nb", dispersion=0.5, rng=0, progress=False
     )
     adata.X = adata.layers["counts"]
-    options, wanted = {"likelihood": "nb", "prior": 0.0}, adata.copy()
+    options, wanted = {"likelihood": "nb", "sign_shrinkage": 0.0}, adata.copy()
     gr.tl.fit(wanted, net, **OPTIONS | options)
     interrupted(adata, net, tmp_path / "run", monkeypatch, after=4, **options)
     gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **OPTIONS | options)

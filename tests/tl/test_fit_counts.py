@@ -41,11 +41,7 @@ def test_counts_are_recognised_and_recovered(caplog):
         adata, new = adata[:200].copy(), adata[200:].copy()
         with caplog.at_level(logging.INFO, logger="grnrep"):
             params = fit(adata, net[["source", "target"]])["params"]
-        assert (params["likelihood"], params["link"], params["solver"]) == (
-            "poisson",
-            "softplus",
-            "exact",
-        )
+        assert (params["likelihood"], params["solver"]) == ("poisson", "exact")
         assert "likelihood='auto' chose 'poisson'" in caplog.text
         assert gr.metrics.recovery(adata)["pearson"].mean() > 0.9
         gr.tl.transform(new, adata, progress=False)
@@ -55,7 +51,7 @@ def test_counts_are_recognised_and_recovered(caplog):
 
 def test_prior_signs_ask_for_the_likelihood_that_uses_them(caplog):
     adata, net = counted()
-    assert fit(adata, net)["params"]["likelihood"] == "gaussian"
+    assert fit(adata, net)["params"]["likelihood"] == "tobit"
     assert (
         "though values are counts. Normalise and take logarithms, or choose likelihood='poisson'"
         in caplog.text
@@ -89,7 +85,7 @@ def test_counts_with_signs_are_gaussian_however_few_genes(caplog):
     adata, net = gr.ds.simulate(300, 60, n_regulators=5, counts="poisson", rng=0, progress=False)
     adata.X = adata.layers["counts"]
     with caplog.at_level("WARNING", logger="grnrep"):
-        assert fit(adata, net)["params"]["likelihood"] == "gaussian"
+        assert fit(adata, net)["params"]["likelihood"] == "tobit"
     assert "only that draws weights to prior signs" in caplog.text
     assert fit(adata, net[["source", "target"]])["params"]["likelihood"] == "poisson"
 
@@ -161,10 +157,12 @@ def test_batches_of_counts():
     assert 1 - seen < 0.7 * (1 - blind)
 
 
-def test_auto_is_gaussian_where_a_link_or_the_recipe_was_asked_for():
+def test_gradients_are_not_of_counts(refuses):
     adata, net = counted()
-    assert fit(adata, net, link="relu")["params"]["likelihood"] == "gaussian"
-    assert fit(adata, net, solver="gradient", epochs=1)["params"]["likelihood"] == "gaussian"
+    gr.tl.fit_gradient(adata, net, epochs=1, progress=False)
+    assert adata.uns["grnrep"]["params"]["likelihood"] == "tobit"
+    with refuses(ValueError, "'auto', 'gaussian', 'tobit'; found 'nb'", adata=adata):
+        gr.tl.fit_gradient(adata, net, likelihood="nb", progress=False)
 
 
 @pytest.mark.parametrize("options", [{}, {"counts": "nb", "dispersion": 0.3}])
@@ -257,25 +255,25 @@ def test_deviations_fall_with_deeper_counts():
         (0.5, {"likelihood": "nb"}, ("must be counts", "first 0.5", "likelihood='gaussian'")),
         (
             None,
-            {"likelihood": "poisson", "link": "identity"},
-            ("link must be 'auto'", "found 'identity'"),
+            {"likelihood": "bernoulli"},
+            ("'auto', 'gaussian', 'tobit', 'poisson', 'nb'; found 'bernoulli'",),
         ),
-        (None, {"likelihood": "nb", "solver": "gradient"}, ("needs solver='exact'",)),
         (
             None,
             {"likelihood": "binomial"},
             ("'nb', 'bernoulli'; found 'binomial'",),
+            {"sign_shrinkage": 0.3, "likelihood": "nb"},
+            ("sign_shrinkage must be 'auto' or 0", "found 0.3"),
         ),
-        (None, {"prior": 0.3, "likelihood": "nb"}, ("prior must be 'auto' or 0", "found 0.3")),
         (
             None,
             {"repair": True, "likelihood": "poisson"},
-            ("repair=True needs likelihood='gaussian'", "'poisson'"),
+            ("repair needs likelihood='gaussian' or 'tobit'", "'poisson'"),
         ),
         (
             None,
             {"repair": True, "uncertainty": True, "likelihood": "nb"},
-            ("repair=True needs likelihood='gaussian'", "'nb'"),
+            ("repair needs likelihood='gaussian' or 'tobit'", "'nb'"),
         ),
         (-1, {"uncertainty": True, "likelihood": "nb"}, ("must be counts", "first -1")),
     ],
@@ -325,7 +323,7 @@ def test_the_likelihood_is_chosen_by_the_totals_that_the_fit_uses(equal):
     assert totals[equal].std() == 0
     assert all(total.std() > 0 for which, total in totals.items() if which != equal)
     record = fit(adata, net[["source", "target"]], max_iter=2)
-    assert (record["params"]["likelihood"] == "gaussian") is everywhere
+    assert (record["params"]["likelihood"] == "tobit") is everywhere
 
 
 def test_cells_without_a_count_are_numbered(caplog):
@@ -348,27 +346,4 @@ def test_sums_over_all_genes_that_are_not_finite_are_no_depths():
     adata.X = adata.X.toarray().astype(np.float32)
     net = net[net["target"] != adata.var_names[0]]
     adata.X[0, 0] = np.nan
-    assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "gaussian"
-
-
-@pytest.mark.parametrize("likelihood", ["poisson", "bernoulli"])
-def test_passes_over_all_cells_from_a_file_as_from_memory(tmp_path, monkeypatch, likelihood):
-    monkeypatch.setattr("grnrep.core.choose.sample_size._FEWEST", 150)
-    adata, net = counted(n_obs=500, n_vars=80, n_regulators=4, library_size=600)
-    if likelihood == "bernoulli":
-        adata.X = (adata.X > 0).astype(np.float32)
-    adata = adata[np.argsort(adata.obs_names)].copy()
-    path = tmp_path / "cells.h5ad"
-    adata.write_h5ad(path)
-    options = {"likelihood": likelihood, "max_cells": None, "block_size": 128}
-    edges = net[["source", "target"]]
-    record = fit(adata, edges, **options)
-    assert record["params"]["n_obs_learned"] == adata.n_obs
-    backed = ad.read_h5ad(path, backed="r")
-    fit(backed, edges, **options)
-    np.testing.assert_array_equal(backed.obsm["grnrep"], adata.obsm["grnrep"])
-    truth = adata.obsm["true_activity"]
-    of_all = gr.metrics.recovery(adata)["pearson"].mean()
-    fit(adata, edges, likelihood=likelihood)
-    of_sample = gr.metrics.recovery(adata)["pearson"].mean()
-    assert of_all > max(of_sample, 0.6), (of_all, of_sample, len(truth))
+    assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "tobit"

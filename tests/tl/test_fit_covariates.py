@@ -193,12 +193,6 @@ def test_a_covariate_that_hides_a_regulator_is_named(caplog):
             ValueError,
             ("intercept must be True or 'auto'",),
         ),
-        (
-            {},
-            {"covariates": ["batch"], "solver": "gradient"},
-            ValueError,
-            ("option of solver='exact'",),
-        ),
     ],
 )
 def test_bad_covariates(refuses, change, options, error, fragments):

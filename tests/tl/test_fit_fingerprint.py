@@ -116,10 +116,10 @@ def test_other_data_are_refused(tiny, checkpoint, refuses, change, name):
     [
         ({"rng": 1}, "rng"),
         ({"intercept": "auto"}, "intercept"),
-        ({"link": "identity"}, "likelihood"),
-        ({"link": "auto"}, "likelihood"),
+        ({"likelihood": "gaussian"}, "likelihood"),
+        ({"likelihood": "auto"}, "likelihood"),
         ({"ridge": 1e-2}, "ridge"),
-        ({"prior": 1.0}, "sign_shrinkage"),
+        ({"sign_shrinkage": 1.0}, "sign_shrinkage"),
         ({"max_iter": 6}, "max_iter"),
         ({"max_iter": None}, "max_iter"),
         ({"max_cells": None}, "max_cells"),

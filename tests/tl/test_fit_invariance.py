@@ -16,7 +16,7 @@ def _fit(adata, net, **options):
     return gr.tl.fit(adata, net, max_iter=30, progress=False, copy=True, **options)
 
 
-SETTLED = {"ridge": 1e-3, "prior": 0.0}  # nothing to choose
+SETTLED = {"ridge": 1e-3, "sign_shrinkage": 0.0}  # nothing to choose
 
 
 def _assert_same(one, two):

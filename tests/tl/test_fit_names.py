@@ -16,7 +16,7 @@ from grnrep._checks import storable
 
 QUICK = {
     "ridge": 0.01,
-    "prior": 0.0,
+    "sign_shrinkage": 0.0,
     "intercept": False,
     "max_iter": 2,
     "progress": False,

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 import grnrep as gr
 
-OPTIONS = {"max_cells": 150, "ridge": 1e-3, "prior": 0.3, "progress": False}
+OPTIONS = {"max_cells": 150, "ridge": 1e-3, "sign_shrinkage": 0.3, "progress": False}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypa
         net,
         **options | {"max_cells": 2000},
         ridge=a["params"]["ridge"],
-        prior=a["params"]["prior"],
+        sign_shrinkage=a["params"]["sign_shrinkage"],
     )
     for j in memory.obsm["grnrep"]:
         assert np.corrcoef(memory.obsm["grnrep"][j], direct.obsm["grnrep"][j])[0, 1] > 0.999

@@ -52,13 +52,13 @@ def test_values_in_a_layer_are_called_by_its_name(small, refuses):
 def test_negative_values_under_explicit_relu(small, refuses):
     adata, net = _spoil(-0.5)(*small())
     wanted = (
-        "adata.X must not be negative under link='relu'",
+        "adata.X must not be negative under likelihood='tobit'",
         "found 1 negative value(s)",
         f"cell '{adata.obs_names[7]}', gene '{net['target'].iloc[0]}'",
-        "link='auto'",
+        "likelihood='auto'",
     )
     with refuses(ValueError, *wanted, adata=adata):
-        gr.tl.fit(adata, net, link="relu", progress=False)
+        gr.tl.fit(adata, net, likelihood="tobit", progress=False)
 
 
 def test_view_stays_a_view_when_refused(small, refuses):

@@ -48,29 +48,16 @@ def test_mask_that_leaves_out_every_target(fit_refuses):
 # --- choices --------------------------------------------------------------------------------------
 
 CHOICES = {
-    "solver": ({"solver": "adam"}, ValueError, ("'exact', 'gradient'; found 'adam'",)),
-    "link": ({"link": "softmax"}, ValueError, ("'auto', 'relu', 'identity'; found 'softmax'",)),
     "likelihood": ({"likelihood": "nb"}, ValueError, ("adata.X must be counts",)),
     "intercept": (
         {"intercept": "yes"},
         ValueError,
         ("intercept must be True, False or 'auto'; found 'yes'",),
     ),
-    "wrong limit": ({"epochs": 3}, ValueError, ("epochs is an option of solver='gradient' only",)),
-    "other wrong limit": (
-        {"solver": "gradient", "max_iter": 3},
+    "negative shrinkage": (
+        {"sign_shrinkage": -1.0},
         ValueError,
-        ("max_iter is an option of solver='exact' only",),
-    ),
-    "ridge by gradient": (
-        {"solver": "gradient", "ridge": 0.1},
-        ValueError,
-        ("ridge is an option of solver='exact' only",),
-    ),
-    "negative prior": (
-        {"prior": -1.0},
-        ValueError,
-        ("prior must be a finite number of at least 0, or 'auto'; found -1.0",),
+        ("sign_shrinkage must be a finite number of at least 0, or 'auto'; found -1.0",),
     ),
     "one cell": ({"max_cells": 1}, ValueError, ("max_cells must be", "None or 'auto'; found 1")),
     "some cells": ({"max_cells": "all"}, ValueError, ("max_cells must be", "found 'all'")),
@@ -122,7 +109,9 @@ def test_a_device_that_is_not_there(fit_refuses):
 @pytest.mark.parametrize("option", [{"device": "gpu"}, {"client": "x"}])
 def test_transform_refuses_them_too(small, refuses, option):
     adata, net = small()
-    fitted = gr.tl.fit(adata, net, ridge=0.1, prior=0.1, max_iter=2, progress=False, copy=True)
+    fitted = gr.tl.fit(
+        adata, net, ridge=0.1, sign_shrinkage=0.1, max_iter=2, progress=False, copy=True
+    )
     ((name, value),) = option.items()
     with refuses(
         (TypeError, ValueError), f"{name} must be", f"found {value!r}", adata=[adata, fitted]
@@ -137,7 +126,14 @@ def test_transform_refuses_them_too(small, refuses, option):
 def test_results_of_others_are_not_replaced(small, refuses, part):
     adata, net = small()
     fitted = gr.tl.fit(
-        adata, net, key_added="X_pca", ridge=0.1, prior=0.1, max_iter=2, progress=False, copy=True
+        adata,
+        net,
+        key_added="X_pca",
+        ridge=0.1,
+        sign_shrinkage=0.1,
+        max_iter=2,
+        progress=False,
+        copy=True,
     )
     theirs = adata.copy()
     size = theirs.n_vars if part == "varm" else theirs.n_obs
@@ -159,7 +155,7 @@ def test_results_of_others_are_not_replaced(small, refuses, part):
 
 def test_a_ranking_does_not_replace_a_fit(small, refuses):
     adata, net = small()
-    gr.tl.fit(adata, net, ridge=0.1, prior=0.1, max_iter=2, progress=False)
+    gr.tl.fit(adata, net, ridge=0.1, sign_shrinkage=0.1, max_iter=2, progress=False)
     adata.obs["group"], adata.obs["sample"] = list("ab") * 30, list("uvwx") * 15
     with refuses(ValueError, "key_added='grnrep' would replace adata.uns['grnrep']", adata=adata):
         gr.tl.rank_regulators(adata, "group", sample="sample", key_added="grnrep")
@@ -184,7 +180,7 @@ def test_matrices_without_differences(fit_refuses, values):
         return adata, net
 
     found = "0 everywhere" if values in ("zeros", "tiny") else "one value in every gene"
-    for options in ({}, {"likelihood": "gaussian"}, {"solver": "gradient"}):
+    for options in ({}, {"likelihood": "gaussian"}):
         fit_refuses(
             change, ValueError, "adata.X must differ between cells", f"found {found}", **options
         )

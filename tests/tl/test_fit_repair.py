@@ -73,11 +73,6 @@ def test_low_load_is_refused_with_the_load(small, refuses):
     ("options", "error", "message"),
     [
         ({"repair": "yes"}, TypeError, "repair must be True or False"),
-        (
-            {"repair": True, "solver": "gradient"},
-            ValueError,
-            "repair is an option of solver='exact'",
-        ),
     ],
 )
 def test_choices(small, refuses, options, error, message):

@@ -14,7 +14,7 @@ import grnrep as gr
 
 QUICK = {
     "ridge": 0.01,
-    "prior": 0.3,
+    "sign_shrinkage": 0.3,
     "intercept": False,
     "max_iter": 4,
     "progress": False,
@@ -111,7 +111,7 @@ def test_counts_with_a_network_of_ones_are_fitted_as_counts(small):
         for w in (1.0, np.nan)
     ]
     chosen = [fit.uns["grnrep"]["params"]["likelihood"] for fit in fits]
-    assert chosen[0] == chosen[1] != "gaussian"
+    assert chosen[0] == chosen[1] != "tobit"
 
 
 @pytest.mark.parametrize("value", ["yes", 1, None])

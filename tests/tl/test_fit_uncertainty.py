@@ -42,11 +42,6 @@ def test_intervals_hold_the_truth_also_of_cells_outside_the_chain(monkeypatch, l
     ("options", "error", "message"),
     [
         ({"uncertainty": 1}, TypeError, "uncertainty must be True or False; found 1"),
-        (
-            {"uncertainty": True, "solver": "gradient"},
-            ValueError,
-            "uncertainty is an option of solver='exact'",
-        ),
     ],
 )
 def test_choices(small, refuses, options, error, message):

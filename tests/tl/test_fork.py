@@ -24,7 +24,7 @@ counts = data.copy()
 counts.X = np.random.default_rng(0).poisson(np.asarray(data.X)).astype(np.float32)
 sparse = data.copy()
 sparse.X = sp.csr_matrix(data.X)
-fixed = {"ridge": 0.1, "prior": 0.1, "intercept": True}  # nothing to search for
+fixed = {"ridge": 0.1, "sign_shrinkage": 0.1, "intercept": True}  # nothing to search for
 
 
 def fit(data, net=net, **options):
@@ -54,7 +54,7 @@ if __name__ == "__main__":
     fitted = data.copy()
     gr.tl.fit(fitted, net, progress=False)
     ways = {
-        "blocks": partial(fit, sparse, block_size=50, max_cells=100, link="relu", **fixed),
+        "blocks": partial(fit, sparse, block_size=50, max_cells=100, likelihood="tobit", **fixed),
         "counts": partial(fit, counts, likelihood="poisson", ridge=0.1, max_iter=5),
         "uncertainty": partial(fit, data, uncertainty=True, **fixed),
         "zarr": partial(lazy, folder),

@@ -117,16 +117,21 @@ EDITS = {
         "a source that is not among its regulators",
     ),
     "params as a list": ("params", list, "'params' must be a mapping; found list"),
-    "no link": (
+    "no likelihood": (
         "params",
-        lambda p: {n: v for n, v in p.items() if n != "link"},
-        "'params' lacks 'link'",
+        lambda p: {n: v for n, v in p.items() if n != "likelihood"},
+        "'params' lacks 'likelihood'",
     ),
     "odd link": ("params", lambda p: p | {"link": "tanh"}, "params['link'] must be one of 'relu'"),
     "link of counts": (
         "params",
-        lambda p: p | {"link": "softplus"},
+        lambda p: p | {"link": "softplus", "likelihood": "gaussian"},
         "cannot be 'softplus' of likelihood",
+    ),
+    "a link beside a likelihood that has one": (
+        "params",
+        lambda p: p | {"link": "relu", "likelihood": "tobit"},
+        "params['likelihood'] must be one of",
     ),
     "odd likelihood": (
         "params",

@@ -87,5 +87,3 @@ def test_what_cannot_be_used(adata_net, value, error, says):
     with pytest.raises(error, match=says):
         gr.tl.fit(adata, net, stratify=value, progress=False)
     assert "grnrep" not in adata.uns
-    with pytest.raises(ValueError, match="stratify is an option of solver='exact' only"):
-        gr.tl.fit(adata, net, stratify="kind", solver="gradient", progress=False)

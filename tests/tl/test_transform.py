@@ -145,7 +145,7 @@ def test_intercepts_are_used(small):
     data, net = small(n_obs=90)
     data.X = data.X + np.arange(data.n_vars, dtype=np.float32)
     adata, new = data[:60].copy(), data[60:].copy()
-    gr.tl.fit(adata, net, intercept=True, link="identity", progress=False)
+    gr.tl.fit(adata, net, intercept=True, likelihood="gaussian", progress=False)
     gr.tl.transform(new, adata, progress=False)
     genes = new.uns["grnrep"]["genes"]
     assert np.ptp(genes["intercept"]) > 10
@@ -160,7 +160,7 @@ def test_intercepts_are_used(small):
 def test_gradient_projection_gives_the_activities_of_the_fit_again(small, sign, intercept):
     data, net = small(n_obs=90)
     net["weight"] *= sign  # the fit takes its signs from the prior, and the projection follows
-    gr.tl.fit(data, net, solver="gradient", epochs=300, intercept=intercept, progress=False)
+    gr.tl.fit_gradient(data, net, epochs=300, intercept=intercept, progress=False)
     again = _activity(data, data, epochs=300)
     for name in again.columns:
         assert np.corrcoef(again[name], data.obsm["grnrep"][name])[0, 1] > 0.9
@@ -169,7 +169,7 @@ def test_gradient_projection_gives_the_activities_of_the_fit_again(small, sign, 
 def test_gradient_fit_is_projected_by_gradient_unless_told(small):
     data, net = small(n_obs=90)
     adata, new = data[:60].copy(), data[60:].copy()
-    gr.tl.fit(adata, net, solver="gradient", epochs=50, progress=False)
+    gr.tl.fit_gradient(adata, net, epochs=50, progress=False)
     by_gradient = _activity(new, adata, epochs=100)
     by_exact = _activity(new, adata, solver="exact")
     assert np.isfinite(by_gradient).all(axis=None)

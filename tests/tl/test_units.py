@@ -89,13 +89,17 @@ def results(adata: ad.AnnData, net: pd.DataFrame, c: float, *, on_disk: bool, **
     unit=st.integers(0, 29),
     signed=st.booleans(),
     known=st.sampled_from([{"intercept": False}, {"intercept": True}, {"covariates": "batch"}]),
-    link=st.sampled_from(["relu", "identity"]),
+    likelihood=st.sampled_from(["tobit", "gaussian"]),
 )
-def test_of_everything_stored_and_transformed(way, seed, unit, signed, known, link):
+def test_of_everything_stored_and_transformed(way, seed, unit, signed, known, likelihood):
     adata, net = simulated(seed)
     options, units = WAYS[way]
     c = units[unit % len(units)]
-    options = options | known | {"link": link, "prior": 0.3 * signed, "on_disk": "stored" in way}
+    options = (
+        options
+        | known
+        | {"likelihood": likelihood, "sign_shrinkage": 0.3 * signed, "on_disk": "stored" in way}
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(posterior, "_MOST", 20)
         patch.setattr(_posterior, "_MAX_CELLS", 30)  # others are outside the chain

@@ -58,8 +58,7 @@ def test_measures_as_the_verbs_do():
     test, train = adata[:100].copy(), adata[100:].copy()
     np.testing.assert_array_equal(train.X, problem.x)
     options = {
-        "likelihood": "gaussian",
-        "link": "relu",
+        "likelihood": "tobit",
         "intercept": False,
         "rng": 0,
         "progress": False,

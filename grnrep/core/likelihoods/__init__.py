@@ -25,8 +25,10 @@ def check_likelihood(likelihood: str) -> type[Likelihood]:
     return LIKELIHOODS[likelihood]
 
 
-def restored(likelihood: str, arrays: Mapping[str, np.ndarray]) -> Likelihood:
-    """The likelihood of a name with parameters ``(n_genes,)``, as :meth:`Likelihood.arrays` gave them."""
+def restored(
+    likelihood: str, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float] | None = None
+) -> Likelihood:
+    """The likelihood of a name, with what its ``arrays`` (n_genes,) and ``numbers`` methods gave."""
     member = check_likelihood(likelihood)
     columns = {name: torch.as_tensor(values).double()[:, None] for name, values in arrays.items()}
-    return member(**columns)
+    return member(**columns, **(numbers or {}))

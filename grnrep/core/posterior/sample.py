@@ -34,7 +34,8 @@ class Posterior:
     Parameters
     ----------
     fit
-        Posterior means of weights, intercepts and activities, and the ridge of the fit in their scale.
+        Posterior means of weights, intercepts and activities, and the ridge of the fit in their scale, or the noise
+        by the mean square of activities where that is less.
     activity_sd, weight_sd, bias_sd
         Standard deviations, of the shapes of what they belong to; ``bias_sd`` may be None.
     noise_variance
@@ -174,14 +175,19 @@ def _summary(chain: Chain, fit: Fit, first: _Moments, second: _Moments) -> Poste
     full, m, intercept = chain.network, chain.m, fit.bias is not None
     mean = split_weights(w.cpu().numpy(), full, m, intercept=intercept)
     sd = split_weights(w_var.sqrt().cpu().numpy(), full, m, intercept=intercept)
-    # λ_j z_j² stays what it was as activities grow by the scale of the chain, in which weights are unit-free
-    ridge = None if fit.ridge is None else fit.ridge / chain.first_scale.cpu().numpy() ** 2
+    activity, noise = z.mT.cpu().numpy(), (1 / sharpness).cpu().numpy()
+    ridge = None
+    if fit.ridge is not None:
+        # λ_j z_j² stays what it was as activities grow by the scale of the chain, in which weights are unit-free;
+        # but a fit may need more than σ² / τ², at which shrinkage is that of a normal prior of the activities
+        size = np.maximum(np.square(activity).mean(0), np.finfo(np.float64).tiny)
+        ridge = np.minimum(fit.ridge / chain.first_scale.cpu().numpy() ** 2, noise.mean() / size)
     return Posterior(
-        fit=replace(fit, **mean, activity=z.mT.cpu().numpy(), ridge=ridge),
+        fit=replace(fit, **mean, activity=activity, ridge=ridge),
         activity_sd=z_var.sqrt().mT.cpu().numpy(),
         weight_sd=sd["weight"],
         bias_sd=sd["bias"],
-        noise_variance=(1 / sharpness).cpu().numpy(),
+        noise_variance=noise,
         rhat=(1 + ratio).sqrt().cpu().numpy(),
     )
 
