@@ -15,7 +15,6 @@ from grnrep._checks import some
 from grnrep._covariates import CATEGORICAL, CONTINUOUS
 from grnrep._scale import COLUMNS
 from grnrep.core.likelihoods import LIKELIHOODS
-from grnrep.core.likelihoods.gaussian import LINKS
 
 TYPICAL_SIZE: Final = "typical_size"  # of counts: the size factor of a typical cell
 COUNT_LINK: Final = "softplus"  # what params["link"] says of counts
@@ -25,7 +24,7 @@ _CHOICES: Final = {"solver": ("exact", "gradient"), "likelihood": tuple(LIKELIHO
 _CHOICES_WITH_LINK: Final = {
     **_CHOICES,
     "likelihood": ("gaussian", *filter(is_count, LIKELIHOODS)),
-    "link": (*LINKS, COUNT_LINK),
+    "link": ("relu", "identity", COUNT_LINK),
 }
 _MOST: Final = float(np.finfo(np.float32).max)  # in which activities are found and stored
 _REMEDY: Final = "Run grnrep.tl.fit again, or take a copy that was not changed"

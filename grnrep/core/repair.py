@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 from tqdm.auto import tqdm
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 from grnrep.core.scores import EdgeScores, edge_scores
 
@@ -68,7 +68,7 @@ def repair_network(
     x: np.ndarray,
     network: Network,
     *,
-    link: str = "relu",
+    likelihood: str = "tobit",
     intercept: bool = False,
     covariates: np.ndarray | None = None,
     fdr: float = 0.05,
@@ -98,8 +98,8 @@ def repair_network(
         Expression, (n_cells, n_genes).
     network
         Prior edges.
-    link, intercept, covariates, rng, device
-        As in :func:`grnrep.core.als.exact.fit_exact`.
+    likelihood, intercept, covariates, rng, device
+        As in :func:`grnrep.core.als.fit.fit_decoder`.
     fdr
         Share of false edges to accept among those added, and among those kept.
     progress
@@ -111,10 +111,10 @@ def repair_network(
     sign[network.gene, network.regulator] = network.sign
     current, start, dropping = network, None, False
     for n in tqdm(range(_MAX_ROUNDS), desc="repair", unit="round", disable=not progress):
-        fit = fit_exact(
+        fit = fit_decoder(
             x,
             current,
-            link=link,
+            likelihood=likelihood,
             intercept=intercept,
             covariates=covariates,
             ridge=_RIDGE,
@@ -124,7 +124,7 @@ def repair_network(
             device=device,
             start=start,
         )
-        scores = edge_scores(x, fit, current, link=link)
+        scores = edge_scores(x, fit, current, likelihood=likelihood)
         weight, std_err = _estimates(scores, current)
         error = _error_rates(weight, std_err, scores.dof, prior)
         inside = np.zeros(shape, dtype=bool)

@@ -53,7 +53,9 @@ class EdgeScores(NamedTuple):
     dof: np.ndarray
 
 
-def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu") -> EdgeScores:
+def edge_scores(
+    x: np.ndarray, fit: Fit, network: Network, *, likelihood: str = "tobit"
+) -> EdgeScores:
     """Score test of every possible edge, given the activities of a fit.
 
     The weights of every gene are refined first: alternation is slowest for genes that are
@@ -70,7 +72,7 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
         Weights, intercepts and activities.
     network
         Edges of the fit.
-    link
+    likelihood
         "relu" or "identity".
     """
     m, n_cells = network.n_regulators, len(x)
@@ -86,9 +88,9 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network, *, link: str = "relu"
     squares, n_seen = torch.zeros(2, network.n_genes, dtype=torch.float64)
     activity, activity_squares = z[:m].mT, z[:m].square().mT
     with threads_for(n_cells * full.n_edges):
-        for genes, edge, block in _blocks(x, z, full, link):
+        for genes, edge, block in _blocks(x, z, full, likelihood):
             real = edge < full.n_edges
-            refined, r = _refine(block, weight[edge] * real, ridge[edge], link)
+            refined, r = _refine(block, weight[edge] * real, ridge[edge], likelihood)
             weight[edge] = torch.where(real, refined, 0.0)
             # -½ ∂ loss / ∂ (weight of another regulator) at zero: Σ_cells r z
             score[genes], squares[genes] = r @ activity, r.square().sum(1)
@@ -160,7 +162,7 @@ class _Block(NamedTuple):
 
 
 def _blocks(
-    x: np.ndarray, z: Tensor, network: Network, link: str
+    x: np.ndarray, z: Tensor, network: Network, likelihood: str
 ) -> Iterator[tuple[Tensor, Tensor, _Block]]:
     """Genes of similar numbers of regulators, their edges padded with ``n_edges``, and their data."""
     degree, values = network.regulators_per_gene(), torch.as_tensor(x).mT.contiguous()
@@ -176,7 +178,7 @@ def _blocks(
             regulators = z.index_select(0, column[edges].flatten()).view(*edges.shape, -1)
             regulators *= (edges < network.n_edges)[:, :, None]
             y = values[genes].double()
-            seen = y > 0 if link == "relu" else torch.ones_like(y, dtype=torch.bool)
+            seen = y > 0 if likelihood == "tobit" else torch.ones_like(y, dtype=torch.bool)
             yield genes, edges, _Block(regulators, y, seen)
 
 
@@ -200,7 +202,7 @@ def _informations(
     return inverse.diagonal(dim1=1, dim2=2), torch.where(beyond > _EXPLAINED * whole, beyond, 0.0)
 
 
-def _refine(block: _Block, weight: Tensor, ridge: Tensor, link: str) -> tuple[Tensor, Tensor]:
+def _refine(block: _Block, weight: Tensor, ridge: Tensor, likelihood: str) -> tuple[Tensor, Tensor]:
     """Newton's method on the loss of every gene, which is convex in its weights; these and residuals.
 
     A step that would raise the loss of a gene is not taken, and its next one is a quarter of it.
@@ -209,7 +211,7 @@ def _refine(block: _Block, weight: Tensor, ridge: Tensor, link: str) -> tuple[Te
     def at(part: _Block, w: Tensor, lam: Tensor) -> list[Tensor]:
         """Weights, pre-activations, residuals and losses."""
         p = torch.bmm(w[:, None, :], part.regulators)[:, 0]
-        r = residual(part.x, p, link)
+        r = residual(part.x, p, likelihood)
         return [w, p, r, r.square().sum(1) + (lam * w * w).sum(1)]
 
     state, length = at(block, weight, ridge), weight.new_ones(len(weight))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,13 +13,16 @@ from tqdm.auto import tqdm
 
 from grnrep.core.decoder import SparseLinear
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import check_link, residual
+from grnrep.core.likelihoods.base import Likelihood
+from grnrep.core.likelihoods.gaussian import Gaussian, Tobit, residual
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 from grnrep.nn._descent import Matrix, Rows, check, run_epoch
 from grnrep.nn.representation import Representation
 
 logger = logging.getLogger("grnrep")
+
+_LIKELIHOODS: Final[dict[str, Likelihood]] = {"relu": Tobit(), "identity": Gaussian()}  # of links
 
 
 def fit_gradient(
@@ -117,7 +121,7 @@ def fit_gradient(
     >>> fit.activity.shape, len(fit.history), fit.history[-1] < fit.history[0]
     ((20, 2), 100, True)
     """
-    check_link(link)
+    _check_link(link)
     steps = {"epochs": epochs, "batch_size": batch_size, "lr": lr, "weight_decay": weight_decay}
     check(x, network, **steps, lr_activity=lr_activity, momentum=momentum)
     x = Rows(x, device)
@@ -148,7 +152,13 @@ def fit_gradient(
             history[-1],
         )
     bias = None if decoder.bias is None else _float64(decoder.bias)
-    return Fit(_float64(decoder.weight), bias, _float64(representation.table), history=history)
+    return Fit(
+        _float64(decoder.weight),
+        bias,
+        _float64(representation.table),
+        _LIKELIHOODS[link],
+        history=history,
+    )
 
 
 def project_gradient(
@@ -209,7 +219,7 @@ def project_gradient(
     >>> project_gradient(np.array([[3.0, 6.0]]), fit, network, progress=False).round(3)
     array([[3.]])
     """
-    check_link(link)
+    _check_link(link)
     check(x, network, epochs=epochs, batch_size=batch_size)
     x = Rows(x, device)
     decoder, norm = _frozen_decoder(fit, network, x.dtype)
@@ -224,7 +234,7 @@ def project_gradient(
 
     with threads_for(batch_size * network.n_edges):
         for epoch in tqdm(range(epochs), desc="project", unit="epoch", disable=not progress):
-            error = residual if 2 * epoch < epochs else _error
+            error = _censored if 2 * epoch < epochs else _error
             descent.zero_grad(set_to_none=False)
             run_epoch(
                 x,
@@ -236,6 +246,17 @@ def project_gradient(
             )
             descent.step()
     return _float64(representation.table) / norm
+
+
+def _check_link(link: str) -> None:
+    """Raise ``ValueError`` unless there is such a link."""
+    if link not in _LIKELIHOODS:
+        raise ValueError(f"link must be one of {tuple(_LIKELIHOODS)}; found {link!r}")
+
+
+def _censored(x: Tensor, p: Tensor, link: str) -> Tensor:
+    """Residual in which zeros are censored under a ReLU: it has a slope wherever it is not 0."""
+    return residual(x, p, _LIKELIHOODS[link].name)
 
 
 def _error(x: Tensor, p: Tensor, link: str) -> Tensor:

@@ -194,7 +194,7 @@ def _penalties(
     chosen = choose_shrinkage(
         x,
         matched.network,
-        link=model.link,
+        likelihood=model.likelihood,
         intercept=model.intercept,
         covariates=cells.covariates,
         ridge=ridge,

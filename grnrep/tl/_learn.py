@@ -11,7 +11,6 @@ import numpy as np
 from grnrep._record import Decoder
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.fitted import Fit, Interrupted
-from grnrep.core.likelihoods import restored
 from grnrep.core.posterior.sample import Posterior
 from grnrep.core.signs import orient
 from grnrep.tl._checkpoint import Checkpoint, bringing, once
@@ -118,7 +117,6 @@ def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
             device=config.device,
             progress=config.progress,
         )
-        fit = replace(fit, likelihood=restored(model.likelihood, {}))
     else:
         fit = limited(fit_decoder, max_iter=config.max_iter)(
             sample.x,
@@ -160,7 +158,7 @@ def orient_or_draw(
         sample.x,
         fit,
         network,
-        link=choices.model.link,
+        likelihood=choices.model.likelihood,
         prior=penalties.sign_shrinkage,
         shared=penalties.shared,
         rng=config.rng,

@@ -54,7 +54,7 @@ def repair(
     return repair_network(
         sample.x,
         network,
-        link=model.link,
+        likelihood=model.likelihood,
         intercept=model.intercept,
         covariates=cells.part(sample.rows).covariates,
         rng=config.rng,

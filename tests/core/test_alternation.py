@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tqdm.auto import tqdm
 
 from grnrep.core.als import loop
-from grnrep.core.als.exact import fit_exact
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.loop import Problem, State, alternate
 from grnrep.core.als.penalty import Penalty
@@ -39,16 +38,16 @@ def collinear(seed, *, nested=False, n_cells=30, n_genes=50, m=4, noise=0.3):
 @given(
     seed=st.integers(0, 10**6),
     nested=st.booleans(),
-    link=st.sampled_from(["identity", "relu"]),
+    likelihood=st.sampled_from(["gaussian", "tobit"]),
     precision=st.sampled_from([np.float32, np.float64]),
 )
 def test_without_a_ridge_collinear_regulators_explain_no_less_than_the_truth(
-    seed, nested, link, precision
+    seed, nested, likelihood, precision
 ):
     x, network, p = collinear(seed, nested=nested)
-    x = (x if link == "identity" else np.maximum(x, 0)).astype(precision)
-    fit = fit_exact(x, network, link=link, ridge=0.0, rng=seed)
-    r = np.where((x > 0) | (link == "identity"), x - p, np.minimum(-p, 0))
+    x = (x if likelihood == "gaussian" else np.maximum(x, 0)).astype(precision)
+    fit = fit_decoder(x, network, likelihood=likelihood, ridge=0.0, rng=seed)
+    r = np.where((x > 0) | (likelihood == "gaussian"), x - p, np.minimum(-p, 0))
     assert (np.diff(fit.history) <= 0).all()
     assert fit.converged
     # the truth is one of the points that are searched, so that the optimum is no higher
@@ -134,7 +133,7 @@ def test_data_that_float32_cannot_square_are_refused(value):
     x, network, _ = collinear(0)
     x[0, 0] = value
     with pytest.raises(FloatingPointError, match="expression must be finite"):
-        fit_exact(x, network, link="identity")
+        fit_decoder(x, network, likelihood="gaussian")
 
 
 def test_counts_are_held_to_the_same(monkeypatch):

@@ -14,7 +14,7 @@ from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network
 
-OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
+OF_NAME = {"tobit": Tobit(), "gaussian": Gaussian()}
 
 
 def problem(seed, *, n_genes=40, m=6, n_cells=15, density=0.4):
@@ -29,13 +29,13 @@ def problem(seed, *, n_genes=40, m=6, n_cells=15, density=0.4):
     return network, w, x
 
 
-def solve(network, w, x, ridge, link, n_known=0, **options):
+def solve(network, w, x, ridge, likelihood, n_known=0, **options):
     m = network.n_regulators - n_known
     weight = torch.as_tensor(w[network.gene, network.regulator])
     solver = cell_solver(Pattern(network), weight, m, torch.full((m,), ridge, dtype=torch.float64))
     start = torch.zeros(network.n_regulators, len(x), dtype=torch.float64)
     start[m:] = 1
-    block = OF_LINK[link].block(torch.as_tensor(x.T.copy()))
+    block = OF_NAME[likelihood].block(torch.as_tensor(x.T.copy()))
     z = project_cells(solver, block, start, max_iter=20_000, tol=1e-12, **options)
     return z[:m].T.numpy()
 
@@ -51,7 +51,7 @@ def objective(z, w, x, ridge, bias=0.0):
 @pytest.mark.parametrize("ridge", [1e-6, 0.5])
 def test_censored_projection_equals_lbfgs(seed, ridge):
     network, w, x = problem(seed)
-    ours = solve(network, w, x, ridge, "relu")
+    ours = solve(network, w, x, ridge, "tobit")
     for k in range(len(x)):
         best = minimize(
             objective, np.zeros(6), (w, x[k], ridge), jac=True, method="L-BFGS-B",
@@ -66,7 +66,7 @@ def test_gradient_vanishes_with_known_columns():
     w = np.column_stack([w, np.linspace(-1, 1, len(w))])  # the last column is an intercept
     gene, regulator = np.nonzero(np.column_stack([w[:, :-1] != 0, np.ones(len(w), bool)]))
     full = Network.from_edges(gene, regulator, np.zeros(len(gene)), len(w), 7)
-    z = solve(full, w, x, 0.1, "relu", n_known=1)
+    z = solve(full, w, x, 0.1, "tobit", n_known=1)
     for k in range(len(x)):
         _, gradient = objective(z[k], w[:, :-1], x[k], 0.1, bias=w[:, -1])
         np.testing.assert_allclose(gradient, 0, atol=1e-8)
@@ -75,13 +75,13 @@ def test_gradient_vanishes_with_known_columns():
 def test_identity_link_is_ridge_regression():
     network, w, x = problem(1)
     expected = np.linalg.solve(w.T @ w + 0.3 * np.eye(6), w.T @ x.T).T
-    np.testing.assert_allclose(solve(network, w, x, 0.3, "identity"), expected, atol=1e-10)
+    np.testing.assert_allclose(solve(network, w, x, 0.3, "gaussian"), expected, atol=1e-10)
 
 
 def test_cells_do_not_influence_each_other():
     network, w, x = problem(2)
-    together = solve(network, w, x, 0.01, "relu")
-    alone = np.vstack([solve(network, w, x[[k]], 0.01, "relu") for k in range(len(x))])
+    together = solve(network, w, x, 0.01, "tobit")
+    alone = np.vstack([solve(network, w, x[[k]], 0.01, "tobit") for k in range(len(x))])
     np.testing.assert_allclose(together, alone, atol=1e-8)
 
 
@@ -90,7 +90,7 @@ def test_regulator_without_weight_gets_zero_and_collinear_ones_share():
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.zeros(9), 3, 3)
     w = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0], [3.0, 3.0, 0.0]])
-    z = solve(network, w, np.array([[2.0, 4.0, 6.0]]), 0.0, "identity")
+    z = solve(network, w, np.array([[2.0, 4.0, 6.0]]), 0.0, "gaussian")
     np.testing.assert_allclose(z, [[1.0, 1.0, 0.0]], atol=1e-10)
 
 
@@ -168,10 +168,10 @@ def test_both_ways_of_computing_agree(dtype, atol, whole, n_known, left_out):
 
 
 @pytest.mark.parametrize("n_known", [0, 2])
-@pytest.mark.parametrize("link", ["relu", "identity"])
-def test_steps_agree_with_those_of_torch(link, n_known):
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
+def test_steps_agree_with_those_of_torch(likelihood, n_known):
     pattern, weight, lam, block, start = large(torch.float64, 0.3)
-    block, m = OF_LINK[link].block(block.x), 300 - n_known
+    block, m = OF_NAME[likelihood].block(block.x), 300 - n_known
     compiled = cell_solver(pattern, weight, m, lam[:m])
     general = replace(compiled, edges=None)
     z = start + torch.as_tensor(np.random.default_rng(0).normal(size=start.shape))

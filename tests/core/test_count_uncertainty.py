@@ -187,7 +187,7 @@ def test_edges_have_the_fisher_information_of_their_counts_and_their_scatter():
         x = more * rng.poisson(z * w / more).astype(float)
         spread = curvature_spread(x, fit, network, size_factors=np.ones(800))
         np.testing.assert_allclose(spread.scatter.mean(), more, rtol=0.1)
-        # above 1: activities take a share, softness may shift weights, and noise inside the link is another
+        # above 1: activities take a share, softness may shift weights, and noise inside the likelihood is another
         # explanation of more scatter
         ratio = np.median(spread.weight_sd / wanted) / more**0.5
         assert 0.95 < ratio < (1.25 if more == 1 else 1.6)

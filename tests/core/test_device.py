@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from grnrep.core.als.exact import fit_exact
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import Stats
 from grnrep.core.als.passes import refine
@@ -164,7 +163,7 @@ def fake(request, monkeypatch):
     torch.set_num_threads(before)
 
 
-def problem(*, n_cells=80, n_genes=60, m=5, signed=False, link="relu", dtype=np.float64):
+def problem(*, n_cells=80, n_genes=60, m=5, signed=False, likelihood="tobit", dtype=np.float64):
     rng = np.random.default_rng(7)
     mask = rng.random((n_genes, m)) < 0.4
     mask[np.arange(n_genes), rng.integers(m, size=n_genes)] = True
@@ -177,7 +176,7 @@ def problem(*, n_cells=80, n_genes=60, m=5, signed=False, link="relu", dtype=np.
     )
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.sign(w[mask]) * signed, n_genes, m)
-    return (np.maximum(p, 0) if link == "relu" else p).astype(dtype), network, v
+    return (np.maximum(p, 0) if likelihood == "tobit" else p).astype(dtype), network, v
 
 
 def assert_close(found, expected, *, rel=1e-4):
@@ -221,7 +220,7 @@ def test_the_fake_device_refuses_what_cuda_refuses():
             there.numpy()
 
 
-@pytest.mark.parametrize("link", ["relu", "identity"])
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
 @pytest.mark.parametrize(
     "model",
     [
@@ -233,11 +232,11 @@ def test_the_fake_device_refuses_what_cuda_refuses():
     ],
     ids=lambda model: "-".join(model) or "free",
 )
-def test_a_fit_and_its_projection(fake, link, model):
-    x, network, v = problem(link=link, signed="prior" in model)
+def test_a_fit_and_its_projection(fake, likelihood, model):
+    x, network, v = problem(likelihood=likelihood, signed="prior" in model)
     model = model | ({"covariates": v} if "covariates" in model else {})
-    expected = fit_exact(x, network, link=link, **model)
-    fit = fit_exact(x, network, link=link, device="cuda", **model)
+    expected = fit_decoder(x, network, likelihood=likelihood, **model)
+    fit = fit_decoder(x, network, likelihood=likelihood, device="cuda", **model)
     assert_same_fit(fit, expected)
     v = model.get("covariates")
     here = Projection.of(expected, network, dtype=torch.float64)
@@ -250,8 +249,8 @@ def test_a_fit_and_its_projection(fake, link, model):
 
 def test_single_precision(fake):
     x, network, _ = problem(dtype=np.float32)
-    expected = fit_exact(x, network, intercept=True, ridge=1e-2)
-    fit = fit_exact(x, network, intercept=True, ridge=1e-2, device="cuda")
+    expected = fit_decoder(x, network, intercept=True, ridge=1e-2)
+    fit = fit_decoder(x, network, intercept=True, ridge=1e-2, device="cuda")
     assert_same_fit(fit, expected, rel=1e-2)
     assert_close(project(x, expected, network, device="cuda"), expected.activity, rel=1e-3)
 
@@ -260,23 +259,23 @@ def test_values_left_out_and_few_cells(fake):
     """Low load: shrinkage is graduated; and entries are left out of the loss."""
     x, network, _ = problem(n_cells=8)
     without = np.random.default_rng(0).random(x.shape) < 0.1
-    expected = fit_exact(x, network, without=without, ridge=1e-2)
+    expected = fit_decoder(x, network, without=without, ridge=1e-2)
     assert_same_fit(
-        fit_exact(x, network, without=without, ridge=1e-2, device="cuda"), expected, rel=1e-3
+        fit_decoder(x, network, without=without, ridge=1e-2, device="cuda"), expected, rel=1e-3
     )
 
 
 @pytest.mark.parametrize(
-    ("link", "signed", "known"),
-    [("relu", False, False), ("relu", True, True), ("identity", False, True)],
+    ("likelihood", "signed", "known"),
+    [("tobit", False, False), ("tobit", True, True), ("gaussian", False, True)],
 )
-def test_the_posterior(fake, link, signed, known):
-    x, network, v = problem(link=link, signed=signed)
+def test_the_posterior(fake, likelihood, signed, known):
+    x, network, v = problem(likelihood=likelihood, signed=signed)
     prior = {"prior": 0.3 * signed}
-    fit = fit_exact(
-        x, network, link=link, intercept=known, covariates=v if known else None, **prior
+    fit = fit_decoder(
+        x, network, likelihood=likelihood, intercept=known, covariates=v if known else None, **prior
     )
-    options = prior | {"link": link, "n_draws": 12 if fake else 400}
+    options = prior | {"likelihood": likelihood, "n_draws": 12 if fake else 400}
     expected = sample_posterior(x, fit, network, **options)
     found = sample_posterior(x, fit, network, device="cuda", **options)
     names = ("activity_sd", "weight_sd", "noise_variance", "rhat")
@@ -303,7 +302,7 @@ def _apart(a, b) -> float:
 def test_passes_over_all_cells(fake, known):
     x, network, v = problem(n_cells=150)
     v = v if known else None
-    fit = fit_exact(x[:60], network, intercept=known, covariates=None if v is None else v[:60])
+    fit = fit_decoder(x[:60], network, intercept=known, covariates=None if v is None else v[:60])
 
     def refined(device: str | None):
         def sums(decoder) -> Stats:

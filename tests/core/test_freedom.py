@@ -3,32 +3,32 @@
 import numpy as np
 import pytest
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.posterior import freedom
 from grnrep.core.posterior.freedom import residual_freedom
 from grnrep.core.signs import orient
 
 
-def problem(seed, *, n_cells, n_genes=40, m=5, noise=0.5, link="identity", low=-1.0):
+def problem(seed, *, n_cells, n_genes=40, m=5, noise=0.5, likelihood="gaussian", low=-1.0):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < 0.25
     w = mask * rng.uniform(low, 1, mask.shape)
     z = rng.gamma(1.0, size=(n_cells, m))
     p = z @ w.T + noise * rng.normal(size=(n_cells, n_genes))
     gene, regulator = np.nonzero(mask)
-    x = p if link == "identity" else np.maximum(p, 0)
+    x = p if likelihood == "gaussian" else np.maximum(p, 0)
     return x, Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m), z
 
 
-def dense_trace(fit, x, network, weight_ridge, link):
+def dense_trace(fit, x, network, weight_ridge, likelihood):
     """tr (I - H)² by the eigenvalues of J Λ⁻¹ J', J filled entry by entry."""
     m, n_edges = network.n_regulators, network.n_edges
     full = with_known_columns(network, 0 if fit.bias is None else 1)
     w = np.zeros((network.n_genes, m))
     w[network.gene, network.regulator] = fit.weight
     rows = []
-    for k, i in np.argwhere(x > 0) if link == "relu" else np.ndindex(x.shape):
+    for k, i in np.argwhere(x > 0) if likelihood == "tobit" else np.ndindex(x.shape):
         row = np.zeros(n_edges + x.shape[0] * m + network.n_genes * (full is not network))
         edges = np.flatnonzero(network.gene == i)
         row[edges] = fit.activity[k, network.regulator[edges]]
@@ -42,11 +42,11 @@ def dense_trace(fit, x, network, weight_ridge, link):
 
 
 @pytest.mark.parametrize(
-    ("link", "intercept"), [("identity", False), ("relu", False), ("identity", True)]
+    ("likelihood", "intercept"), [("gaussian", False), ("tobit", False), ("gaussian", True)]
 )
 @pytest.mark.parametrize(("n_cells", "ridge"), [(2, 1e-2), (4, 1e-3), (8, 0.3)])
-def test_estimate_is_the_dense_trace(monkeypatch, link, intercept, n_cells, ridge):
-    x, network, _ = problem(n_cells, n_cells=n_cells, link=link)
+def test_estimate_is_the_dense_trace(monkeypatch, likelihood, intercept, n_cells, ridge):
+    x, network, _ = problem(n_cells, n_cells=n_cells, likelihood=likelihood)
     estimates = []
 
     def several(problem, solver, z):
@@ -55,26 +55,26 @@ def test_estimate_is_the_dense_trace(monkeypatch, link, intercept, n_cells, ridg
 
     monkeypatch.setattr(freedom, "residual_freedom", several)
     monkeypatch.setattr(freedom, "_COUNTED", np.inf)
-    fit = fit_exact(x, network, link=link, intercept=intercept, ridge=ridge)
-    wanted = dense_trace(fit, x, network, fit.ridge[0], link)
+    fit = fit_decoder(x, network, likelihood=likelihood, intercept=intercept, ridge=ridge)
+    wanted = dense_trace(fit, x, network, fit.ridge[0], likelihood)
     assert np.mean(estimates) == pytest.approx(wanted, rel=0.15)
     assert fit.noise_variance == fit.squared_error / estimates[0]
     # the error that is stated: sqrt(2 / result)
     assert np.std(estimates) < 1.5 * np.sqrt(2 * wanted)
 
 
-@pytest.mark.parametrize("link", ["identity", "relu"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "tobit"])
 @pytest.mark.parametrize("ridge", [1e-3, 1e-1])
-def test_noise_is_found_at_every_load(link, ridge):
+def test_noise_is_found_at_every_load(likelihood, ridge):
     found = {}
     for n_cells in (2, 4, 10, 24):
         for seed in range(2):
-            x, network, _ = problem(seed, n_cells=n_cells, n_genes=100, m=10, link=link)
-            load = np.count_nonzero(x > 0 if link == "relu" else x == x) / (
+            x, network, _ = problem(seed, n_cells=n_cells, n_genes=100, m=10, likelihood=likelihood)
+            load = np.count_nonzero(x > 0 if likelihood == "tobit" else x == x) / (
                 network.n_edges + 10 * n_cells
             )
-            options = {"link": link, "ridge": ridge, "tol": 1e-2}
-            found[load] = fit_exact(x.astype(np.float32), network, **options).noise_variance
+            options = {"likelihood": likelihood, "ridge": ridge, "tol": 1e-2}
+            found[load] = fit_decoder(x.astype(np.float32), network, **options).noise_variance
     assert min(found) < 1.0 < 2.0 < max(found)
     assert all(0.4 < value / 0.25 < 2.5 for value in found.values())
     assert np.mean(list(found.values())) == pytest.approx(0.25, rel=0.35)
@@ -83,8 +83,8 @@ def test_noise_is_found_at_every_load(link, ridge):
 def test_signs_that_are_right_are_not_doubted_for_want_of_counted_degrees_of_freedom():
     confidence, right = [], []
     for seed in range(4):
-        x, network, z = problem(seed, n_cells=8, n_genes=200, m=20, link="relu")
-        fit, sure, _ = orient(fit_exact(x, network, ridge=0.1), network)
+        x, network, z = problem(seed, n_cells=8, n_genes=200, m=20, likelihood="tobit")
+        fit, sure, _ = orient(fit_decoder(x, network, ridge=0.1), network)
         centred = fit.activity - fit.activity.mean(0)
         right.extend((centred * (z - z.mean(0))).sum(0) > 0)
         confidence.extend(sure)
@@ -94,4 +94,4 @@ def test_signs_that_are_right_are_not_doubted_for_want_of_counted_degrees_of_fre
 
 def test_where_nothing_is_said_the_noise_is_unknown():
     _, network, _ = problem(0, n_cells=3)
-    assert fit_exact(np.zeros((3, 40)), network).noise_variance is None
+    assert fit_decoder(np.zeros((3, 40)), network).noise_variance is None

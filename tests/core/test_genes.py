@@ -29,7 +29,7 @@ def sums(network, weight, z, x, cuts=()):
         torch.tensor_split(z, cuts, dim=1), torch.tensor_split(x, cuts, dim=1), strict=True
     ):
         zb = zb.contiguous()
-        r = residual(xb, pattern.matmul(weight, zb), "relu")
+        r = residual(xb, pattern.matmul(weight, zb), "tobit")
         stats.merge(solver.stats(pattern, zb, Work(r, None, r.square().sum(1))))
     return stats
 

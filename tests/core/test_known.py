@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.decoder import Pattern
 from grnrep.core.design import (
@@ -106,32 +106,32 @@ def test_unconfounding_keeps_predictions_and_leaves_no_correlation(intercept):
 
 def test_projection_is_ridge_regression_beside_what_is_known():
     x, network, _, _, v, _ = problem()
-    fit = fit_exact(x, network, link="identity", intercept=True, covariates=v)
+    fit = fit_decoder(x, network, likelihood="gaussian", intercept=True, covariates=v)
     w = dense(fit, network)
     rest = x - fit.bias - v @ fit.effects.T
     wanted = np.linalg.solve(w.T @ w + np.diag(fit.ridge), w.T @ rest.T).T
     np.testing.assert_allclose(fit.activity, wanted, atol=1e-8)
-    again = project(x, fit, network, link="identity", covariates=v)
+    again = project(x, fit, network, likelihood="gaussian", covariates=v)
     np.testing.assert_allclose(again, wanted, atol=1e-8)
     np.testing.assert_allclose(fit.offset(), fit.bias + v @ fit.effects.T, atol=1e-12)
 
 
 def test_no_activity_is_correlated_with_a_covariate():
     x, network, _, _, v, _ = problem()
-    fit = fit_exact(np.maximum(x, 0), network, intercept=True, covariates=v)
+    fit = fit_decoder(np.maximum(x, 0), network, intercept=True, covariates=v)
     centred = fit.activity - fit.activity.mean(0)
     # the last projection moves activities by what tolerance and ridge leave open
     assert np.abs(centred.T @ v / (len(v) * centred.std(0)[:, None])).max() < 1e-3
 
 
-@pytest.mark.parametrize("link", ["relu", "identity"])
-def test_effects_and_activities_are_recovered(link):
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
+def test_effects_and_activities_are_recovered(likelihood):
     for seed in range(3):
         x, network, z, _, v, effects = problem(seed)
-        x = np.maximum(x, 0) if link == "relu" else x
-        fit = fit_exact(x, network, link=link, intercept=True, covariates=v)
+        x = np.maximum(x, 0) if likelihood == "tobit" else x
+        fit = fit_decoder(x, network, likelihood=likelihood, intercept=True, covariates=v)
         fit, *_ = orient(fit, network)
-        blind, *_ = orient(fit_exact(x, network, link=link, intercept=True), network)
+        blind, *_ = orient(fit_decoder(x, network, likelihood=likelihood, intercept=True), network)
         rest = without_known(
             torch.as_tensor(z), torch.as_tensor(known_columns(len(v), intercept=True, covariates=v))
         )
@@ -143,15 +143,17 @@ def test_effects_and_activities_are_recovered(link):
 
 def test_adding_covariates_of_no_effect_changes_little():
     x, network, z, _, v, _ = problem(shift=0.0)
-    plain, *_ = orient(fit_exact(np.maximum(x, 0), network, intercept=True), network)
-    extra, *_ = orient(fit_exact(np.maximum(x, 0), network, intercept=True, covariates=v), network)
+    plain, *_ = orient(fit_decoder(np.maximum(x, 0), network, intercept=True), network)
+    extra, *_ = orient(
+        fit_decoder(np.maximum(x, 0), network, intercept=True, covariates=v), network
+    )
     assert correlation(plain.activity, z).mean() - correlation(extra.activity, z).mean() < 0.02
 
 
 def test_posterior_keeps_covariates():
     x, network, z, _, v, _ = problem(n_cells=80, n_genes=40)
     x = np.maximum(x, 0)
-    fit = fit_exact(x, network, intercept=True, covariates=v)
+    fit = fit_decoder(x, network, intercept=True, covariates=v)
     found, *_ = sample_posterior(x, fit, network, n_draws=100).orient(network)
     assert found.fit.effects.shape == (40, 2)
     rest = without_known(

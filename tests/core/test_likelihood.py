@@ -11,40 +11,40 @@ from grnrep.core.likelihoods.gaussian import (
     squared_sum,
 )
 
-OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
+OF_NAME = {"tobit": Tobit(), "gaussian": Gaussian()}
 
 
 def test_censored_residual_by_hand():
     x = torch.tensor([[2.0, 2.0, 0.0, 0.0]])
     p = torch.tensor([[3.0, -1.0, 4.0, -5.0]])
-    assert residual(x, p, "relu").tolist() == [[-1.0, 3.0, -4.0, 0.0]]
-    assert residual(x, p, "identity").tolist() == [[-1.0, 3.0, -4.0, 5.0]]
-    assert predict(p, "relu").tolist() == [[3.0, 0.0, 4.0, 0.0]]
-    assert predict(p, "identity").tolist() == p.tolist()
+    assert residual(x, p, "tobit").tolist() == [[-1.0, 3.0, -4.0, 0.0]]
+    assert residual(x, p, "gaussian").tolist() == [[-1.0, 3.0, -4.0, 5.0]]
+    assert predict(p, "tobit").tolist() == [[3.0, 0.0, 4.0, 0.0]]
+    assert predict(p, "gaussian").tolist() == p.tolist()
 
 
 def test_majoriser_touches_and_lies_above():
     rng = np.random.default_rng(0)
     x = torch.as_tensor(np.maximum(rng.normal(size=(50, 40)), 0))
     p, other = torch.as_tensor(rng.normal(size=(2, 50, 40)))
-    majoriser = (residual(x, p, "relu") + p - other) ** 2  # (t - other)², t = residual + p
-    assert bool((majoriser >= residual(x, other, "relu") ** 2 - 1e-12).all())
-    at_p = (residual(x, p, "relu") + p - p) ** 2
-    torch.testing.assert_close(at_p, residual(x, p, "relu") ** 2)
+    majoriser = (residual(x, p, "tobit") + p - other) ** 2  # (t - other)², t = residual + p
+    assert bool((majoriser >= residual(x, other, "tobit") ** 2 - 1e-12).all())
+    at_p = (residual(x, p, "tobit") + p - p) ** 2
+    torch.testing.assert_close(at_p, residual(x, p, "tobit") ** 2)
 
 
-@pytest.mark.parametrize("link", ["relu", "identity"])
-def test_prepared_residuals_are_the_same_and_zero_where_left_out(link):
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
+def test_prepared_residuals_are_the_same_and_zero_where_left_out(likelihood):
     rng = np.random.default_rng(1)
     x = torch.as_tensor(np.maximum(rng.normal(size=(50, 40)), 0))
     p, out = torch.as_tensor(rng.normal(size=(50, 40))), torch.as_tensor(rng.random((50, 40)) < 0.2)
-    expected = residual(x, p, link)
-    torch.testing.assert_close(OF_LINK[link].block(x).censor(x - p), expected)
+    expected = residual(x, p, likelihood)
+    torch.testing.assert_close(OF_NAME[likelihood].block(x).censor(x - p), expected)
     some = torch.tensor([3, 8])
     torch.testing.assert_close(
-        OF_LINK[link].block(x).cells(some).censor((x - p)[:, some]), expected[:, some]
+        OF_NAME[likelihood].block(x).cells(some).censor((x - p)[:, some]), expected[:, some]
     )
-    left = OF_LINK[link].block(x, without=out).censor(x - p)
+    left = OF_NAME[likelihood].block(x, without=out).censor(x - p)
     torch.testing.assert_close(left, expected.masked_fill(out, 0.0))
 
 
@@ -55,6 +55,6 @@ def test_squared_sum_keeps_float64_over_many_rows():
 
 def test_unknown_link():
     with pytest.raises(
-        ValueError, match=r"link must be one of \('relu', 'identity'\); found 'softmax'"
+        ValueError, match=r"likelihood must be one of \('relu', 'identity'\); found 'softmax'"
     ):
         check_link("softmax")

@@ -10,7 +10,6 @@ import torch
 
 from grnrep.core.als import project as projection
 from grnrep.core.als.data import Data
-from grnrep.core.als.exact import fit_exact
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.passes import refine
@@ -20,7 +19,15 @@ from grnrep.core.network import Network
 
 
 def problem(
-    seed=0, *, n_cells=900, n_genes=80, m=6, noise=0.7, link="relu", signed=False, covariate=False
+    seed=0,
+    *,
+    n_cells=900,
+    n_genes=80,
+    m=6,
+    noise=0.7,
+    likelihood="tobit",
+    signed=False,
+    covariate=False,
 ):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < 0.3
@@ -32,7 +39,7 @@ def problem(
         p += batch @ rng.normal(size=(1, n_genes))
     gene, regulator = np.nonzero(mask)
     sign = np.sign(w[gene, regulator]) * signed
-    x = (np.maximum(p, 0) if link == "relu" else p).astype(np.float32)
+    x = (np.maximum(p, 0) if likelihood == "tobit" else p).astype(np.float32)
     return x, Network.from_edges(gene, regulator, sign, n_genes, m), batch
 
 
@@ -44,9 +51,9 @@ def predictions(x, fit, network, **options):
     return z @ full.T + replace(fit, covariates=covariates).offset()
 
 
-def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **options):
+def in_passes(x, network, some, *, likelihood, covariates=None, interrupt=None, **options):
     part = None if covariates is None else covariates[:some]
-    first = fit_exact(x[:some], network, link=link, covariates=part, **options)
+    first = fit_decoder(x[:some], network, likelihood=likelihood, covariates=part, **options)
     known = np.hstack(
         [np.ones((len(x), int(first.bias is not None))), *([] if part is None else [covariates])]
     )
@@ -73,19 +80,21 @@ def in_passes(x, network, some, *, link, covariates=None, interrupt=None, **opti
 
 
 @pytest.mark.parametrize(
-    ("link", "covariate", "options"),
+    ("likelihood", "covariate", "options"),
     [
-        ("relu", False, {"ridge": 1e-3}),
-        ("relu", False, {"ridge": 0.3, "prior": 0.3, "intercept": True}),
-        ("identity", False, {"ridge": 1e-2, "intercept": True}),
-        ("relu", True, {"ridge": 1e-3, "intercept": True}),
+        ("tobit", False, {"ridge": 1e-3}),
+        ("tobit", False, {"ridge": 0.3, "prior": 0.3, "intercept": True}),
+        ("gaussian", False, {"ridge": 1e-2, "intercept": True}),
+        ("tobit", True, {"ridge": 1e-3, "intercept": True}),
     ],
-    ids=["free", "prior", "identity", "covariate"],
+    ids=["free", "prior", "gaussian", "covariate"],
 )
-def test_passes_reach_the_decoder_of_all_cells(link, covariate, options):
-    x, network, batch = problem(link=link, signed="prior" in options, covariate=covariate)
-    model = {"link": link, "covariates": batch}
-    whole = fit_exact(x, network, **model, **options, tol=1e-5)
+def test_passes_reach_the_decoder_of_all_cells(likelihood, covariate, options):
+    x, network, batch = problem(
+        likelihood=likelihood, signed="prior" in options, covariate=covariate
+    )
+    model = {"likelihood": likelihood, "covariates": batch}
+    whole = fit_decoder(x, network, **model, **options, tol=1e-5)
     first, fit, _ = in_passes(x, network, 100, **model, **options)
     wanted = predictions(x, whole, network, **model)
     near, far = (
@@ -104,7 +113,7 @@ def test_passes_reach_the_decoder_of_all_cells(link, covariate, options):
 def test_sums_are_those_of_numpy(monkeypatch):
     monkeypatch.setattr(projection, "_ROUGH", 1e-6)
     x, network, batch = problem(n_cells=70, covariate=True)
-    fit = fit_exact(x, network, intercept=True, covariates=batch, ridge=1e-3)
+    fit = fit_decoder(x, network, intercept=True, covariates=batch, ridge=1e-3)
     whole = Projection.of(fit, network)
     stats = whole.sums(x, batch)
     known = np.hstack([whole(x, batch), np.ones((70, 1)), batch])
@@ -120,12 +129,12 @@ def test_sums_are_those_of_numpy(monkeypatch):
 def test_ctrl_c_brings_the_decoder_so_far():
     x, network, _ = problem()
     with pytest.raises(Interrupted) as stop:
-        in_passes(x, network, 100, link="relu", ridge=1e-3, interrupt=3)
+        in_passes(x, network, 100, likelihood="tobit", ridge=1e-3, interrupt=3)
     so_far = stop.value.so_far
     assert not so_far.converged
-    first = fit_exact(x[:100], network, ridge=1e-3)
+    first = fit_decoder(x[:100], network, ridge=1e-3)
     assert not np.allclose(so_far.weight, first.weight)
-    whole = fit_exact(x, network, ridge=1e-3)
+    whole = fit_decoder(x, network, ridge=1e-3)
     error = [
         np.square(predictions(x, f, network) - predictions(x, whole, network)).mean()
         for f in (so_far, first)

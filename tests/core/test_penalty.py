@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.penalty import Penalty, typical_gram
 from grnrep.core.als.project import project
 from grnrep.core.network import Network
@@ -16,7 +16,7 @@ from grnrep.core.signs import orient
 SUMS = {"sum_squares": 900.0, "energy": 500.0, "n_cells": 40}
 
 
-def problem(seed, hidden, *, n_cells=150, n_genes=100, m=10, noise=0.5, link="identity"):
+def problem(seed, hidden, *, n_cells=150, n_genes=100, m=10, noise=0.5, likelihood="gaussian"):
     """Expression, a network without a share ``hidden`` of its signs, true weights and activities."""
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < 0.2
@@ -26,7 +26,7 @@ def problem(seed, hidden, *, n_cells=150, n_genes=100, m=10, noise=0.5, link="id
     gene, regulator = np.nonzero(mask)
     sign = np.where(rng.random(len(gene)) < hidden, 0.0, np.sign(w[gene, regulator]))
     network = Network.from_edges(gene, regulator, sign, n_genes, m)
-    x = p if link == "identity" else np.maximum(p, 0)
+    x = p if likelihood == "gaussian" else np.maximum(p, 0)
     return x.astype(np.float32), network, w[gene, regulator], z
 
 
@@ -67,16 +67,18 @@ def test_without_a_ridge_only_signs_are_believed():
         assert penalty.w[1] == 0
 
 
-@pytest.mark.parametrize(("link", "hidden"), [("identity", 0.5), ("relu", 0.5), ("identity", 0.75)])
-def test_unsigned_edges_are_learned_whatever_the_prior_of_the_others(link, hidden):
-    x, network, w, z = problem(1, hidden, link=link)
+@pytest.mark.parametrize(
+    ("likelihood", "hidden"), [("gaussian", 0.5), ("tobit", 0.5), ("gaussian", 0.75)]
+)
+def test_unsigned_edges_are_learned_whatever_the_prior_of_the_others(likelihood, hidden):
+    x, network, w, z = problem(1, hidden, likelihood=likelihood)
     unsigned = network.sign == 0
     scale = np.sqrt(np.bincount(network.regulator, w**2) / network.targets_per_regulator())
     w = w / scale[network.regulator]
-    options = {"link": link, "intercept": link == "relu", "ridge": 0.1}
+    options = {"likelihood": likelihood, "intercept": likelihood == "tobit", "ridge": 0.1}
     slope, recovery = [], []
     for prior in (0.0, 10.0):
-        fit, *_ = orient(fit_exact(x, network, **options, prior=prior), network)
+        fit, *_ = orient(fit_decoder(x, network, **options, prior=prior), network)
         slope.append((fit.weight * w)[unsigned].sum() / np.square(w[unsigned]).sum())
         recovery.append(
             np.mean([np.corrcoef(*pair)[0, 1] for pair in zip(fit.activity.T, z.T, strict=True)])
@@ -90,20 +92,20 @@ def test_unsigned_edges_are_learned_whatever_the_prior_of_the_others(link, hidde
 def test_units_change_nothing_but_units(power, seed, hidden):
     x, network, *_ = problem(seed, hidden, n_cells=40, n_genes=50, m=6)
     unit = 10.0**power
-    options = {"link": "identity", "intercept": True, "ridge": 0.1, "prior": 1.0}
-    fit, scaled = (fit_exact(c * x.astype(np.float64), network, **options) for c in (1.0, unit))
+    options = {"likelihood": "gaussian", "intercept": True, "ridge": 0.1, "prior": 1.0}
+    fit, scaled = (fit_decoder(c * x.astype(np.float64), network, **options) for c in (1.0, unit))
     np.testing.assert_allclose(scaled.weight, fit.weight, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(scaled.activity, unit * fit.activity, rtol=1e-6, atol=1e-8 * unit)
     np.testing.assert_allclose(scaled.bias, unit * fit.bias, rtol=1e-6, atol=1e-8 * unit)
     np.testing.assert_allclose(scaled.ridge, fit.ridge, rtol=1e-9)
-    projected = project(unit * x.astype(np.float64), scaled, network, link="identity")
+    projected = project(unit * x.astype(np.float64), scaled, network, likelihood="gaussian")
     np.testing.assert_allclose(projected, scaled.activity, rtol=1e-6, atol=1e-7 * unit)
 
 
 def test_the_chain_gives_unsigned_edges_the_same_variance_at_the_noise_of_their_gene():
     x, network, *_ = problem(2, 0.5, n_cells=30)
-    fit = fit_exact(x, network, link="identity", prior=10.0, ridge=0.1)
-    chain = Chain(torch.as_tensor(x), fit, network, link="identity", prior=10.0, rng=0)
+    fit = fit_decoder(x, network, likelihood="gaussian", prior=10.0, ridge=0.1)
+    chain = Chain(torch.as_tensor(x), fit, network, likelihood="gaussian", prior=10.0, rng=0)
     chain.noise = torch.linspace(0.1, 2.0, len(chain.noise), dtype=torch.float64)
     noise = chain.noise.numpy()[network.gene]
     variance = noise / chain.weight_precision().numpy()  # weights are whitened: λ = σ² / variance

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import special, stats
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.posterior.sample import sample_posterior
@@ -15,7 +15,7 @@ from grnrep.core.signs import orient
 
 
 def problem(
-    seed=0, *, n_cells=60, n_genes=150, m=12, noise=0.3, link="relu", bias=False, density=0.2
+    seed=0, *, n_cells=60, n_genes=150, m=12, noise=0.3, likelihood="tobit", bias=False, density=0.2
 ):
     rng = np.random.default_rng(seed)
     mask = rng.random((n_genes, m)) < density
@@ -29,7 +29,7 @@ def problem(
     )
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m)
-    return np.maximum(p, 0) if link == "relu" else p, network, z, w[gene, regulator]
+    return np.maximum(p, 0) if likelihood == "tobit" else p, network, z, w[gene, regulator]
 
 
 def aligned(found, z, network):
@@ -41,16 +41,18 @@ def aligned(found, z, network):
 
 
 @pytest.mark.parametrize(
-    ("link", "bias", "noise"),
-    [("relu", False, 0.2), ("relu", False, 1.0), ("relu", True, 0.3), ("identity", True, 0.5)],
+    ("likelihood", "bias", "noise"),
+    [("tobit", False, 0.2), ("tobit", False, 1.0), ("tobit", True, 0.3), ("gaussian", True, 0.5)],
 )
-def test_intervals_contain_the_truth(link, bias, noise):
+def test_intervals_contain_the_truth(likelihood, bias, noise):
     """Three data sets of 720 activities; those of a cell share its errors, hence the margins."""
     cells, edges = [], []
     for seed in range(3):
-        x, network, z, w = problem(seed, link=link, bias=bias, noise=noise)
-        fit = fit_exact(x, network, link=link, intercept=bias, ridge=1e-3)
-        found, *_ = sample_posterior(x, fit, network, link=link, n_draws=300).orient(network)
+        x, network, z, w = problem(seed, likelihood=likelihood, bias=bias, noise=noise)
+        fit = fit_decoder(x, network, likelihood=likelihood, intercept=bias, ridge=1e-3)
+        found, *_ = sample_posterior(x, fit, network, likelihood=likelihood, n_draws=300).orient(
+            network
+        )
         factor, learned, truth = aligned(found, z, network)
         cells.append(np.abs(learned * factor - truth) < 1.96 * found.activity_sd * np.abs(factor))
         factor = factor[network.regulator]
@@ -64,16 +66,18 @@ def test_intervals_contain_the_truth(link, bias, noise):
 
 def test_noise_is_found_and_the_chain_has_converged():
     x, network, *_ = problem(noise=0.5, n_cells=150)
-    found = sample_posterior(x, fit_exact(x, network), network)
+    found = sample_posterior(x, fit_decoder(x, network), network)
     assert np.sqrt(np.median(found.noise_variance)) == pytest.approx(0.5, rel=0.06)
     assert found.rhat.min() >= 1
     assert np.median(found.rhat) < 1.05
 
 
 def test_nearly_known_weights_leave_the_error_of_least_squares():
-    x, network, *_ = problem(link="identity", n_cells=2000, n_genes=60, m=4, noise=0.4)
-    fit = fit_exact(x, network, link="identity")
-    found, *_ = sample_posterior(x, fit, network, link="identity", n_draws=200).orient(network)
+    x, network, *_ = problem(likelihood="gaussian", n_cells=2000, n_genes=60, m=4, noise=0.4)
+    fit = fit_decoder(x, network, likelihood="gaussian")
+    found, *_ = sample_posterior(x, fit, network, likelihood="gaussian", n_draws=200).orient(
+        network
+    )
     w = np.zeros((network.n_genes, network.n_regulators))
     w[network.gene, network.regulator] = found.fit.weight
     expected = np.sqrt(np.diag(np.linalg.inv((w / found.noise_variance[:, None]).T @ w)))
@@ -84,7 +88,7 @@ def test_nearly_known_weights_leave_the_error_of_least_squares():
 def test_what_was_censored_is_drawn_from_a_truncated_normal(dtype):
     x, network, *_ = problem(n_cells=4, n_genes=50)
     x = torch.as_tensor(x.astype(dtype))
-    chain = Chain(x, fit_exact(x, network), network, link="relu", prior=0.0, rng=0)
+    chain = Chain(x, fit_decoder(x, network), network, likelihood="tobit", prior=0.0, rng=0)
     block, sd = chain.blocks[0], torch.ones(50, dtype=torch.float64)
     for p in (-3.0, 0.0, 2.0, 6.0, 40.0):
         level = torch.full_like(block.x, p)
@@ -99,7 +103,7 @@ def test_what_was_censored_is_drawn_from_a_truncated_normal(dtype):
 
 def test_same_seed_same_result():
     x, network, *_ = problem()
-    fit = fit_exact(x, network)
+    fit = fit_decoder(x, network)
     a, b, c = (sample_posterior(x, fit, network, n_draws=20, rng=rng) for rng in (1, 1, 2))
     np.testing.assert_array_equal(a.activity_sd, b.activity_sd)
     np.testing.assert_array_equal(a.fit.weight, b.fit.weight)
@@ -110,7 +114,7 @@ def test_units_of_expression_are_units_of_activity():
     x, network, *_ = problem(bias=True)
     one, four = (
         sample_posterior(
-            c * x, fit_exact(c * x, network, intercept=True), network, n_draws=20
+            c * x, fit_decoder(c * x, network, intercept=True), network, n_draws=20
         ).orient(network)[0]
         for c in (1.0, 4.0)
     )  # a power of two: the same draws to the bit
@@ -121,7 +125,7 @@ def test_units_of_expression_are_units_of_activity():
 
 def test_orient_keeps_predictions_and_relative_errors():
     x, network, *_ = problem()
-    found = sample_posterior(x, fit_exact(x, network), network, n_draws=20)
+    found = sample_posterior(x, fit_decoder(x, network), network, n_draws=20)
     turned, *_ = found.orient(network)
     expected, *_ = orient(found.fit, network)
     np.testing.assert_array_equal(turned.fit.weight, expected.weight)
@@ -137,23 +141,25 @@ def test_shrinkage_to_prior_signs_is_that_of_the_fit():
     signed = Network(
         network.gene, network.regulator, np.sign(w), network.n_genes, network.n_regulators
     )
-    fit = fit_exact(x, signed, prior=100.0, ridge=0.01)
+    fit = fit_decoder(x, signed, prior=100.0, ridge=0.01)
     found = sample_posterior(x, fit, signed, prior=100.0, n_draws=50)
     np.testing.assert_allclose(found.fit.weight, fit.weight, atol=0.15)
-    loose = sample_posterior(x, fit_exact(x, signed), signed, n_draws=50)
+    loose = sample_posterior(x, fit_decoder(x, signed), signed, n_draws=50)
     assert np.median(found.weight_sd) < 0.5 * np.median(loose.weight_sd)
 
 
 def test_refuses_a_chain_without_halves():
     x, network, *_ = problem()
     with pytest.raises(ValueError, match="n_draws must be at least 4"):
-        sample_posterior(x, fit_exact(x, network), network, n_draws=3)
+        sample_posterior(x, fit_decoder(x, network), network, n_draws=3)
 
 
 def test_a_regulator_that_was_at_zero_leaves_it():
     """The variance of its activities has a prior: without one, zero would be where a chain ends."""
     x, network, *_ = problem(n_cells=25)
-    chain = Chain(torch.as_tensor(x), fit_exact(x, network), network, link="relu", prior=0.0, rng=0)
+    chain = Chain(
+        torch.as_tensor(x), fit_decoder(x, network), network, likelihood="tobit", prior=0.0, rng=0
+    )
     usual = float(chain.z[0][1:12].square().mean())
     chain.z[0][0] = 0
     chain.mean[0], chain.precision_z[0] = 0, 1e12

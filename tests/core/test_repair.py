@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 from grnrep.core.repair import probability_false, repair_network, tail_factor
 
@@ -43,7 +43,7 @@ def test_wrong_network_is_repaired(seed):
     assert (added & true).sum() / added.sum() > 0.85
 
     def recovery(network, **start):
-        a = fit_exact(x, network, rng=seed, **start).activity
+        a = fit_decoder(x, network, rng=seed, **start).activity
         return np.abs([np.corrcoef(a[:, j], z[:, j])[0, 1] for j in range(z.shape[1])]).mean()
 
     assert recovery(repaired.network, start=repaired.start_weight) > 0.95

@@ -7,7 +7,7 @@ import pytest
 
 import grnrep as gr
 from grnrep._match import match
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.choose.ridge import RIDGES, choose_ridge
 from grnrep.core.network import Network
@@ -29,7 +29,7 @@ def correlation(a, b):
 
 
 def recovery(x, network, z, ridge):
-    return correlation(fit_exact(x, network, ridge=ridge).activity, z)
+    return correlation(fit_decoder(x, network, ridge=ridge).activity, z)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -65,7 +65,7 @@ def test_recovery_does_not_fall_with_the_number_of_cells():
             adata.obsm["true_activity"][matched.regulators],
         )
         for n_cells, figures in found.items():
-            fit = fit_exact(x[:n_cells], unsigned, ridge=choose_ridge(x[:n_cells], unsigned))
+            fit = fit_decoder(x[:n_cells], unsigned, ridge=choose_ridge(x[:n_cells], unsigned))
             of = [unsigned.regulator == j for j in range(unsigned.n_regulators)]
             weights = np.mean([abs(np.corrcoef(fit.weight[j], true[j])[0, 1]) for j in of])
             activity = project(x[-500:], fit, unsigned)
@@ -91,8 +91,8 @@ def test_values_that_are_left_out_only_set_the_unit_of_the_ridge():
     small, large = np.where(held, 0.5, x), np.where(held, 70.0, x)
     unit = np.sqrt(np.square(small).sum() / np.square(large).sum())
     options = {"without": held, "start": np.ones(network.n_edges)}
-    a = fit_exact(small, network, ridge=1e-4, **options)
-    b = fit_exact(large, network, ridge=1e-4 * unit, **options)
+    a = fit_decoder(small, network, ridge=1e-4, **options)
+    b = fit_decoder(large, network, ridge=1e-4 * unit, **options)
     assert b.history[-1] == pytest.approx(a.history[-1], rel=1e-6)
     w = np.zeros((network.n_genes, network.n_regulators))
     w[network.gene, network.regulator] = a.weight

@@ -40,7 +40,7 @@ def test_scores_equal_regression_of_residuals_where_nothing_is_censored(intercep
     x = rng.normal(size=(400, 6)) + 0.3 * z[:, 4:]
     network = network_of(mask)
     fit = Fit(rng.normal(size=network.n_edges), np.zeros(6) if intercept else None, z)
-    scores = edge_scores(x, fit, network, link="identity")
+    scores = edge_scores(x, fit, network, likelihood="gaussian")
     ones = np.ones((400, int(intercept)))
     own = [np.hstack([z[:, row], ones]) for row in mask]
     left = [residuals(x[:, i], own[i]) for i in range(6)]

@@ -26,7 +26,7 @@ def problem(seed, *, spread, noise, n_cells=80, signed=True):
 def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_without(seed):
     equal, network = problem(seed, spread=0.0, noise=3.0)
     unequal, other = problem(seed, spread=0.9, noise=0.05)
-    options = {"link": "identity", "intercept": True}
+    options = {"likelihood": "gaussian", "intercept": True}
     assert choose_shrinkage(equal, network, **options)[1] >= 0.3
     assert choose_shrinkage(unequal, other, **options)[1] <= 0.03
 
@@ -41,9 +41,9 @@ def test_choice_is_on_the_grid_and_repeatable():
 
 def test_without_signs_weights_stay_free():
     x, network = problem(0, spread=0.5, noise=1.0, signed=False)
-    expected = choose_ridge(x, network, link="identity")
-    assert choose_shrinkage(x, network, link="identity")[:3] == (expected, 0.0, False)
-    assert choose_shrinkage(x, network, link="identity", ridge=0.7)[:3] == (0.7, 0.0, False)
+    expected = choose_ridge(x, network, likelihood="gaussian")
+    assert choose_shrinkage(x, network, likelihood="gaussian")[:3] == (expected, 0.0, False)
+    assert choose_shrinkage(x, network, likelihood="gaussian", ridge=0.7)[:3] == (0.7, 0.0, False)
 
 
 def test_with_few_genes_values_are_held_out_instead_of_genes():
@@ -52,11 +52,13 @@ def test_with_few_genes_values_are_held_out_instead_of_genes():
     few = Network.from_edges(
         network.gene[first], network.regulator[first], network.sign[first], 60, 15
     )
-    ridge, prior, shared, _ = choose_shrinkage(x[:, :60], few, link="identity", intercept=True)
-    assert (prior, shared) == choose_prior(x[:, :60], few, Model("identity", True), ridge=ridge)
+    ridge, prior, shared, _ = choose_shrinkage(
+        x[:, :60], few, likelihood="gaussian", intercept=True
+    )
+    assert (prior, shared) == choose_prior(x[:, :60], few, Model("gaussian", True), ridge=ridge)
     assert prior >= 0.3  # weights are ±1, and noise is strong
     clear, *_ = problem(0, spread=0.9, noise=0.01)
-    assert choose_shrinkage(clear[:, :60], few, link="identity", intercept=True)[1] < prior
+    assert choose_shrinkage(clear[:, :60], few, likelihood="gaussian", intercept=True)[1] < prior
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -70,10 +72,10 @@ def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared):
     x = rng.normal(size=(40, 30)) @ w.T + 0.3 * rng.normal(size=(40, 60))
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, sign[gene, regulator], 60, 30)
-    found = choose_shrinkage(x, network, link="identity", intercept=True)
+    found = choose_shrinkage(x, network, likelihood="gaussian", intercept=True)
     assert found.shared == shared
     again = choose_shrinkage(
-        x, network, link="identity", intercept=True, ridge=found.ridge, prior=found.prior
+        x, network, likelihood="gaussian", intercept=True, ridge=found.ridge, prior=found.prior
     )
     assert again == found
 
@@ -81,19 +83,21 @@ def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared):
 def test_settled_values_stay():
     x, network = problem(0, spread=0.5, noise=1.0)
     assert choose_shrinkage(x, network, ridge=0.5, prior=0.2)[:3] == (0.5, 0.2, False)
-    assert choose_shrinkage(x, network, link="identity", prior=0.2)[1] == 0.2
-    assert choose_shrinkage(x, network, link="identity", ridge=0.5)[0] == 0.5
+    assert choose_shrinkage(x, network, likelihood="gaussian", prior=0.2)[1] == 0.2
+    assert choose_shrinkage(x, network, likelihood="gaussian", ridge=0.5)[0] == 0.5
 
 
 def test_prediction_leaves_as_many_zeros_as_the_gene_has():
     rng = np.random.default_rng(0)
     activity, signs = rng.normal(size=(100, 3)), np.eye(3)
     x = np.maximum(rng.normal(size=(100, 3)) - [0.0, 1.0, -9.0], 0)
-    predicted = predict_by_signs(activity, signs, x, link="relu")
+    predicted = predict_by_signs(activity, signs, x, likelihood="tobit")
     np.testing.assert_allclose(
         (predicted == 0).mean(0), np.maximum((x == 0).mean(0), 0.01), atol=0.011
     )
-    np.testing.assert_array_equal(predict_by_signs(activity, signs, x, link="identity"), activity)
+    np.testing.assert_array_equal(
+        predict_by_signs(activity, signs, x, likelihood="gaussian"), activity
+    )
 
 
 def as_table(network):
@@ -158,8 +162,8 @@ def test_any_scores_give_a_choice(best, below, free, error):
             lambda *a, **_: shrinkage.Score(score.get(a[3:5], free), error),
         )
         patch.setattr(shrinkage, "choose_ridge", lambda *a, **_: 0.02)
-        found = choose_shrinkage(x, network, link="identity")
-        given_prior = choose_shrinkage(x, network, link="identity", prior=0.3)
+        found = choose_shrinkage(x, network, likelihood="gaussian")
+        given_prior = choose_shrinkage(x, network, likelihood="gaussian", prior=0.3)
     if not found.signs_predict:
         assert found == (0.02, 0.0, False, False)
     else:

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import skew
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network
@@ -182,7 +182,7 @@ def simulated(seed, *, n_cells, noise, shape, threshold, sign, sizes=(120, 12)):
     p = z @ dense.T + noise * rng.standard_normal((n_cells, sizes[0]))
     x = np.maximum(p - (np.median(p, axis=0) if threshold else 0), 0).astype(np.float32)
     network = Network.from_edges(gene, regulator, sign(rng, weight), *sizes)
-    return z, orient(fit_exact(x, network, intercept=threshold, rng=seed), network)
+    return z, orient(fit_decoder(x, network, intercept=threshold, rng=seed), network)
 
 
 PRIORS = {

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side, threads_for
 
@@ -185,7 +185,7 @@ def test_fits_that_overlap_get_what_they_get_alone():
     x = np.maximum(rng.normal(size=(5, 3000, 30)), 0).astype(np.float32)
 
     def fit(k):
-        found = fit_exact(x[k], network, max_iter=3, rng=k)
+        found = fit_decoder(x[k], network, max_iter=3, rng=k)
         return found.weight, found.activity
 
     try:

@@ -17,11 +17,11 @@ from grnrep.core.network import Network
 from grnrep.core.normal_tail import mean_above
 from grnrep.core.posterior.laplace import Spread, activity_sd
 
-OF_LINK = {"relu": Tobit(), "identity": Gaussian()}
+OF_NAME = {"tobit": Tobit(), "gaussian": Gaussian()}
 
 
 def problem(
-    seed=0, *, n_cells=40, n_genes=60, m=5, noise=0.3, link="relu", bias=False, density=0.5
+    seed=0, *, n_cells=40, n_genes=60, m=5, noise=0.3, likelihood="tobit", bias=False, density=0.5
 ):
     """Data of Eq. 6 with a known decoder and activities, as if they had been fitted."""
     rng = np.random.default_rng(seed)
@@ -30,17 +30,17 @@ def problem(
     z = rng.gamma(1.0, size=(n_cells, m))
     b = rng.normal(size=n_genes) if bias else None
     x = z @ w.T + (0 if b is None else b) + noise * rng.normal(size=(n_cells, n_genes))
-    x = np.maximum(x, 0) if link == "relu" else x
+    x = np.maximum(x, 0) if likelihood == "tobit" else x
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), n_genes, m)
-    fit = Fit(w[gene, regulator], b, z, OF_LINK[link], ridge=np.full(m, 1e-3))
+    fit = Fit(w[gene, regulator], b, z, OF_NAME[likelihood], ridge=np.full(m, 1e-3))
     return x, fit, network, w
 
 
-def curvature(x, p, sd, link):
+def curvature(x, p, sd, likelihood):
     u = p / sd
     h = np.exp(stats.norm.logpdf(u) - stats.norm.logsf(u))
-    return np.where((x > 0) | (link == "identity"), 1.0, h * (h - u))
+    return np.where((x > 0) | (likelihood == "gaussian"), 1.0, h * (h - u))
 
 
 def test_curvature_is_the_second_derivative_of_the_tobit_likelihood():
@@ -59,9 +59,9 @@ def test_curvature_is_the_second_derivative_of_the_tobit_likelihood():
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("link", ["relu", "identity"])
-def test_activity_sd_equals_the_dense_formula(link, bias):
-    x, fit, network, w = problem(link=link, bias=bias)
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
+def test_activity_sd_equals_the_dense_formula(likelihood, bias):
+    x, fit, network, w = problem(likelihood=likelihood, bias=bias)
     rng = np.random.default_rng(1)
     variance, se = rng.uniform(0.05, 0.2, network.n_genes), rng.uniform(0, 0.1, network.n_edges)
     tau2 = np.square(fit.activity).mean(0)
@@ -69,7 +69,7 @@ def test_activity_sd_equals_the_dense_formula(link, bias):
     dense = np.zeros_like(w)
     dense[network.gene, network.regulator] = se
     p = fit.activity @ w.T + (0 if fit.bias is None else fit.bias)
-    d = curvature(x, p, np.sqrt(variance), link)
+    d = curvature(x, p, np.sqrt(variance), likelihood)
     for k in range(len(x)):
         s2 = variance + d[k] * (dense**2 @ fit.activity[k] ** 2)
         inverse = np.linalg.inv(w.T @ np.diag(d[k]) @ w + np.diag(fit.ridge))
@@ -79,7 +79,7 @@ def test_activity_sd_equals_the_dense_formula(link, bias):
 
 
 def test_activity_sd_without_shrinkage_is_that_of_least_squares():
-    x, fit, network, w = problem(link="identity")
+    x, fit, network, w = problem(likelihood="gaussian")
     fit = replace(fit, ridge=None)
     nothing = np.zeros(network.n_edges), np.full(network.n_genes, 0.09), np.zeros(5)
     ours = activity_sd(x, fit, network, Spread(*nothing))

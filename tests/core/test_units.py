@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.als.exact import fit_exact
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
@@ -42,7 +41,7 @@ def problems(draw, *, n_cells=40, n_genes=30, m=4):
     gene, regulator = np.nonzero(mask)
     known = {"all": np.ones(m), "none": np.zeros(m), "some regulators": np.arange(m) % 2}[signed]
     network = Network.from_edges(gene, regulator, np.sign(w[mask]) * known[regulator], n_genes, m)
-    link = draw(st.sampled_from(["relu", "identity"]))
+    likelihood = draw(st.sampled_from(["tobit", "gaussian"]))
     model = {"intercept": draw(st.booleans())}
     model["covariates"] = v if model["intercept"] and draw(st.booleans()) else None
     penalty = {
@@ -50,7 +49,14 @@ def problems(draw, *, n_cells=40, n_genes=30, m=4):
         "prior": 0.0 if signed == "none" else 0.3,
     }
     mixed = signed == "some regulators"
-    return np.maximum(p, 0) if link == "relu" else p, network, {"link": link}, model, penalty, mixed
+    return (
+        np.maximum(p, 0) if likelihood == "tobit" else p,
+        network,
+        {"likelihood": likelihood},
+        model,
+        penalty,
+        mixed,
+    )
 
 
 def assert_units(found: dict, expected: dict, c: float, *, share: float | None = None) -> None:
@@ -73,10 +79,10 @@ def of_fit(fit) -> dict:
 @settings(deadline=None, max_examples=6, derandomize=True)
 @given(problems(), UNITS)
 def test_of_a_fit_its_projection_and_its_errors(problem, c):
-    x, network, link, model, penalty, mixed = problem
+    x, network, likelihood, model, penalty, mixed = problem
 
     def results(x):
-        fit = fit_exact(x, network, **link, **model, **penalty)
+        fit = fit_decoder(x, network, **likelihood, **model, **penalty)
         fit, confidence, _ = orient(fit, network)
         new = project(
             x[:7], fit, network, covariates=None if (v := fit.covariates) is None else v[:7]
@@ -92,17 +98,17 @@ def test_of_a_fit_its_projection_and_its_errors(problem, c):
 @settings(deadline=None, max_examples=6, derandomize=True)
 @given(problems(), UNITS)
 def test_of_a_posterior_and_of_cells_outside_the_chain(problem, c):
-    x, network, link, model, penalty, mixed = problem
+    x, network, likelihood, model, penalty, mixed = problem
     v = model["covariates"]
     later = None if v is None else v[30:]
 
     def results(x):
-        fit = fit_exact(x, network, **link, **model, **penalty)
+        fit = fit_decoder(x, network, **likelihood, **model, **penalty)
         some = replace(fit, activity=fit.activity[:30], covariates=None if v is None else v[:30])
         options = {"prior": penalty["prior"], "n_draws": 12}
-        found, confidence, _ = sample_posterior(x[:30], some, network, **link, **options).orient(
-            network
-        )
+        found, confidence, _ = sample_posterior(
+            x[:30], some, network, **likelihood, **options
+        ).orient(network)
         new = project(x[30:], found.fit, network, covariates=later)
         fit = replace(found.fit, activity=new, covariates=later)
         square = np.square(new).mean(0)
@@ -119,12 +125,12 @@ def test_of_a_posterior_and_of_cells_outside_the_chain(problem, c):
 @settings(deadline=None, max_examples=6, derandomize=True)
 @given(problems(), UNITS)
 def test_of_passes_over_all_cells(problem, c):
-    x, network, link, model, penalty, mixed = problem
+    x, network, likelihood, model, penalty, mixed = problem
     v = model["covariates"]
 
     def results(x):
         first = None if v is None else v[:20]
-        fit = fit_exact(x[:20], network, **link, **model | {"covariates": first}, **penalty)
+        fit = fit_decoder(x[:20], network, **likelihood, **model | {"covariates": first}, **penalty)
         squares = float(np.square(x).sum())
 
         def sums(decoder):
@@ -141,9 +147,9 @@ def test_of_passes_over_all_cells(problem, c):
 @settings(deadline=None, max_examples=3, derandomize=True)
 @given(problems(n_cells=50, n_genes=24, m=3), UNITS)
 def test_of_a_repaired_network(problem, c):
-    x, network, link, *_ = problem
+    x, network, likelihood, *_ = problem
     found, expected = (
-        repair_network(unit * x, network, **link, intercept=True) for unit in (c, 1.0)
+        repair_network(unit * x, network, **likelihood, intercept=True) for unit in (c, 1.0)
     )
     np.testing.assert_array_equal(found.kept, expected.kept)
     t = [r.weight / r.std_err for r in (found, expected)]

@@ -114,7 +114,7 @@ def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, option
 def test_the_decoder_is_not_learned_twice(data, tmp_path, monkeypatch):
     adata, net = data
     interrupted(adata.copy(), net, tmp_path / "run", monkeypatch, after=0)
-    monkeypatch.setattr(gr.tl._learn, "fit_exact", None)
+    monkeypatch.setattr(gr.tl._learn, "fit_decoder", None)
     gr.tl.fit(adata.copy(), net, checkpoint=tmp_path / "run", **OPTIONS)
 
 
@@ -242,17 +242,17 @@ def test_ctrl_c_while_learning_leaves_the_decoder_so_far(data, monkeypatch, dige
     adata, net = data
     adata = adata.copy()
     before, rounds = digest(adata), []
-    half_step = Problem.half_step
+    cell_step = Problem.cell_step
 
     def stopping(problem, at):
         if sys._getframe(3).f_code.co_name == "learn_from_sample":
             rounds.append(1)
         if len(rounds) > 10:
             raise KeyboardInterrupt
-        return half_step(problem, at)
+        return cell_step(problem, at)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Problem, "half_step", stopping)
+        patch.setattr(Problem, "cell_step", stopping)
         with pytest.raises(gr.tl.FitInterrupted) as caught:
             gr.tl.fit(adata, net, **OPTIONS | options)
     assert digest(adata) == before

@@ -256,12 +256,15 @@ def test_deviations_fall_with_deeper_counts():
         (
             None,
             {"likelihood": "bernoulli"},
-            ("'auto', 'gaussian', 'tobit', 'poisson', 'nb'; found 'bernoulli'",),
+            ("must be 0 or 1", "larger whole numbers in"),
         ),
         (
             None,
             {"likelihood": "binomial"},
             ("'nb', 'bernoulli'; found 'binomial'",),
+        ),
+        (
+            None,
             {"sign_shrinkage": 0.3, "likelihood": "nb"},
             ("sign_shrinkage must be 'auto' or 0", "found 0.3"),
         ),

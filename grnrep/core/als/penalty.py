@@ -69,7 +69,7 @@ class Penalty:
         shared: bool = False,
         p_unit: float = 1.0,
     ) -> Penalty:
-        """Turn the relative ``ridge`` and ``prior`` of :func:`fit_exact` into λs, ``shared`` into anchors.
+        """Turn the relative ``ridge`` and ``prior`` of :func:`fit_decoder` into λs, ``shared`` into anchors.
 
         Penalties are σ² by the variance of a prior. Where weights are as the prior has them, activities have
         the variance τ² = energy / (squares · n_cells); with λ_z = σ² / τ² the ridge says what σ² is. All of this is

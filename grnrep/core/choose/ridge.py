@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.penalty import typical_gram
 from grnrep.core.fitted import Fit
 from grnrep.core.load import count_constraints
@@ -35,11 +35,11 @@ class Model:
 
     Parameters
     ----------
-    link, intercept, covariates, rng
-        As in :func:`grnrep.core.als.exact.fit_exact`.
+    likelihood, intercept, covariates, rng
+        As in :func:`grnrep.core.als.fit.fit_decoder`.
     """
 
-    link: str = "relu"
+    likelihood: str = "tobit"
     intercept: bool = False
     covariates: np.ndarray | None = None
     rng: int = 0
@@ -61,11 +61,11 @@ class Model:
         start: np.ndarray | None = None,
         without: np.ndarray | None = None,
     ) -> Fit:
-        """Fit with these penalties; parameters as in :func:`grnrep.core.als.exact.fit_exact`."""
-        return fit_exact(
+        """Fit with these penalties; parameters as in :func:`grnrep.core.als.fit.fit_decoder`."""
+        return fit_decoder(
             x,
             network,
-            link=self.link,
+            likelihood=self.likelihood,
             intercept=self.intercept,
             covariates=self.covariates,
             ridge=ridge,
@@ -83,13 +83,13 @@ def choose_ridge(
     x: np.ndarray,
     network: Network,
     *,
-    link: str = "relu",
+    likelihood: str = "tobit",
     intercept: bool = False,
     covariates: np.ndarray | None = None,
     prior: float = 0.0,
     rng: int = 0,
 ) -> float:
-    """Choose ``ridge`` of :func:`grnrep.core.als.exact.fit_exact`.
+    """Choose ``ridge`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
     A tenth of the values is held out and predicted from the rest. From a middle ridge the
     search goes to weaker ones as long as predictions get better, and to stronger ones as long
@@ -108,13 +108,13 @@ def choose_ridge(
         Expression, (n_cells, n_genes).
     network
         Edges.
-    link, intercept, covariates, prior
+    likelihood, intercept, covariates, prior
         As in the fit.
     rng
         Source of the choice of cells and values, and of the fits' start.
     """
     n_cells, draw = len(x), np.random.default_rng(rng)
-    x, model = _draw_cells(x, Model(link, intercept, covariates, rng), draw)
+    x, model = _draw_cells(x, Model(likelihood, intercept, covariates, rng), draw)
     if prior == 0 and _is_clear(x, network, model):
         return RIDGES[-1]
 
@@ -148,7 +148,7 @@ def choose_prior(
     ridge: float,
     priors: tuple[float, ...] = FEW_GENES_PRIORS,
 ) -> tuple[float, bool]:
-    """Choose ``prior`` and ``shared`` of :func:`grnrep.core.als.exact.fit_exact` by the same held-out values.
+    """Choose ``prior`` and ``shared`` of :func:`grnrep.core.als.fit.fit_decoder` by the same held-out values.
 
     The smallest squared error wins. A prior above zero also settles what the data leave open:
     the activity of a regulator whose targets are all targets of another one. It does so better
@@ -212,7 +212,7 @@ def _held_out_error(
     )
     cell, gene = np.nonzero(held_out)
     p = _pre_activation(fit, network)[cell, gene]
-    predicted = np.maximum(p, 0) if model.link == "relu" else p
+    predicted = np.maximum(p, 0) if model.likelihood == "tobit" else p
     return float(np.square(x[cell, gene] - predicted).sum()), fit.weight
 
 
@@ -228,7 +228,7 @@ def _is_clear(x: np.ndarray, network: Network, model: Model) -> bool:
     The most probable w and z under normal distributions of their own sizes have
     λ = σ² sqrt(n_cells n_targets) / (‖w_j‖ ‖z_j‖) for every regulator j, in balanced scale.
     """
-    constraints = count_constraints(x) if model.link == "relu" else x.size
+    constraints = count_constraints(x) if model.likelihood == "tobit" else x.size
     n_known = int(model.intercept)
     if model.covariates is not None:
         n_known += model.covariates.shape[1]

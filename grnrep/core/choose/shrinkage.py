@@ -31,7 +31,7 @@ _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is t
 
 
 class Shrinkage(NamedTuple):
-    """Options of :func:`grnrep.core.als.exact.fit_exact`.
+    """Options of :func:`grnrep.core.als.fit.fit_decoder`.
 
     ``signs_predict`` is False where prior signs were found to predict no better than chance.
     """
@@ -60,14 +60,14 @@ def choose_shrinkage(
     x: np.ndarray,
     network: Network,
     *,
-    link: str = "relu",
+    likelihood: str = "tobit",
     intercept: bool = False,
     covariates: np.ndarray | None = None,
     ridge: float | None = None,
     prior: float | None = None,
     rng: int = 0,
 ) -> Shrinkage:
-    """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.exact.fit_exact`.
+    """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
     Genes are held out, activities are learned from the others, and the held-out
     genes are predicted from the activities of their regulators with the prior
@@ -92,7 +92,7 @@ def choose_shrinkage(
         Expression, (n_cells, n_genes).
     network
         Edges with prior signs.
-    link, intercept, covariates
+    likelihood, intercept, covariates
         As in the fit.
     ridge, prior
         A value that is settled already.
@@ -107,14 +107,14 @@ def choose_shrinkage(
         return choose_ridge(
             x,
             network,
-            link=link,
+            likelihood=likelihood,
             intercept=intercept,
             covariates=covariates,
             prior=prior,
             rng=rng,
         )
 
-    model = Model(link, intercept, covariates, rng)
+    model = Model(likelihood, intercept, covariates, rng)
     if prior != 0 and is_signed(network) and network.n_genes < _FEWEST_GENES:
         settled = _RIDGE_OF_FEW if ridge is None else ridge
         priors = FEW_GENES_PRIORS if prior is None else (prior,)
@@ -137,9 +137,13 @@ def choose_shrinkage(
         scores = _search(partial(_search_ridges, score, ridges), weaker, stronger, each)
         if not _predict(scores):
             if prior is None:
-                prior = 0.0 if _determined(x, network, link=link) else min(PRIORS)
+                prior = 0.0 if _determined(x, network, likelihood=likelihood) else min(PRIORS)
             return Shrinkage(ridge_at(prior), prior, signs_predict=False)
-        if prior is None and _weakest(scores) == min(PRIORS) and _determined(x, network, link=link):
+        if (
+            prior is None
+            and _weakest(scores) == min(PRIORS)
+            and _determined(x, network, likelihood=likelihood)
+        ):
             free_ridge = ridge_at(0.0)
             scores[free_ridge, 0.0] = score(free_ridge, 0.0)
     weakest = _weakest(scores)
@@ -163,9 +167,11 @@ def has_signs(network: Network) -> bool:
     return is_signed(network) and network.n_genes >= _FEWEST_GENES
 
 
-def _determined(x: np.ndarray, network: Network, *, link: str) -> bool:
+def _determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     """Whether known weights would determine the activities of a typical cell."""
-    return (count_constraints(x) if link == "relu" else x.size) > len(x) * network.n_regulators
+    return (count_constraints(x) if likelihood == "tobit" else x.size) > len(
+        x
+    ) * network.n_regulators
 
 
 def _search(
@@ -248,7 +254,9 @@ def held_out_score(
         fit, *_ = orient(fit, others)
         signs = np.zeros((test.n_genes, test.n_regulators))
         signs[test.gene, test.regulator] = test.sign
-        predicted = predict_by_signs(fit.activity, signs, x[:, held_out], link=model.link)
+        predicted = predict_by_signs(
+            fit.activity, signs, x[:, held_out], likelihood=model.likelihood
+        )
         a, b = (
             without_known(torch.as_tensor(part), known).numpy()
             for part in (predicted, x[:, held_out].astype(np.float64))
@@ -263,7 +271,7 @@ def held_out_score(
 
 
 def predict_by_signs(
-    activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, link: str
+    activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, likelihood: str
 ) -> np.ndarray:
     """Predict genes from activities and signs alone, (n_cells, n_genes).
 
@@ -271,7 +279,7 @@ def predict_by_signs(
     has in ``x``: what is compared is expression, not what lies below zero.
     """
     p = activity @ signs.T
-    if link == "identity":
+    if likelihood == "gaussian":
         return p
     zeros = (x == 0).mean(0)
     rank = np.ceil(zeros * (len(x) - 1)).astype(np.int64)

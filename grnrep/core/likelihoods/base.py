@@ -166,9 +166,13 @@ class Likelihood(ABC):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Parameters by name, ``(n_genes,)`` float64: what :func:`grnrep.core.likelihoods.restored` takes."""
-        return {
-            name: value[:, 0].double().cpu().numpy() for name, value in self.parameters().items()
-        }
+        values = self.parameters().items()
+        return {name: value[:, 0].double().cpu().numpy() for name, value in values}
+
+    def numbers(self) -> dict[str, float]:
+        """What it has beside them, one number for all genes."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, float)}
 
     def genes(self, which: Tensor) -> Self:
         """Some of the genes."""

@@ -11,30 +11,25 @@ from torch import Tensor
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.normal_tail import mean_above
 
-LINKS = ("relu", "identity")
+SQUARED_ERROR = ("tobit", "gaussian")
 
 
-def check_link(link: str) -> None:
-    """Raise ``ValueError`` unless ``link`` is one of :data:`LINKS`."""
-    if link not in LINKS:
-        raise ValueError(f"link must be one of {LINKS}; found {link!r}")
+def check_squared_error(likelihood: str) -> None:
+    """Raise ``ValueError`` unless ``likelihood`` is one of :data:`SQUARED_ERROR`."""
+    if likelihood not in SQUARED_ERROR:
+        raise ValueError(f"likelihood must be one of {SQUARED_ERROR}; found {likelihood!r}")
 
 
-def predict(p: Tensor, link: str) -> Tensor:
-    """Expected expression for pre-activations ``p``."""
-    return p.clamp(min=0) if link == "relu" else p
-
-
-def residual(x: Tensor, p: Tensor, link: str) -> Tensor:
+def residual(x: Tensor, p: Tensor, likelihood: str) -> Tensor:
     """Residual whose squared sum is the loss, same shape as ``x``.
 
-    With the ReLU link an observed zero is censored: it only says p ≤ 0, so its
+    Under a ReLU an observed zero is censored: it only says p ≤ 0, so its
     residual is 0 - max(p, 0). It is also t - p for the majoriser
     t = x where x > 0, else min(p, 0): the quadratic ‖t - p'‖² touches the loss
     at p and lies above it for every other p'.
     """
     r = x - p
-    return torch.where(x > 0, r, r.clamp(max=0)) if link == "relu" else r
+    return torch.where(x > 0, r, r.clamp(max=0)) if likelihood == "tobit" else r
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Chain:
         fit: Fit,
         network: Network,
         *,
-        link: str,
+        likelihood: str,
         prior: float,
         rng: int,
         shared: bool = False,
@@ -61,8 +61,8 @@ class Chain:
         known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
         self.pattern = Pattern(self.network).to(x.device)
         self.genes = GeneSolver(self.network, x.device)
-        likelihood = LIKELIHOODS["tobit" if link == "relu" else "gaussian"].of(x.mT, None)
-        self.blocks = [likelihood.block(x[cut].mT.contiguous()) for cut in cuts(x)]
+        model = LIKELIHOODS[likelihood].of(x.mT, None)
+        self.blocks = [model.block(x[cut].mT.contiguous()) for cut in cuts(x)]
         self.zeros = [
             None if block.most is None else torch.nonzero(block.most.view(-1) == 0)[:, 0]
             for block in self.blocks
@@ -87,7 +87,7 @@ class Chain:
         self.mean = torch.zeros_like(gram)
         self.typical_spread = float(gram.mean()) / n_cells or 1.0
         self.precision_z = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
-        n_values = max(1, int(torch.count_nonzero(x > 0)) if link == "relu" else x.numel())
+        n_values = max(1, int(torch.count_nonzero(x > 0)) if likelihood == "tobit" else x.numel())
         least = _LEAST_NOISE * float(squares.sum())
         self.typical_noise = max(fit.squared_error, least) / n_values
         self.noise = torch.full_like(squares, self.typical_noise)

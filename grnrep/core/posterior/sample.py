@@ -1,7 +1,7 @@
 """Posterior of decoder and representations by Gibbs sampling: how far the data leave them open.
 
 The model is Eq. 6 of Schuster & Krogh (2021) with the noise inside the link, x = f(p + ε),
-p = W z + b, ε_i ~ N(0, σ_i²). Under the ReLU link an observed zero says p + ε ≤ 0 (Tobin 1958).
+p = W z + b, ε_i ~ N(0, σ_i²). Under Tobit an observed zero says p + ε ≤ 0 (Tobin 1958).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from grnrep.core.design import split_weights
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import check_link
+from grnrep.core.likelihoods.gaussian import check_squared_error
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.signs import orient
@@ -78,7 +78,7 @@ def sample_posterior(
     fit: Fit,
     network: Network,
     *,
-    link: str = "relu",
+    likelihood: str = "tobit",
     prior: float = 0.0,
     shared: bool = False,
     n_draws: int | None = None,
@@ -101,10 +101,10 @@ def sample_posterior(
     x
         Expression, (n_cells, n_genes).
     fit
-        From :func:`grnrep.core.als.exact.fit_exact` on the same cells, before `orient`.
+        From :func:`grnrep.core.als.fit.fit_decoder` on the same cells, before `orient`.
     network
         Edges, in the order of ``fit.weight``.
-    link, prior, shared, device, progress
+    likelihood, prior, shared, device, progress
         As in the fit.
     n_draws
         Draws that are averaged, after half as many that are not. By default 60,000 / n_cells,
@@ -124,17 +124,17 @@ def sample_posterior(
     Examples
     --------
     >>> import numpy as np
-    >>> from grnrep.core.als.exact import fit_exact
+    >>> from grnrep.core.als.fit import fit_decoder
     >>> from grnrep.core.network import Network
     >>> from grnrep.core.posterior.sample import sample_posterior
     >>> draw = np.random.default_rng(0)
     >>> x = np.maximum(draw.gamma(1, size=(50, 1)) + 0.1 * draw.standard_normal((50, 20)), 0)
     >>> network = Network.from_edges(np.arange(20), np.zeros(20), np.zeros(20), 20, 1)
-    >>> posterior = sample_posterior(x, fit_exact(x, network), network)
+    >>> posterior = sample_posterior(x, fit_decoder(x, network), network)
     >>> bool(0.08 < np.sqrt(posterior.noise_variance.mean()) < 0.12)
     True
     """
-    check_link(link)
+    check_squared_error(likelihood)
     cells = torch.as_tensor(x, device=device)
     if n_draws is None:
         n_draws = min(_MOST, max(_FEWEST, _CELLS // max(1, len(cells))))
@@ -142,12 +142,12 @@ def sample_posterior(
         raise ValueError(
             f"n_draws must be at least 4, for two halves that are compared; found {n_draws}"
         )
-    chain = Chain(cells, fit, network, link=link, prior=prior, shared=shared, rng=rng)
+    chain = Chain(cells, fit, network, likelihood=likelihood, prior=prior, shared=shared, rng=rng)
     with (
         threads_for(len(cells) * chain.network.n_edges),
         tqdm(desc="posterior", total=n_draws // 2 + n_draws, disable=not progress) as bar,
     ):
-        halves = _run(chain, n_draws, bar, jumps=link == "relu")
+        halves = _run(chain, n_draws, bar, jumps=likelihood == "tobit")
     return _summary(chain, fit, *halves)
 
 

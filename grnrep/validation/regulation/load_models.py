@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit
 from grnrep.core.load import decoder_load, encoder_load
@@ -178,7 +178,7 @@ def _gradient(problem: Problem, recipe: Recipe) -> Learned:
 
 def _exact(problem: Problem) -> Learned:
     start = time.perf_counter()
-    fit = fit_exact(problem.x, problem.network, rng=problem.seed)
+    fit = fit_decoder(problem.x, problem.network, rng=problem.seed)
     seconds = time.perf_counter() - start
     return Learned(fit=fit, codes=project(problem.test, fit, problem.network), seconds=seconds)
 

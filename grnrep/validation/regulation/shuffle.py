@@ -14,7 +14,7 @@ from grnrep import _keys
 from grnrep._checks import check_adata, check_whole
 from grnrep._match import check_net, match
 from grnrep._values import read_values
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.choose.intercept import needs_intercept
 from grnrep.core.choose.ridge import choose_ridge
 from grnrep.core.network import Network
@@ -201,9 +201,9 @@ def network_information(
     draw = np.random.default_rng(rng)
     x = x[np.sort(draw.permutation(len(x))[:max_cells])]
     held = draw.random(x.shape) < _HELD_OUT
-    link = "identity" if np.any(x < 0) else "relu"
+    likelihood = "gaussian" if np.any(x < 0) else "tobit"
     real = _unsigned(matched.network)
-    intercept = link == "identity" or needs_intercept(x, real, rng=rng)
+    intercept = likelihood == "gaussian" or needs_intercept(x, real, rng=rng)
     edges = matched.edges[[_keys.SOURCE, _keys.TARGET]]
     figures = []
     for k in tqdm(range(n_shuffles + 1), desc="network", delay=1, disable=not progress):
@@ -211,7 +211,9 @@ def network_information(
         if k > 0:
             network = _unsigned(match(shuffled_network(edges, rng=draw), adata).network)
         figures.append(
-            explained_variance(x, network, held, link=link, intercept=intercept, rng=rng)
+            explained_variance(
+                x, network, held, likelihood=likelihood, intercept=intercept, rng=rng
+            )
         )
     shuffled = np.sort(figures[1:])
     return NetworkInformation(
@@ -220,7 +222,7 @@ def network_information(
 
 
 def explained_variance(
-    x: np.ndarray, network: Network, held: np.ndarray, *, link: str, intercept: bool, rng: int
+    x: np.ndarray, network: Network, held: np.ndarray, *, likelihood: str, intercept: bool, rng: int
 ) -> float:
     """Share of the variance of the values ``held`` (n_cells, n_genes) that the others explain.
 
@@ -232,16 +234,16 @@ def explained_variance(
         Edges.
     held
         Which values to hold out, bool of the shape of ``x``.
-    link, intercept, rng
-        As in :func:`grnrep.core.als.exact.fit_exact`.
+    likelihood, intercept, rng
+        As in :func:`grnrep.core.als.fit.fit_decoder`.
     """
     mean = np.where(held, 0, x).sum(0, dtype=np.float64) / np.maximum((~held).sum(0), 1)
     filled = np.where(held, mean, x).astype(x.dtype)
-    ridge = choose_ridge(filled, network, link=link, intercept=intercept, rng=rng)
-    fit = fit_exact(
+    ridge = choose_ridge(filled, network, likelihood=likelihood, intercept=intercept, rng=rng)
+    fit = fit_decoder(
         filled,
         network,
-        link=link,
+        likelihood=likelihood,
         intercept=intercept,
         ridge=ridge,
         max_iter=_MAX_ITER,
@@ -255,7 +257,7 @@ def explained_variance(
     p = (weight @ fit.activity.T).T[cell, gene] + (0.0 if fit.bias is None else fit.bias[gene])
     truth = x[cell, gene].astype(np.float64)
     spread = np.square(truth - mean[gene]).sum()
-    error = np.square(truth - (np.maximum(p, 0) if link == "relu" else p)).sum()
+    error = np.square(truth - (np.maximum(p, 0) if likelihood == "tobit" else p)).sum()
     return float(1 - error / spread) if spread > 0 else 0.0
 
 

@@ -14,7 +14,7 @@ from scipy.linalg import subspace_angles
 from torch import nn
 from tqdm.auto import tqdm
 
-from grnrep.core.als.exact import fit_exact
+from grnrep.core.als.fit import fit_decoder
 from grnrep.core.load import decoder_load_from_encoder_load
 from grnrep.core.network import Network
 from grnrep.nn import Model, Representation, SquaredError, Trainer
@@ -193,7 +193,9 @@ def _alternate(x: np.ndarray, steps: tuple[int, ...], rng: int) -> dict[int, np.
     network = Network.from_edges(gene, regulator, np.zeros(len(gene)), _N_FEATURES, _D)
     found = {}
     for n in steps:
-        fit = fit_exact(x, network, link="identity", ridge=1e-6, max_iter=n, tol=1e-14, rng=rng)
+        fit = fit_decoder(
+            x, network, likelihood="gaussian", ridge=1e-6, max_iter=n, tol=1e-14, rng=rng
+        )
         found[n] = fit.weight.reshape(_N_FEATURES, _D)
     return found
 
