@@ -37,10 +37,31 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True)(function)
 
 
+# Parts of compiled functions: copied into their callers by numba, or, quicker to compile, by LLVM (called, they
+# take 5 to 10 % longer); and instructions of LLVM. Annotations are for the reader and for mypy, to which a
+# vector is Any; numba finds types of its own.
+_inlined: Any = numba.njit(inline="always")
+_part: Any = numba.njit(nogil=True, forceinline=True)
+_instruction: Any = intrinsic
+
+
 # --- Vectors: a type for numba ---------------------------------------------------------------------------
 # A vector fills 64 bytes: 16 numbers of single, 8 of double precision. LLVM keeps it in registers and does
 # its operations with whatever instructions the processor has (one of AVX-512, two of AVX2, four of SSE or
 # NEON). An array is contiguous and seen as an array of vectors: `load(array, i)` is its vector i.
+#
+# Plain loops over lanes would not do. LLVM cannot tell that a sum and what is added to it share no memory, so
+# the sum is read and written for every few entries instead of staying in registers, after a check of addresses;
+# and loops of 16 or 32 lanes it unrolls to single numbers. The best of those tried, of 64 lanes, with four
+# entries a pass, took so many times as long as vectors (float32, AVX2; but for the second line, blocks as
+# large as projections have them, which wide tiles fill badly):
+#
+#   genes x regulators, edges, cells a block    descend       residuals, gradients
+#   1,000 x 100, 10,000, 512                    1.2 to 1.4    0.9 to 1.2
+#   2,000 x 700, 40,000, 512                    1.2 to 1.7    1.2 to 1.3
+#   2,000 x 700, 40,000, 262                    1.4 to 2.1    1.5 to 1.6
+#   5,000 x 700, 100,000, 104                   1.7           1.3 to 1.4
+#   20,000 x 700, 400,000, 26                   3.9           2.1 to 2.7
 
 _BITS: Final = 512
 _BYTES: Final = _BITS // 8
@@ -48,13 +69,13 @@ _BYTES: Final = _BITS // 8
 
 def n_lanes(dtype: Any) -> int:
     """How many numbers a vector has."""
-    return _BITS // (8 * np.dtype(dtype).itemsize)
+    return _BYTES // np.dtype(dtype).itemsize
 
 
 class Vector(types.Type):
     """The type, for numba, of vectors of a kind of floating-point numbers."""
 
-    def __init__(self, scalar: types.Float):
+    def __init__(self, scalar: Any):
         self.scalar = scalar
         super().__init__(f"Vector({scalar})")
 
@@ -66,146 +87,121 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(scalar, _BITS // kind.scalar.bitwidth))
 
 
-def _place(context: Any, builder: Any, signature: Any, args: Any, vector: ir.VectorType) -> Any:
-    """Where the numbers from ``args[1]`` on of array ``args[0]`` are."""
-    data = context.make_array(signature.args[0])(context, builder, args[0]).data
-    return builder.bitcast(builder.gep(data, [args[1]]), vector.as_pointer())
-
-
-def _vector(array: types.Array) -> Vector:
+def _vector(array: Any) -> Vector:
     """The type of the vectors of an array."""
     if array.layout != "C":
         raise TypingError(f"an array of vectors must be contiguous; found {array}")
     return Vector(array.dtype)
 
 
-def _aligned(array: types.Array) -> int:
-    """Bytes that places are multiples of: of a number, not of a vector, since arrays begin anywhere."""
-    return array.dtype.bitwidth // 8
+def _place(context: Any, llvm: Any, array: Any, value: Any, k: Any, vector: Any) -> tuple[Any, int]:
+    """Where the numbers from ``k`` on of an array are, and which bytes that is a multiple of."""
+    data = context.make_array(array)(context, llvm, value).data
+    place = llvm.bitcast(llvm.gep(data, [k]), vector.as_pointer())
+    return place, array.dtype.bitwidth // 8  # of a number, not of a vector: arrays begin anywhere
 
 
-@intrinsic
-def load_at(_typing, array, k):
+@_instruction
+def load_at(_typing: Any, array: Any, _k: Any) -> Any:
     """The numbers from ``k`` on of an array."""
     kind = _vector(array)
 
-    def code(context, builder, signature, args):
-        place = _place(context, builder, signature, args, context.get_value_type(kind))
-        return builder.load(place, align=_aligned(array))
+    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+        value, k = args
+        place, align = _place(context, llvm, array, value, k, context.get_value_type(kind))
+        return llvm.load(place, align=align)
 
     return kind(array, types.intp), code
 
 
-@intrinsic
-def store_at(_typing, array, k, value):
+@_instruction
+def store_at(_typing: Any, array: Any, _k: Any, _vectors: Any) -> Any:
     """Set the numbers from ``k`` on of an array."""
-    _vector(array)
+    kind = _vector(array)
 
-    def code(context, builder, signature, args):
-        place = _place(context, builder, signature, args, args[2].type)
-        builder.store(args[2], place, align=_aligned(array))
+    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+        value, k, vector = args
+        place, align = _place(context, llvm, array, value, k, vector.type)
+        llvm.store(vector, place, align=align)
         return context.get_dummy_value()
 
-    return types.none(array, types.intp, value), code
+    return types.none(array, types.intp, kind), code
 
 
-@numba.njit(inline="always")
-def load(array, i):
+@_inlined
+def load(array: np.ndarray, i: int) -> Any:
     """Vector ``i`` of an array."""
     return load_at(array, i * (_BYTES // array.itemsize))
 
 
-@numba.njit(inline="always")
-def store(array, i, value):
+@_inlined
+def store(array: np.ndarray, i: int, vector: Any) -> None:
     """Set vector ``i`` of an array."""
-    store_at(array, i * (_BYTES // array.itemsize), value)
+    store_at(array, i * (_BYTES // array.itemsize), vector)
 
 
-@intrinsic
-def splat(_typing, number):
+@_instruction
+def splat(_typing: Any, number: Any) -> Any:
     """The same number for every cell."""
     kind = Vector(number)
 
-    def code(context, builder, _signature, args):
-        vector = context.get_value_type(kind)
-        undefined, index = ir.Constant(vector, ir.Undefined), ir.IntType(32)
-        one = builder.insert_element(undefined, args[0], ir.Constant(index, 0))
-        return builder.shuffle_vector(
-            one, undefined, ir.Constant(ir.VectorType(index, vector.count), None)
-        )
+    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+        vector, index = context.get_value_type(kind), ir.IntType(32)
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = llvm.insert_element(undefined, args[0], ir.Constant(index, 0))
+        all_first = ir.Constant(ir.VectorType(index, vector.count), None)
+        return llvm.shuffle_vector(first, undefined, all_first)
 
     return kind(number), code
 
 
-@intrinsic
-def multiply_add(_typing, a, b, c):
+def _of_two(write: Callable) -> Any:
+    """A function of two vectors, as ``write(llvm, a, b)`` writes it."""
+
+    @_instruction
+    def function(_typing: Any, a: Any, b: Any) -> Any:
+        return a(a, b), lambda _context, llvm, _signature, args: write(llvm, *args)
+
+    return function
+
+
+def _of_three(write: Callable) -> Any:
+    """A function of anything and two vectors, as ``write(llvm, a, b, c)`` writes it."""
+
+    @_instruction
+    def function(_typing: Any, a: Any, b: Any, c: Any) -> Any:
+        return c(a, b, c), lambda _context, llvm, _signature, args: write(llvm, *args)
+
+    return function
+
+
+def _multiply_add(llvm: Any, a: Any, b: Any, c: Any) -> Any:
     """A b + c: rounded once where the processor does that in one instruction, else after each operation.
 
     Which of the two depends on the processor alone, never on lane or company. ``llvm.fma`` would always
     round once, and where there is no instruction for it call a function for every number.
     """
-
-    def code(_context, builder, _signature, args):
-        vector = args[0].type
-        bits = _BITS // vector.count
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(vector, [vector] * 3),
-            f"llvm.fmuladd.v{vector.count}f{bits}",
-        )
-        return builder.call(function, args)
-
-    return a(a, a, a), code
+    name = f"llvm.fmuladd.v{a.type.count}f{_BITS // a.type.count}"
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    return llvm.call(cgutils.get_or_insert_function(llvm.module, kind, name), (a, b, c))
 
 
-def _operation(name: str) -> Callable:
-    @intrinsic
-    def operation(_typing, a, b):
-        def code(_context, builder, _signature, args):
-            return getattr(builder, name)(*args)
-
-        return a(a, a), code
-
-    return operation
-
-
-add, subtract, multiply = (_operation(name) for name in ("fadd", "fsub", "fmul"))
-
-
-def _choice(sign: str) -> Callable:
-    @intrinsic
-    def choice(_typing, a, b):
-        def code(_context, builder, _signature, args):
-            return builder.select(builder.fcmp_ordered(sign, *args), *args)
-
-        return a(a, a), code
-
-    return choice
-
-
-minimum, maximum = _choice("<"), _choice(">")
-
-
-@intrinsic
-def where(_typing, bits, a, b):
+def _where(llvm: Any, bits: Any, a: Any, b: Any) -> Any:
     """``a`` for the cells whose bit is set, else ``b``; as many bits as there are cells."""
-
-    def code(_context, builder, _signature, args):
-        chosen = builder.bitcast(args[0], ir.VectorType(ir.IntType(1), args[1].type.count))
-        return builder.select(chosen, *args[1:])
-
-    return a(bits, a, a), code
+    return llvm.select(llvm.bitcast(bits, ir.VectorType(ir.IntType(1), a.type.count)), a, b)
 
 
-@intrinsic
-def where_zero(_typing, test, a, b):
+def _where_zero(llvm: Any, test: Any, a: Any, b: Any) -> Any:
     """``a`` for the cells where ``test`` is zero, else ``b``."""
+    return llvm.select(llvm.fcmp_ordered("==", test, ir.Constant(test.type, None)), a, b)
 
-    def code(_context, builder, _signature, args):
-        zero = ir.Constant(args[0].type, None)
-        return builder.select(builder.fcmp_ordered("==", args[0], zero), *args[1:])
 
-    return a(test, a, a), code
+add = _of_two(lambda llvm, a, b: llvm.fadd(a, b))
+subtract = _of_two(lambda llvm, a, b: llvm.fsub(a, b))
+multiply = _of_two(lambda llvm, a, b: llvm.fmul(a, b))
+minimum = _of_two(lambda llvm, a, b: llvm.select(llvm.fcmp_ordered("<", a, b), a, b))
+maximum = _of_two(lambda llvm, a, b: llvm.select(llvm.fcmp_ordered(">", a, b), a, b))
+multiply_add, where, where_zero = map(_of_three, (_multiply_add, _where, _where_zero))
 
 
 # --- Products with sparse matrices -----------------------------------------------------------------------
@@ -219,26 +215,36 @@ class Rows(NamedTuple):
     values: np.ndarray
 
 
-@numba.njit(inline="always")
-def row_times(matrix, k, vectors):
+@_inlined
+def row_times(matrix: Rows, k: int, tile: np.ndarray) -> Any:
     """Row k of the matrix times a tile: Σ_i values[i] · vector indices[i], over the entries i of the row."""
-    zero = splat(vectors.dtype.type(0))
+    zero = splat(tile.dtype.type(0))
     a, b, c, d = zero, zero, zero, zero
     # unsigned: numba need not look for positions counted from the end
     i, last = np.uintp(matrix.indptr[k]), np.uintp(matrix.indptr[k + 1])
     while i + np.uintp(3) < last:  # four sums, so that no addition waits for the one before
-        a = multiply_add(splat(matrix.values[i]), load(vectors, matrix.indices[i]), a)
+        a = multiply_add(splat(matrix.values[i]), load(tile, matrix.indices[i]), a)
         j = i + np.uintp(1)
-        b = multiply_add(splat(matrix.values[j]), load(vectors, matrix.indices[j]), b)
+        b = multiply_add(splat(matrix.values[j]), load(tile, matrix.indices[j]), b)
         j = i + np.uintp(2)
-        c = multiply_add(splat(matrix.values[j]), load(vectors, matrix.indices[j]), c)
+        c = multiply_add(splat(matrix.values[j]), load(tile, matrix.indices[j]), c)
         j = i + np.uintp(3)
-        d = multiply_add(splat(matrix.values[j]), load(vectors, matrix.indices[j]), d)
+        d = multiply_add(splat(matrix.values[j]), load(tile, matrix.indices[j]), d)
         i += np.uintp(4)
     while i < last:
-        a = multiply_add(splat(matrix.values[i]), load(vectors, matrix.indices[i]), a)
+        a = multiply_add(splat(matrix.values[i]), load(tile, matrix.indices[i]), a)
         i += np.uintp(1)
     return add(add(a, b), add(c, d))
+
+
+@_part
+def _set_gradient(
+    w_t: Rows, ridge: np.ndarray, z: np.ndarray, r: np.ndarray, gradient: np.ndarray
+) -> None:
+    """Set g = W' r - λ z = -½ ∂/∂z (‖r‖² + Σ λ z²) of a tile."""
+    for j in range(len(ridge)):
+        g = multiply_add(splat(-ridge[j]), load(z, j), row_times(w_t, j, r))
+        store(gradient, j, g)
 
 
 @compiled
@@ -257,6 +263,21 @@ def add_gram(indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, out: n
 # --- Residuals of a block of cells, and the gradient that follows from them ------------------------------
 
 
+class _Bounded(NamedTuple):
+    """Expression of cells and the bounds of their residuals, (n_genes, n_cells), of which so many count."""
+
+    x: np.ndarray
+    most: np.ndarray
+    least: np.ndarray
+    n_bounds: int
+
+
+def _bounded(x: np.ndarray, most: np.ndarray | None, least: np.ndarray | None) -> _Bounded:
+    """Bounds that there are not are x, which is not read as such: numba compiles once, not for every case."""
+    n_bounds = (most is not None) + (least is not None)
+    return _Bounded(x, x if most is None else most, x if least is None else least, n_bounds)
+
+
 def residuals(
     w: Rows,
     x: np.ndarray,
@@ -272,14 +293,11 @@ def residuals(
     w
         W, (n_genes, m + q).
     x, most, least
-        As in :class:`grnrep.core.likelihoods.gaussian.Observed`.
+        As in :class:`grnrep.core.likelihoods.base.Block`.
     z
         Representations, (m + q, n_cells).
     """
-    none = out[:0, :0]
-    _compute(
-        w, w, none[:, 0:0].ravel(), x, *_bounds(x, most, least), z, n_lanes(x.dtype), out, none
-    )
+    _residuals(w, _bounded(x, most, least), z, out)
 
 
 def gradients(
@@ -293,57 +311,63 @@ def gradients(
     out: np.ndarray,
 ) -> None:
     """Write W' r - λ z, with the residuals r, to ``out``, (m, n_cells); λ is ``ridge``, ``(m,)``."""
-    _compute(w, w_t, ridge, x, *_bounds(x, most, least), z, n_lanes(x.dtype), x[:0, :0], out)
-
-
-def _bounds(
-    x: np.ndarray, most: np.ndarray | None, least: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Both bounds, of which the first so many count; x stands in for the others, and is not read."""
-    return (
-        x if most is None else most,
-        x if least is None else least,
-        (most is not None) + (least is not None),
-    )
+    _gradients(w, w_t, ridge, _bounded(x, most, least), z, out)
 
 
 @compiled
-def _compute(w, w_t, ridge, x, most, least, n_bounds, z, lanes, r_out, gradient_out):
-    """Write residuals to ``r_out``, and minus half the gradient to ``gradient_out``, if they have columns."""
-    (n, n_cells), m = x.shape, len(gradient_out)
-    z_tile, r_tile = np.empty(len(z) * lanes, x.dtype), np.empty(n * lanes, x.dtype)
-    most_tile, least_tile = np.empty(n * lanes, x.dtype), np.empty(n * lanes, x.dtype)
-    gradient_tile = np.empty(m * lanes, x.dtype)
-    for k in range(0, n_cells, lanes):
-        _take(z, k, z_tile, lanes)
-        _take(x, k, r_tile, lanes)
-        if n_bounds > 0:
-            _take(most, k, most_tile, lanes)
-        if n_bounds > 1:
-            _take(least, k, least_tile, lanes)
-        for g in range(n):
-            # r = x - W z; between its bounds, 0 where a censored zero is predicted below zero
-            r = subtract(load(r_tile, g), row_times(w, g, z_tile))
-            if n_bounds > 0:
-                r = minimum(r, load(most_tile, g))
-            if n_bounds > 1:
-                r = maximum(r, load(least_tile, g))
-            store(r_tile, g, r)
-        if r_out.shape[1] > 0:
-            _put(r_tile, r_out, k, lanes)
-        if gradient_out.shape[1] > 0:
-            for j in range(m):  # -½ ∂/∂z (‖r‖² + Σ λ z²) = W' r - λ z
-                downhill = multiply_add(
-                    splat(-ridge[j]), load(z_tile, j), row_times(w_t, j, r_tile)
-                )
-                store(gradient_tile, j, downhill)
-            _put(gradient_tile, gradient_out, k, lanes)
+def _residuals(w: Rows, block: _Bounded, z: np.ndarray, out: np.ndarray) -> None:
+    lanes = _BYTES // z.itemsize
+    z_tile, r = np.empty(len(z) * lanes, z.dtype), np.empty(len(out) * lanes, z.dtype)
+    bound = np.empty_like(r)
+    for k in range(0, z.shape[1], lanes):
+        _set_residual(w, block, z, k, z_tile, r, bound)
+        _put(r, out, k)
 
 
-@numba.njit(inline="always")
-def _take(array, k, tile, lanes):
+@compiled
+def _gradients(
+    w: Rows, w_t: Rows, ridge: np.ndarray, block: _Bounded, z: np.ndarray, out: np.ndarray
+) -> None:
+    lanes = _BYTES // z.itemsize
+    z_tile, r = np.empty(len(z) * lanes, z.dtype), np.empty(len(block.x) * lanes, z.dtype)
+    bound, gradient = np.empty_like(r), np.empty(len(ridge) * lanes, z.dtype)
+    for k in range(0, z.shape[1], lanes):
+        _set_residual(w, block, z, k, z_tile, r, bound)
+        _set_gradient(w_t, ridge, z_tile, r, gradient)
+        _put(gradient, out, k)
+
+
+@_part
+def _set_residual(
+    w: Rows,
+    block: _Bounded,
+    z: np.ndarray,
+    k: int,
+    z_tile: np.ndarray,
+    r: np.ndarray,
+    bound: np.ndarray,
+) -> None:
+    """Set r = x - W z, within its bounds, of the tile of cells from ``k`` on; ``bound`` is room for a tile."""
+    _take(z, k, z_tile)
+    _take(block.x, k, r)
+    # a residual of 0 where a censored zero is predicted below zero, or an entry is left out
+    if block.n_bounds == 0:
+        for g in range(len(block.x)):
+            store(r, g, subtract(load(r, g), row_times(w, g, z_tile)))
+        return
+    _take(block.most, k, bound)
+    for g in range(len(block.x)):
+        store(r, g, minimum(subtract(load(r, g), row_times(w, g, z_tile)), load(bound, g)))
+    if block.n_bounds > 1:
+        _take(block.least, k, bound)
+        for g in range(len(block.x)):
+            store(r, g, maximum(load(r, g), load(bound, g)))
+
+
+@_inlined
+def _take(array: np.ndarray, k: int, tile: np.ndarray) -> None:
     """Copy the columns of an array from ``k`` on to a tile; where there are none left, zeros."""
-    n_columns = array.shape[1]
+    lanes, n_columns = _BYTES // tile.itemsize, array.shape[1]
     if k + lanes <= n_columns:
         for i in range(len(array)):
             store(tile, i, load_at(array, i * n_columns + k))
@@ -353,10 +377,10 @@ def _take(array, k, tile, lanes):
                 tile[i * lanes + lane] = array[i, k + lane] if k + lane < n_columns else 0
 
 
-@numba.njit(inline="always")
-def _put(tile, array, k, lanes):
+@_inlined
+def _put(tile: np.ndarray, array: np.ndarray, k: int) -> None:
     """Copy a tile to the columns of an array from ``k`` on, as far as there are any."""
-    n_columns = array.shape[1]
+    lanes, n_columns = _BYTES // tile.itemsize, array.shape[1]
     if k + lanes <= n_columns:
         for i in range(len(array)):
             store_at(array, i * n_columns + k, load(tile, i))
@@ -369,25 +393,77 @@ def _put(tile, array, k, lanes):
 # --- Conjugate gradients for many cells at once: see grnrep.core.als.cells.project_cells ----------------------
 # The cells of a tile are worked on in step. One that is done makes room for the next, in its lane, so that no
 # work is spent on waiting: each lane has a cell of its own age, and steps, directions and ends of its own.
+#
+# Invariant, at the top of an iteration, of every lane: `uncensored` is x - W z of its z, and `r` is that after
+# censoring. A lane without a cell has all entries left out, z = 0 and d = 0, and stays so.
 
 CENSORED, LEFT_OUT = 1, 2  # codes of entries: a zero under a ReLU; one that is not to count
 SHORTER, LONGER = 0.1, 4.0  # what the secant step may make of a step
 
 
+class _Cells(NamedTuple):
+    """Cells to be projected: x - W z at the start and codes, (n_genes, n_cells); z, (m, n_cells)."""
+
+    uncensored: np.ndarray
+    codes: np.ndarray
+    z: np.ndarray
+
+
+class _Tile(NamedTuple):
+    """Where the search of the cells in the lanes is."""
+
+    uncensored: np.ndarray  # x - W z; a vector a gene, as in the next two
+    r: np.ndarray  # residuals: the same, censored
+    change: np.ndarray  # W d, by which W z changes along the direction d
+    censored: np.ndarray  # a bit a lane, a number a gene, as in the next
+    left_out: np.ndarray
+    z: np.ndarray  # representations; a vector a regulator, as in the next two
+    y: np.ndarray  # P g, the gradient preconditioned
+    direction: np.ndarray  # d
+
+
+class _Sums(NamedTuple):
+    """Sums over the regulators or genes of a cell, one a lane; g is minus half the gradient."""
+
+    yy: np.ndarray  # y'y
+    zz: np.ndarray  # z'z
+    gy: np.ndarray  # g'y
+    last_gy: np.ndarray  # g'y of the iteration before
+    cross: np.ndarray  # y' times g of the iteration before
+    slope: np.ndarray  # g'd: minus half the slope of the objective along d
+    ridge_slope: np.ndarray  # z'λd
+    ridge_curvature: np.ndarray  # d'λd
+    curvature: np.ndarray  # Σ (W d)², over genes with a residual
+    end_slope: np.ndarray  # r'W d with the residuals at the end of a step
+
+
 @compiled
-def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol, out, iterations):
+def descend(
+    w: Rows,
+    w_t: Rows,
+    inverse: Rows,
+    ridge: np.ndarray,
+    uncensored: np.ndarray,
+    codes: np.ndarray,
+    z_start: np.ndarray,
+    censored: np.ndarray,
+    max_iter: int,
+    tol: float,
+    out: np.ndarray,
+    iterations: np.ndarray,
+) -> None:
     """Minimise Σ residual(x, W z)² + Σ ridge z² for every cell.
 
     Parameters
     ----------
     w, w_t, inverse
-        :class:`Rows` of W (n_genes, m), of W', and of the preconditioner (m, m).
+        W (n_genes, m), W', and the preconditioner P (m, m).
     ridge
         One per regulator, ``(m,)``.
-    rest, codes
+    uncensored, codes
         x - p at the start, and whether it is ``CENSORED``, ``LEFT_OUT`` or neither (0), uint8;
         (n_genes, n_cells).
-    start
+    z_start
         Representations to start from, (m, n_cells).
     censored
         Room for an unsigned number a gene, ``(n_genes,)``, with as many bits as vectors have lanes.
@@ -402,164 +478,187 @@ def descend(w, w_t, inverse, ridge, rest, codes, start, censored, max_iter, tol,
     ----------
     Polak and Ribière (1969); with β ≥ 0: Nocedal and Wright, Numerical Optimization (2006), section 5.2.
     """
-    (n, n_cells), m, number = rest.shape, len(start), rest.dtype.type
-    lanes = 8 * censored.itemsize
-    left_out = np.zeros_like(censored)
-    # Tiles of genes: x - p; the residuals r = censor(x - p); W d, by which p changes along the direction d.
-    # One by one: numba does not take rows of one array, unpacked, for contiguous.
-    long, short, dtype = n * lanes, m * lanes, rest.dtype
-    plain, r, change = np.zeros(long, dtype), np.zeros(long, dtype), np.zeros(long, dtype)
-    # Tiles of regulators: z; y = P g, preconditioned; d; g, minus half the gradient, and the g before.
-    z, y, direction = np.zeros(short, dtype), np.zeros(short, dtype), np.zeros(short, dtype)
-    gradient, last = np.zeros(short, dtype), np.zeros(short, dtype)
-    # Of every lane: sums over its regulators or genes, and what follows from them.
-    yy, zz, gy = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
-    cross, last_gy, beta = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
-    slope, pull, along = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
-    curve, end, step = np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype)
-    minus = np.zeros(lanes, dtype)
+    (n, n_cells), m, dtype = uncensored.shape, len(z_start), uncensored.dtype
+    number, lanes = dtype.type, _BYTES // uncensored.itemsize
+    waiting = _Cells(uncensored, codes, z_start)
+    # one by one: numba does not take rows of one array, unpacked, for contiguous
+    tile = _Tile(
+        np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
+        censored, np.zeros_like(censored),
+        np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
+    )  # fmt: skip
+    sums = _Sums(
+        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
+        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
+        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
+        np.zeros(lanes, dtype),
+    )  # fmt: skip
+    gradient, last = np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype)
+    beta, step = np.zeros(lanes, dtype), np.zeros(lanes, dtype)
     cells, ages = np.full(lanes, -1), np.zeros(lanes, np.int64)
-    active = following = 0
+    n_active = n_entered = 0
     for lane in range(lanes):
-        cells[lane] = following if following < n_cells else -1
-        active += following < n_cells
-        _enter(lane, following, rest, codes, start, plain, r, censored, left_out, z, y, direction)
-        following += 1
-    zero = splat(number(0))
+        if n_entered < n_cells:
+            cells[lane] = n_entered
+            n_entered, n_active = n_entered + 1, n_active + 1
+        _enter(lane, cells[lane], waiting, tile)
 
-    while active > 0:
-        # g = W' r - λ z, minus half the gradient of the objective
+    while n_active > 0:
         gradient, last = last, gradient
-        for j in range(m):
-            downhill = multiply_add(splat(-ridge[j]), load(z, j), row_times(w_t, j, r))
-            store(gradient, j, downhill)
-        # y = P g, with the sums y'y, z'z, g'y and (last g)'y
-        a, b, c, d = zero, zero, zero, zero
-        for j in range(m):
-            v, at, g = row_times(inverse, j, gradient), load(z, j), load(gradient, j)
-            store(y, j, v)
-            a, b = multiply_add(v, v, a), multiply_add(at, at, b)
-            c, d = multiply_add(g, v, c), multiply_add(load(last, j), v, d)
-        store(yy, 0, a)
-        store(zz, 0, b)
-        store(gy, 0, c)
-        store(cross, 0, d)
+        _set_gradient(w_t, ridge, tile.z, tile.r, gradient)
+        _precondition(inverse, gradient, last, tile, sums)
 
         # Cells that are done, ‖y‖ ≤ tol ‖z‖, leave; of the others β = max(0, (g - last g)'y / last (g'y))
         for lane in range(lanes):
             beta[lane] = 0
             if cells[lane] < 0:
                 continue
-            if yy[lane] <= tol * tol * zz[lane] or ages[lane] >= max_iter:
+            converged = sums.yy[lane] <= tol * tol * sums.zz[lane]
+            if converged or ages[lane] >= max_iter:
                 for j in range(m):
-                    out[j, cells[lane]] = z[j * lanes + lane]
+                    out[j, cells[lane]] = tile.z[j * lanes + lane]
                 iterations[cells[lane]] = ages[lane]
-                more = following < n_cells
-                _enter(
-                    lane,
-                    following,
-                    rest,
-                    codes,
-                    start,
-                    plain,
-                    r,
-                    censored,
-                    left_out,
-                    z,
-                    y,
-                    direction,
-                )
-                cells[lane], ages[lane] = following if more else -1, -1
-                following += more
-                active -= not more
-                gy[lane] = np.inf  # the next β is 0: no direction to go on from
-            elif last_gy[lane] > 0:
-                beta[lane] = max(number(0), (gy[lane] - cross[lane]) / last_gy[lane])
+                cells[lane], ages[lane] = -1, -1
+                n_active -= 1
+                if n_entered < n_cells:
+                    cells[lane] = n_entered
+                    n_entered, n_active = n_entered + 1, n_active + 1
+                _enter(lane, cells[lane], waiting, tile)
+                sums.gy[lane] = np.inf  # the next β is 0: no direction to go on from
+            elif sums.last_gy[lane] > 0:
+                conjugate = (sums.gy[lane] - sums.cross[lane]) / sums.last_gy[lane]
+                beta[lane] = max(number(0), conjugate)
             ages[lane] += 1
 
-        # d = y + β d, with the sums g'd, d'λd and z'λd (0 for a cell that has just entered: its y and d are)
-        a, b, c, keep = zero, zero, zero, load(beta, 0)
-        for j in range(m):
-            v, rho = multiply_add(keep, load(direction, j), load(y, j)), splat(ridge[j])
-            store(direction, j, v)
-            a = multiply_add(load(gradient, j), v, a)
-            b = multiply_add(rho, multiply(v, v), b)
-            c = multiply_add(rho, multiply(load(z, j), v), c)
-        store(slope, 0, a)
-        store(pull, 0, b)
-        store(along, 0, c)
+        _set_direction(ridge, gradient, beta, tile, sums)
         for lane in range(lanes):
-            if slope[lane] <= 0 and ages[lane] > 0:  # rounding: the direction has lost its meaning
-                slope[lane], pull[lane], along[lane] = gy[lane], 0, 0
+            # by rounding, d may have lost its meaning: then d = y
+            if sums.slope[lane] <= 0 and ages[lane] > 0:
+                sums.slope[lane] = sums.gy[lane]
+                sums.ridge_curvature[lane], sums.ridge_slope[lane] = 0, 0
                 for j in range(m):
                     k = j * lanes + lane
-                    direction[k] = y[k]
-                    pull[lane] += ridge[j] * y[k] * y[k]
-                    along[lane] += ridge[j] * z[k] * y[k]
-            last_gy[lane] = gy[lane]
+                    tile.direction[k] = tile.y[k]
+                    sums.ridge_curvature[lane] += ridge[j] * tile.y[k] * tile.y[k]
+                    sums.ridge_slope[lane] += ridge[j] * tile.z[k] * tile.y[k]
+            sums.last_gy[lane] = sums.gy[lane]
 
-        # step = g'd / (Σ_seen (W d)² + d'λd), to the minimum along d unless entries enter or leave their
-        # censored range; seen are entries with a residual
-        a = zero
-        for g in range(n):
-            v = row_times(w, g, direction)
-            store(change, g, v)
-            seen = where_zero(load(r, g), zero, v)  # what censored entries do not resist
-            a = multiply_add(seen, seen, a)
-        store(curve, 0, a)
+        # step = g'd / (Σ (W d)² + d'λd): to the minimum along d, unless entries enter or leave their
+        # censored range
+        _set_change(w, tile, sums)
         for lane in range(lanes):
-            resists = curve[lane] + pull[lane]
-            step[lane] = slope[lane] / resists if resists > 0 else 0
-            minus[lane] = -step[lane]
+            curvature = sums.curvature[lane] + sums.ridge_curvature[lane]
+            step[lane] = sums.slope[lane] / curvature if curvature > 0 else 0
 
         # One secant step along d, for entries that do. At z + step d, with r there, the slope is
-        # r'W d - z'λd - step d'λd; the line through it and the slope at z is zero at step · further.
-        a, back = zero, load(minus, 0)
-        for g in range(n):
-            v = load(change, g)
-            a = multiply_add(
-                _censor(multiply_add(back, v, load(plain, g)), censored[g], left_out[g]), v, a
-            )
-        store(end, 0, a)
+        # r'W d - z'λd - step d'λd; the line through it and the slope at z is zero at step · longer.
+        _look_ahead(step, tile, sums)
         for lane in range(lanes):
-            end_slope = end[lane] - along[lane] - step[lane] * pull[lane]
-            if end_slope < slope[lane]:
-                further = slope[lane] / (slope[lane] - end_slope)
-                step[lane] *= min(max(further, number(SHORTER)), number(LONGER))
-            minus[lane] = -step[lane]
+            ridge_part = sums.ridge_slope[lane] + step[lane] * sums.ridge_curvature[lane]
+            end_slope = sums.end_slope[lane] - ridge_part
+            if end_slope < sums.slope[lane]:
+                longer = sums.slope[lane] / (sums.slope[lane] - end_slope)
+                step[lane] *= min(max(longer, number(SHORTER)), number(LONGER))
 
-        # z += step d; x - p -= step W d, and r anew
-        back, forth = load(minus, 0), load(step, 0)
-        for g in range(n):
-            v = multiply_add(back, load(change, g), load(plain, g))
-            store(plain, g, v)
-            store(r, g, _censor(v, censored[g], left_out[g]))
-        for j in range(m):
-            store(z, j, multiply_add(forth, load(direction, j), load(z, j)))
+        _move(step, tile)
 
 
-@numba.njit(inline="always")
-def _censor(residual, censored, left_out):
-    """Residuals of x - p: at most 0 where a zero is censored, 0 where an entry is left out."""
-    zero = subtract(residual, residual)
-    return where(left_out, zero, where(censored, minimum(residual, zero), residual))
-
-
-@numba.njit(nogil=True)
-def _enter(lane, cell, rest, codes, start, plain, r, censored, left_out, z, y, direction):
-    """Put a cell into a lane of the tiles, or nothing (all entries left out) if there is none left."""
-    lanes, bit = 8 * censored.itemsize, censored.dtype.type(1 << lane)
-    here = 0 <= cell < rest.shape[1]
-    for g in range(len(rest)):
-        k = g * lanes + lane
-        code = codes[g, cell] if here else LEFT_OUT
-        value = rest[g, cell] if here else rest.dtype.type(0)
-        plain[k] = value
-        censored[g] = censored[g] | bit if code == CENSORED else censored[g] & ~bit
-        left_out[g] = left_out[g] | bit if code == LEFT_OUT else left_out[g] & ~bit
-        r[k] = 0 if code == LEFT_OUT or (code == CENSORED and value > 0) else value
-    for j in range(len(start)):
+@_part
+def _enter(lane: int, cell: int, waiting: _Cells, tile: _Tile) -> None:
+    """Put a cell into a lane of the tile, or nothing (all entries left out) where it is -1."""
+    lanes, bit = 8 * tile.censored.itemsize, tile.censored.dtype.type(1 << lane)
+    for g in range(len(waiting.codes)):
+        k, code, value = g * lanes + lane, LEFT_OUT, tile.r.dtype.type(0)
+        if cell >= 0:
+            code, value = waiting.codes[g, cell], waiting.uncensored[g, cell]
+        tile.censored[g] = tile.censored[g] | bit if code == CENSORED else tile.censored[g] & ~bit
+        tile.left_out[g] = tile.left_out[g] | bit if code == LEFT_OUT else tile.left_out[g] & ~bit
+        tile.uncensored[k] = value
+        tile.r[k] = 0 if code == LEFT_OUT or (code == CENSORED and value > 0) else value
+    for j in range(len(waiting.z)):
         k = j * lanes + lane
-        z[k] = start[j, cell] if here else 0
-        y[k] = 0
-        direction[k] = 0
+        tile.z[k] = waiting.z[j, cell] if cell >= 0 else 0
+        tile.y[k], tile.direction[k] = 0, 0  # so that it stays where it is in this iteration
+
+
+@_part
+def _precondition(
+    inverse: Rows, gradient: np.ndarray, last: np.ndarray, tile: _Tile, sums: _Sums
+) -> None:
+    """Set y = P g, and y'y, z'z, g'y and (last g)'y."""
+    zero = splat(gradient.dtype.type(0))
+    yy, zz, gy, cross = zero, zero, zero, zero
+    for j in range(len(inverse.indptr) - 1):
+        y, z, g = row_times(inverse, j, gradient), load(tile.z, j), load(gradient, j)
+        store(tile.y, j, y)
+        yy, zz = multiply_add(y, y, yy), multiply_add(z, z, zz)
+        gy, cross = multiply_add(g, y, gy), multiply_add(load(last, j), y, cross)
+    store(sums.yy, 0, yy)
+    store(sums.zz, 0, zz)
+    store(sums.gy, 0, gy)
+    store(sums.cross, 0, cross)
+
+
+@_part
+def _set_direction(
+    ridge: np.ndarray, gradient: np.ndarray, beta: np.ndarray, tile: _Tile, sums: _Sums
+) -> None:
+    """Set d = y + β d, and g'd, d'λd and z'λd: 0 for a cell that has just entered, since its y and d are."""
+    zero, b = splat(gradient.dtype.type(0)), load(beta, 0)
+    slope, ridge_slope, ridge_curvature = zero, zero, zero
+    for j in range(len(ridge)):
+        d, lam = multiply_add(b, load(tile.direction, j), load(tile.y, j)), splat(ridge[j])
+        store(tile.direction, j, d)
+        slope = multiply_add(load(gradient, j), d, slope)
+        ridge_slope = multiply_add(lam, multiply(load(tile.z, j), d), ridge_slope)
+        ridge_curvature = multiply_add(lam, multiply(d, d), ridge_curvature)
+    store(sums.slope, 0, slope)
+    store(sums.ridge_slope, 0, ridge_slope)
+    store(sums.ridge_curvature, 0, ridge_curvature)
+
+
+@_part
+def _set_change(w: Rows, tile: _Tile, sums: _Sums) -> None:
+    """Set W d, and Σ (W d)² over genes with a residual: those that are censored resist no change."""
+    zero = splat(tile.r.dtype.type(0))
+    curvature = zero
+    for g in range(len(tile.censored)):
+        change = row_times(w, g, tile.direction)
+        store(tile.change, g, change)
+        resisted = where_zero(load(tile.r, g), zero, change)
+        curvature = multiply_add(resisted, resisted, curvature)
+    store(sums.curvature, 0, curvature)
+
+
+@_part
+def _look_ahead(step: np.ndarray, tile: _Tile, sums: _Sums) -> None:
+    """Set r'W d, with the residuals r at z + step d."""
+    zero = splat(step.dtype.type(0))
+    minus_step, end_slope = subtract(zero, load(step, 0)), zero
+    for g in range(len(tile.censored)):
+        change = load(tile.change, g)
+        uncensored = multiply_add(minus_step, change, load(tile.uncensored, g))
+        end_slope = multiply_add(
+            _censor(uncensored, tile.censored[g], tile.left_out[g]), change, end_slope
+        )
+    store(sums.end_slope, 0, end_slope)
+
+
+@_part
+def _move(step: np.ndarray, tile: _Tile) -> None:
+    """Go from z to z + step d, and from x - W z to x - W z - step W d, with its residuals."""
+    plus_step = load(step, 0)
+    minus_step = subtract(splat(step.dtype.type(0)), plus_step)
+    for g in range(len(tile.censored)):
+        uncensored = multiply_add(minus_step, load(tile.change, g), load(tile.uncensored, g))
+        store(tile.uncensored, g, uncensored)
+        store(tile.r, g, _censor(uncensored, tile.censored[g], tile.left_out[g]))
+    for j in range(len(tile.z) * step.itemsize // _BYTES):
+        store(tile.z, j, multiply_add(plus_step, load(tile.direction, j), load(tile.z, j)))
+
+
+@_inlined
+def _censor(uncensored: Any, censored: Any, left_out: Any) -> Any:
+    """Residuals of x - W z: at most 0 where a zero is censored, 0 where an entry is left out."""
+    zero = subtract(uncensored, uncensored)
+    return where(left_out, zero, where(censored, minimum(uncensored, zero), uncensored))
