@@ -3,7 +3,6 @@
 import logging
 
 import anndata as ad
-import distributed
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -195,18 +194,6 @@ def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(optio
     np.testing.assert_allclose(plain.obsm["grnrep"], z, atol=1e-4)
     assert "grnrep_sd" not in plain.obsm
     assert "std_err" not in plain.uns["grnrep"]["network"]
-
-
-@pytest.fixture(scope="module")
-def client():
-    options = {
-        "n_workers": 1,
-        "threads_per_worker": 1,
-        "processes": True,
-        "dashboard_address": None,
-    }
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        yield client
 
 
 @pytest.mark.parametrize(("max_cells", "on_worker"), [(None, False), (100, False), (100, True)])

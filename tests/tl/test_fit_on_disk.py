@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import anndata as ad
-import distributed
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -199,18 +198,6 @@ def test_truncated_file_says_so(files, tmp_path):
     (tmp_path / "short.h5ad").write_bytes(content[: len(content) // 2])
     with pytest.raises(OSError, match="truncated"):
         gr.tl.fit(ad.read_h5ad(tmp_path / "short.h5ad", backed="r"), net, **OPTIONS)
-
-
-@pytest.fixture(scope="module")
-def client():
-    options = {
-        "n_workers": 2,
-        "threads_per_worker": 1,
-        "processes": True,
-        "dashboard_address": None,
-    }
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        yield client
 
 
 def test_a_cluster_sums_what_a_decoder_step_needs(many, client):
