@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,23 +17,26 @@ import zarr
 
 import grnrep as gr
 from grnrep.core.als.loop import Problem
+from grnrep.core.choose import shrinkage
 
 CHOSEN = {"ridge": 1e-3, "prior": 0.3}
 OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False, **CHOSEN}
 
 SCRIPT = """
-import os, sys, anndata as ad, pandas as pd, grnrep as gr
+import os, signal, sys, time, anndata as ad, pandas as pd, grnrep as gr
 adata, net = ad.read_h5ad(sys.argv[1]), pd.read_csv(sys.argv[2], float_precision="round_trip")
 fit = gr.tl.fit
-for line in sys.stdin:
+for line in sys.stdin:  # seconds that a process has, or inf: until it ends
     child = os.fork()
     if child == 0:
-        print(os.getpid(), flush=True)
         fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, progress=False,
             ridge=1e-3, prior=0.3)
         adata.write_h5ad(sys.argv[4])
         os._exit(0)
-    print(os.waitpid(child, 0)[1], flush=True)
+    if float(line) < float("inf"):
+        time.sleep(float(line))
+        os.kill(child, signal.SIGKILL)
+    print(os.waitpid(child, 0)[1])
 """
 
 
@@ -100,6 +102,7 @@ def same(a, b):
 @pytest.mark.usefixtures("quick_choices", "short_chain")
 def test_ctrl_c_loses_nothing(data, tmp_path, monkeypatch, digest, after, options):
     adata, net = data
+    monkeypatch.setattr(shrinkage, "RIDGES", (0.3, 3.0))
     adata, wanted = adata.copy(), adata.copy()
     before = digest(adata)
     gr.tl.fit(wanted, net, **OPTIONS | options)
@@ -124,7 +127,7 @@ def test_the_decoder_is_not_learned_twice(data, tmp_path, monkeypatch):
 def test_passes_are_not_repeated(tmp_path, monkeypatch, after):
     """Blocks of 300 of 1,500 cells: Ctrl-C in the first block, in the second, and in the second pass."""
     adata, net = gr.ds.simulate(1500, 60, n_regulators=4, noise_sd=1.0, rng=0, progress=False)
-    options = {"max_cells": None, "block_size": 300}
+    options = {"max_cells": None, "block_size": 300, **CHOSEN}
     wanted = adata.copy()
     gr.tl.fit(wanted, net, progress=False, **options)
     projection = gr.core.als.project.Projection
@@ -223,25 +226,14 @@ def test_sigkill_at_random_moments(data, tmp_path):
         str(tmp_path / name)
         for name in ("run.py", "data.h5ad", "net.csv", "checkpoint", "out.h5ad")
     ]
-    draw, status = np.random.default_rng(0), []
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, *paths], **pipes) as process:
-
-        def run(kill_after: float | None) -> None:
-            """Let a new process fit; it ends by itself, or is killed after some seconds."""
-            print(file=process.stdin, flush=True)
-            child = int(process.stdout.readline())
-            if kill_after is not None:
-                time.sleep(kill_after)
-                os.kill(child, signal.SIGKILL)  # what has ended already is still to be waited for
-            status.append(int(process.stdout.readline()))
-
-        for _ in range(5):
-            run(kill_after=draw.uniform(0, 2 * seconds))
-        run(kill_after=None)
-        process.stdin.close()
+    times = [*np.random.default_rng(0).uniform(0, 2 * seconds, 5), np.inf]
+    run = subprocess.run(
+        [sys.executable, *paths],
+        input="\n".join(map(str, times)), capture_output=True, text=True, timeout=600, check=True,
+    )  # fmt: skip
+    status = [int(line) for line in run.stdout.split()]
     assert signal.SIGKILL in status[:5]
-    assert status[5] == 0
+    assert status[5] == 0, run.stderr
     same(ad.read_h5ad(tmp_path / "out.h5ad"), wanted)
     assert not (tmp_path / "checkpoint").exists()
 
