@@ -104,6 +104,7 @@ def test_network_that_made_the_data_stands_out():
     assert f"p = {answer.p_value:.3g}" in str(answer)
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_random_networks_do_not_stand_out():
     """p-values of networks that have nothing to do with the data are uniform on 1/4, ..., 1."""
     adata, net = gr.ds.simulate(n_obs=30, n_vars=40, n_regulators=5, noise_sd=0.5, rng=2)
@@ -117,6 +118,7 @@ def test_random_networks_do_not_stand_out():
     assert 0.38 <= np.mean(p) <= 0.87
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_signs_and_weights_are_not_used_and_order_does_not_matter():
     adata, net = gr.ds.simulate(n_obs=40, n_vars=60, n_regulators=6, rng=3)
     one = network_information(adata, net, n_shuffles=2, progress=False)
