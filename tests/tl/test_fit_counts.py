@@ -12,6 +12,8 @@ from grnrep.core.als.counts import fit_counts
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 def counted(**options):
     sizes = {
@@ -107,7 +109,7 @@ def test_format_dtype_and_order_do_not_matter(tmp_path):
 
 
 def test_a_file_keeps_all_that_new_cells_need(tmp_path):
-    adata, net = counted(counts="nb", dispersion=0.5)
+    adata, net = counted(counts="nb", dispersion=0.5, n_obs=120)
     params = fit(adata, net[["source", "target"]])["params"]
     assert params["likelihood"] == "nb"
     adata.write_zarr(tmp_path / "fit.zarr")
@@ -198,7 +200,7 @@ def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(optio
 
 @pytest.mark.parametrize(("max_cells", "on_worker"), [(None, False), (100, False), (100, True)])
 def test_deviations_of_a_file_are_those_of_memory(tmp_path, request, max_cells, on_worker):
-    adata, net = counted()
+    adata, net = counted(n_obs=150, n_vars=100)
     adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 2, "one", "two")
     ad.AnnData(adata.X, obs=adata.obs, var=adata.var).write_h5ad(tmp_path / "counts.h5ad")
     backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")
