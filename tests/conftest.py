@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 
 import grnrep as gr
-from grnrep.core.choose import ridge, shrinkage
+from grnrep.core.choose import intercept, ridge, shrinkage
 from grnrep.core.posterior import sample as posterior
 
 
@@ -56,7 +56,8 @@ def same_threads():
 
 @pytest.fixture
 def quick_choices(monkeypatch):
-    """Fits by which "auto" compares penalties take two steps, where nobody asks what is chosen."""
+    """Fits by which "auto" compares models take a few steps, where nobody asks what is chosen."""
+    monkeypatch.setattr(intercept, "_ITERATIONS", 15)
     monkeypatch.setattr(ridge, "_MAX_ITER", 2)
     monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from grnrep.cli import app
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def grnrep():
     """Run a command: ``grnrep("fit", path, ...)``; gives ``exit_code``, ``stdout``, ``stderr``."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import anndata as ad
 import matplotlib.image
 import numpy as np
@@ -15,11 +17,13 @@ SMALL = ["--n-obs", 60, "--n-held-out", 20, "--n-vars", 80, "--n-regulators", 6]
 OUTPUTS = ["held_out.h5ad", "network.csv", "recovery.png", "training.h5ad"]
 
 
-@pytest.fixture
-def done(grnrep, work):
-    result = grnrep("demo", *SMALL, "--output-dir", "here/demo")
+@pytest.fixture(scope="module")
+def done(grnrep, tmp_path_factory):
+    """A demonstration, and the folder that it made."""
+    folder = tmp_path_factory.mktemp("work") / "here" / "demo"
+    result = grnrep("demo", *SMALL, "--output-dir", folder)
     assert result.exit_code == 0, result.stderr
-    return result, work / "here" / "demo"
+    return result, folder
 
 
 def test_numbers_are_those_of_the_files(done):
@@ -86,7 +90,9 @@ def test_figure(done, monkeypatch):
     assert "60 cells fitted in 12.3 s; 20 held-out cells" in fig.texts[0].get_text()
 
 
-def test_results_are_not_overwritten_unasked(grnrep, done, listing):
+@pytest.mark.usefixtures("quick_choices")
+def test_results_are_not_overwritten_unasked(grnrep, done, work, listing):
+    shutil.copytree(done[1], work / "here" / "demo")
     before = listing()
     result = grnrep("demo", *SMALL, "--output-dir", "here/demo")
     assert result.exit_code == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import anndata as ad
 import pandas as pd
 import pytest
@@ -125,6 +127,20 @@ def test_a_defect_keeps_its_traceback(grnrep, work, monkeypatch):
     assert isinstance(grnrep(*FIT).exception, AttributeError)
 
 
+@pytest.fixture(scope="module")
+def models(small, tmp_path_factory):
+    """Folder with ``model.zarr``, of the key "mine", and the damaged ``bad.zarr``."""
+    folder = tmp_path_factory.mktemp("models")
+    adata, net = small(n_obs=80)
+    gr.tl.fit(
+        adata, net, key_added="mine", max_iter=3, ridge=1e-3, sign_shrinkage=0.3, progress=False
+    )
+    gr.io.save(adata, folder / "model.zarr", key="mine")
+    shutil.copytree(folder / "model.zarr", folder / "bad.zarr")
+    (folder / "bad.zarr" / "record" / "network" / "zarr.json").unlink()
+    return folder
+
+
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
     [
@@ -150,12 +166,8 @@ def test_a_defect_keeps_its_traceback(grnrep, work, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if value[0].isalpha() else "",
 )
-def test_refusal_of_models(grnrep, work, listing, arguments, fragments):
-    adata = ad.read_h5ad("data.h5ad")
-    gr.tl.fit(adata, pd.read_csv("net.csv"), key_added="mine", max_iter=3, progress=False)
-    gr.io.save(adata, "model.zarr", key="mine")
-    gr.io.save(adata, "bad.zarr", key="mine")
-    (work / "bad.zarr" / "record" / "network" / "zarr.json").unlink()
+def test_refusal_of_models(grnrep, work, models, listing, arguments, fragments):
+    shutil.copytree(models, work, dirs_exist_ok=True)
     (work / "junk.zarr").mkdir()
     before = listing()
     result = grnrep(*arguments)

@@ -50,7 +50,7 @@ def test_intervals_contain_the_truth(likelihood, bias, noise):
     for seed in range(3):
         x, network, z, w = problem(seed, likelihood=likelihood, bias=bias, noise=noise)
         fit = fit_decoder(x, network, likelihood=likelihood, intercept=bias, ridge=1e-3)
-        found, *_ = sample_posterior(x, fit, network, likelihood=likelihood, n_draws=300).orient(
+        found, *_ = sample_posterior(x, fit, network, likelihood=likelihood, n_draws=160).orient(
             network
         )
         factor, learned, truth = aligned(found, z, network)
@@ -66,16 +66,16 @@ def test_intervals_contain_the_truth(likelihood, bias, noise):
 
 def test_noise_is_found_and_the_chain_has_converged():
     x, network, *_ = problem(noise=0.5, n_cells=150)
-    found = sample_posterior(x, fit_decoder(x, network), network)
+    found = sample_posterior(x, fit_decoder(x, network), network, n_draws=300)
     assert np.sqrt(np.median(found.noise_variance)) == pytest.approx(0.5, rel=0.06)
     assert found.rhat.min() >= 1
     assert np.median(found.rhat) < 1.05
 
 
 def test_nearly_known_weights_leave_the_error_of_least_squares():
-    x, network, *_ = problem(likelihood="gaussian", n_cells=2000, n_genes=60, m=4, noise=0.4)
+    x, network, *_ = problem(likelihood="gaussian", n_cells=1000, n_genes=60, m=4, noise=0.4)
     fit = fit_decoder(x, network, likelihood="gaussian")
-    found, *_ = sample_posterior(x, fit, network, likelihood="gaussian", n_draws=200).orient(
+    found, *_ = sample_posterior(x, fit, network, likelihood="gaussian", n_draws=120).orient(
         network
     )
     w = np.zeros((network.n_genes, network.n_regulators))

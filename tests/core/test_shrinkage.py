@@ -23,7 +23,10 @@ def problem(seed, *, spread, noise, n_cells=80, signed=True):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_without(seed):
+def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_without(
+    seed, monkeypatch
+):
+    monkeypatch.setattr(shrinkage, "_ITERATIONS", 10)
     equal, network = problem(seed, spread=0.0, noise=3.0)
     unequal, other = problem(seed, spread=0.9, noise=0.05)
     options = {"likelihood": "gaussian", "intercept": True}
@@ -31,7 +34,9 @@ def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_wit
     assert choose_shrinkage(unequal, other, **options)[1] <= 0.03
 
 
-def test_choice_is_on_the_grid_and_repeatable():
+def test_choice_is_on_the_grid_and_repeatable(monkeypatch):
+    monkeypatch.setattr(shrinkage, "_ITERATIONS", 5)
+    monkeypatch.setattr(shrinkage, "RIDGES", (0.03, 3.0))
     x, network = problem(0, spread=0.5, noise=1.0)
     first = choose_shrinkage(np.maximum(x, 0), network, rng=4)
     assert first[1] in (0.0, *PRIORS)

@@ -10,17 +10,21 @@ import scanpy as sc
 
 import grnrep as gr
 
-pytestmark = pytest.mark.usefixtures("quick_choices")
 
-
-@pytest.fixture
-def fitted(small):
+@pytest.fixture(scope="module")
+def fitted_once(small):
     adata, net = small()
-    gr.tl.fit(adata, net, max_iter=20, progress=False)
+    gr.tl.fit(adata, net, max_iter=20, ridge=1e-3, sign_shrinkage=0.3, progress=False)
     adata.obs["group"] = pd.Categorical(np.where(np.arange(adata.n_obs) % 3 == 0, "a", "b"))
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(adata.n_obs, 2))
     adata.uns["group_colors"] = ["#111111", "#222222"]
     return adata
+
+
+@pytest.fixture
+def fitted(fitted_once):
+    """Cells with a fit, groups and a map; a copy for every test."""
+    return fitted_once.copy()
 
 
 def test_values_and_names_are_those_of_obsm(fitted):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,14 +34,21 @@ def fit_small(small):
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fitted(fit_small):
     """One fit, its cells and new ones."""
-    return fit_small(max_iter=20)
+    return fit_small(max_iter=20, ridge=1e-3, sign_shrinkage=0.3)
+
+
+@pytest.fixture(scope="session")
+def saved(fitted, tmp_path_factory):
+    """Path of a model that nobody changes."""
+    path = tmp_path_factory.mktemp("saved") / "model.zarr"
+    gr.io.save(fitted[0], path)
+    return path
 
 
 @pytest.fixture
-def model(fitted, tmp_path):
+def model(saved, tmp_path):
     """Path of a model in a folder of its own."""
-    gr.io.save(fitted[0], tmp_path / "model.zarr")
-    return tmp_path / "model.zarr"
+    return shutil.copytree(saved, tmp_path / "model.zarr")

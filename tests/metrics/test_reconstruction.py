@@ -19,8 +19,9 @@ def once(small):
     adata.X = np.maximum(adata.X + noise, 0).astype(np.float32)
     adata.layers["centred"] = adata.X - adata.X.mean(axis=0)
     train = adata[:60].copy()
-    gr.tl.fit(train, net, max_iter=20, intercept=True, progress=False)
-    gr.tl.fit(train, net, max_iter=20, layer="centred", key_added="centred", progress=False)
+    options = {"max_iter": 20, "ridge": 1e-3, "prior": 0.3, "progress": False}
+    gr.tl.fit(train, net, intercept=True, **options)
+    gr.tl.fit(train, net, layer="centred", key_added="centred", **options)
     return train, adata[60:].copy()
 
 

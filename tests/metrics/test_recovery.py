@@ -15,7 +15,9 @@ def once(small):
     adata, net = small()
     noise = np.random.default_rng(0).normal(0, 0.5, adata.shape)
     adata.X = np.maximum(adata.X + noise, 0).astype(np.float32)
-    gr.tl.fit(adata, net, max_iter=20, intercept=True, progress=False)
+    gr.tl.fit(
+        adata, net, max_iter=20, intercept=True, ridge=1e-3, sign_shrinkage=0.3, progress=False
+    )
     return adata, net
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -39,14 +40,27 @@ def decoder(digits):
     return train_member("decoder", digits[0], d=D, trainer=TRAINER, width=0.25)
 
 
+@pytest.fixture(scope="module")
+def member(digits, decoder):
+    """Members by name, each trained once."""
+
+    @cache
+    def trained(name):
+        return train_member(
+            name, digits[0], d=D, trainer=TRAINER, width=0.25, decoder=decoder.model
+        )
+
+    return trained
+
+
 def mean_error(x, found):
     return (x - found).square().sum(1).mean().item()
 
 
 @pytest.mark.parametrize("name", FAMILY)
-def test_every_member_beats_the_mean_image(name, digits, decoder):
+def test_every_member_beats_the_mean_image(name, digits, member):
     train, test = digits
-    trained = train_member(name, train, d=D, trainer=TRAINER, width=0.25, decoder=decoder.model)
+    trained = member(name)
     z = trained.encode(test)
     assert z.shape == (len(test), D * FAMILY[name].expand)
     baseline = mean_error(test, train.mean(0))
@@ -126,16 +140,12 @@ def test_encoders_are_trained_on_the_decoder_as_it_is(kind, digits, decoder):
     assert trained.model.has_encoder
 
 
-def test_encoder_to_representations_learns_them(digits, decoder):
+def test_encoder_to_representations_learns_them(digits, decoder, member):
     """Nearer to the learned representations than the encoder that learns by reconstruction."""
     table = decoder.model.source.table.detach()
     off = {}
     for kind in ("data", "reconstruction"):
-        member = f"encoder-{kind}"
-        trained = train_member(
-            member, digits[0], d=D, trainer=TRAINER, width=0.25, decoder=decoder.model
-        )
-        off[kind] = mean_error(table, trained.encode(digits[0]))
+        off[kind] = mean_error(table, member(f"encoder-{kind}").encode(digits[0]))
     assert off["data"] < off["reconstruction"]
     assert off["data"] < 0.2 * mean_error(table, table.mean(0))
 

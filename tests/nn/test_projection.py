@@ -93,18 +93,19 @@ def test_training_cells_get_their_learned_activities(truth):
 def test_cells_do_not_influence_each_other(truth):
     z, network, decoder = truth
     x = expression(z, network, decoder, "relu")
+    options = {"epochs": 100, "progress": False}
     x += np.random.default_rng(1).random(x.shape)
-    whole = project_gradient(x, decoder, network, progress=False)
+    whole = project_gradient(x, decoder, network, **options)
     order = np.random.default_rng(2).permutation(len(x))
     close = {"rtol": 1e-9, "atol": 1e-12}
-    shuffled = project_gradient(x[order], decoder, network, progress=False)
+    shuffled = project_gradient(x[order], decoder, network, **options)
     np.testing.assert_allclose(shuffled, whole[order], **close)
     np.testing.assert_allclose(
-        project_gradient(x[:1], decoder, network, progress=False), whole[:1], **close
+        project_gradient(x[:1], decoder, network, **options), whole[:1], **close
     )
-    in_batches = project_gradient(x, decoder, network, batch_size=3, progress=False)
+    in_batches = project_gradient(x, decoder, network, batch_size=3, **options)
     np.testing.assert_allclose(in_batches, whole, **close)
-    as_sparse = project_gradient(sp.csr_array(x), decoder, network, progress=False)
+    as_sparse = project_gradient(sp.csr_array(x), decoder, network, **options)
     np.testing.assert_allclose(as_sparse, whole, **close)
 
 

@@ -24,7 +24,7 @@ def _close():
 def fitted():
     data, net = gr.ds.simulate(n_obs=90, n_vars=60, n_regulators=5, connectivity=0.2, noise_sd=0.5)
     adata, new = data[:60].copy(), data[60:].copy()
-    gr.tl.fit(adata, net, progress=False)
+    gr.tl.fit(adata, net, ridge=1e-3, sign_shrinkage=0.3, progress=False)
     gr.tl.transform(new, adata, progress=False)
     return adata, new, net
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import anndata as ad
+import dask
+import distributed
 import numpy as np
 import pandas as pd
 import pytest
+from distributed.utils import get_mp_context
 
 import grnrep as gr
 
@@ -54,3 +59,22 @@ def begin():
                 gr.tl.fit(adata, net, checkpoint=path, **options)
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two worker processes, forked from one that has imported what their tasks need."""
+    workers = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context()  # sets what to import before forking, which the next line replaces
+        preload = ["distributed", "grnrep.tl", "grnrep.core.als.project", "torch"]
+        multiprocessing.get_context("forkserver").set_forkserver_preload(preload)
+        with distributed.LocalCluster(**workers, dashboard_address=None) as cluster:
+            yield cluster
+
+
+@pytest.fixture(scope="module")
+def client(cluster):
+    """A client of the cluster; it is the active one only in the modules that ask for it."""
+    with distributed.Client(cluster) as client:
+        yield client

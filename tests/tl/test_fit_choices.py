@@ -15,6 +15,7 @@ def _fit(adata, net, **options):
     return adata.uns[options.get("key_added", "grnrep")]
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_low_load_warns_and_says_what_helps(small, caplog):
     adata, net = small(n_obs=2)
     record = _fit(adata, net)
@@ -23,6 +24,7 @@ def test_low_load_warns_and_says_what_helps(small, caplog):
     assert "more cells" in caplog.text
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_high_load_does_not_warn(small, caplog):
     adata, net = small()
     record = _fit(adata, net)
@@ -74,6 +76,7 @@ def test_the_end_of_a_search_is_spoken_of(caplog, signed):
     assert "the strongest that it tries" not in caplog.text
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_iteration_limit_is_kept_and_reported(small, caplog):
     adata, net = small()
     record = _fit(adata, net, max_iter=3)
@@ -83,6 +86,7 @@ def test_iteration_limit_is_kept_and_reported(small, caplog):
     assert "not converged; more max_iter may help" in caplog.text
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_same_seed_same_result_and_generators_are_reproducible(small):
     adata, net = small()
     net = net[["source", "target"]]
@@ -119,6 +123,7 @@ def test_auto_intercept_follows_the_data(zero_fraction, expected):
     assert gr.metrics.recovery(adata)["pearson"].median() > 0.95
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_decoder_is_learned_from_as_many_cells_as_asked(small):
     adata, net = small(n_obs=80)
     every, some, two = (
@@ -133,6 +138,7 @@ def test_decoder_is_learned_from_as_many_cells_as_asked(small):
     assert gr.metrics.recovery(some)["abs_pearson"].mean() > 0.9
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_cells_learned_from_do_not_depend_on_their_order(small):
     adata, net = small(n_obs=80)
     order = np.random.default_rng(0).permutation(80)

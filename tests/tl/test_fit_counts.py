@@ -3,7 +3,6 @@
 import logging
 
 import anndata as ad
-import distributed
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -12,6 +11,8 @@ import grnrep as gr
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
+
+pytestmark = pytest.mark.usefixtures("quick_choices")
 
 
 def counted(**options):
@@ -106,7 +107,7 @@ def test_format_dtype_and_order_do_not_matter(tmp_path):
 
 
 def test_a_file_keeps_all_that_new_cells_need(tmp_path):
-    adata, net = counted(counts="nb", dispersion=0.5)
+    adata, net = counted(counts="nb", dispersion=0.5, n_obs=120)
     params = fit(adata, net[["source", "target"]])["params"]
     assert params["likelihood"] == "nb"
     adata.write_zarr(tmp_path / "fit.zarr")
@@ -197,21 +198,9 @@ def test_intervals_hold_the_truth_also_of_cells_that_were_not_learned_from(optio
     assert "std_err" not in plain.uns["grnrep"]["network"]
 
 
-@pytest.fixture(scope="module")
-def client():
-    options = {
-        "n_workers": 1,
-        "threads_per_worker": 1,
-        "processes": True,
-        "dashboard_address": None,
-    }
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        yield client
-
-
 @pytest.mark.parametrize(("max_cells", "on_worker"), [(None, False), (100, False), (100, True)])
 def test_deviations_of_a_file_are_those_of_memory(tmp_path, request, max_cells, on_worker):
-    adata, net = counted()
+    adata, net = counted(n_obs=150, n_vars=100)
     adata.obs["batch"] = np.where(np.arange(adata.n_obs) % 2, "one", "two")
     ad.AnnData(adata.X, obs=adata.obs, var=adata.var).write_h5ad(tmp_path / "counts.h5ad")
     backed = ad.read_h5ad(tmp_path / "counts.h5ad", backed="r")

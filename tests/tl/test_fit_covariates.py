@@ -10,6 +10,8 @@ import pytest
 import grnrep as gr
 from grnrep._covariates import read_covariates
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 def batches(seed=0, *, n_obs=300, n_vars=80, n_regulators=6, shift=1.0):
     """Eq. 6 with a shift per gene and batch inside the ReLU; and the same cells without it."""

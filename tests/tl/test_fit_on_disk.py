@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import anndata as ad
-import distributed
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -25,6 +24,14 @@ def files(tmp_path_factory):
     adata.write_h5ad(folder / "data.h5ad")
     adata.write_zarr(folder / "data.zarr")
     return folder, adata, net
+
+
+@pytest.fixture(scope="module")
+def whole(files):
+    """Cells in memory with their fit."""
+    adata = files[1].copy()
+    gr.tl.fit(adata, files[2], **OPTIONS)
+    return adata
 
 
 def opened(folder: Path, form: str) -> ad.AnnData:
@@ -57,10 +64,8 @@ def test_stores_give_what_memory_gives(files, form):
 
 
 @pytest.mark.parametrize("block_size", [7, 1000])
-def test_block_size_does_not_matter(files, block_size):
+def test_block_size_does_not_matter(files, whole, block_size):
     folder, adata, net = files
-    whole = adata.copy()
-    gr.tl.fit(whole, net, **OPTIONS)
     for data in (adata.copy(), opened(folder, "backed")):
         gr.tl.fit(data, net, block_size=block_size, **OPTIONS)
         close(data.obsm["grnrep"], whole.obsm["grnrep"])
@@ -79,6 +84,7 @@ def many(tmp_path_factory):
     return path, adata, net
 
 
+@pytest.mark.usefixtures("quick_choices")
 @pytest.mark.parametrize("covariates", [None, ["batch"]], ids=str)
 def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypatch, covariates):
     path, adata, net = many
@@ -137,17 +143,13 @@ def test_activities_go_to_a_store(files, form, tmp_path):
     close(lazy[:, "TF_002"].X, back[:, "TF_002"].X)
 
 
-def test_transform_to_a_store_leaves_what_is_unknown_open(files, tmp_path):
+def test_transform_to_a_store_leaves_what_is_unknown_open(files, whole, tmp_path):
     _, adata, net = files
-    fitted = adata.copy()
-    gr.tl.fit(fitted, net, **OPTIONS)
     lost = net.loc[net["source"] == "TF_003", "target"]
     new = adata[:, ~adata.var_names.isin(lost)].copy()
-    gr.tl.transform(
-        new, fitted, activity_store=tmp_path / "new.zarr", block_size=64, progress=False
-    )
+    gr.tl.transform(new, whole, activity_store=tmp_path / "new.zarr", block_size=64, progress=False)
     plain = new.copy()
-    gr.tl.transform(plain, fitted, progress=False)
+    gr.tl.transform(plain, whole, progress=False)
     back = ad.read_zarr(tmp_path / "new.zarr").to_df()
     assert back["TF_003"].isna().all()
     close(back.drop(columns="TF_003"), plain.obsm["grnrep"].drop(columns="TF_003"))
@@ -204,37 +206,32 @@ def test_truncated_file_says_so(files, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def client():
-    options = {
-        "n_workers": 2,
-        "threads_per_worker": 1,
-        "processes": True,
-        "dashboard_address": None,
-    }
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        yield client
+def by_passes(many):
+    """Cells in a file with the fit to all of them."""
+    backed = ad.read_h5ad(many[0], backed="r")
+    gr.tl.fit(backed, many[2], block_size=300, client=None, **OPTIONS | {"max_cells": None})
+    return backed
 
 
-def test_a_cluster_sums_what_a_decoder_step_needs(many, client):
+def test_a_cluster_sums_what_a_decoder_step_needs(many, by_passes, client):
     path, _, net = many
-    here, there = ad.read_h5ad(path, backed="r"), ad.read_h5ad(path, backed="r")
-    for data, on in ((here, None), (there, client)):
-        gr.tl.fit(data, net, block_size=300, client=on, **OPTIONS | {"max_cells": None})
-    np.testing.assert_allclose(there.obsm["grnrep"], here.obsm["grnrep"], atol=1e-6)
+    there = ad.read_h5ad(path, backed="r")
+    gr.tl.fit(there, net, block_size=300, client=client, **OPTIONS | {"max_cells": None})
+    np.testing.assert_allclose(there.obsm["grnrep"], by_passes.obsm["grnrep"], atol=1e-6)
 
 
-def test_rows_in_another_order_move_what_passes_find_no_further_than_is_said(many, tmp_path):
+def test_rows_in_another_order_move_what_passes_find_no_further_than_is_said(
+    many, by_passes, tmp_path
+):
     path, _, net = many
     data = ad.read_h5ad(path)
     data[np.random.default_rng(0).permutation(data.n_obs)].copy().write_h5ad(
         tmp_path / "other.h5ad"
     )
-    found = []
-    for file in (path, tmp_path / "other.h5ad"):
-        backed = ad.read_h5ad(file, backed="r")
-        gr.tl.fit(backed, net, block_size=300, client=None, **OPTIONS | {"max_cells": None})
-        found.append(backed.obsm["grnrep"].loc[data.obs_names])
-    apart = (found[1] - found[0]).abs() / found[0].std()
+    other = ad.read_h5ad(tmp_path / "other.h5ad", backed="r")
+    gr.tl.fit(other, net, block_size=300, client=None, **OPTIONS | {"max_cells": None})
+    wanted = by_passes.obsm["grnrep"]
+    apart = (other.obsm["grnrep"].loc[data.obs_names] - wanted).abs() / wanted.std()
     assert 0 < apart.to_numpy().max() < 0.05
 
 

@@ -19,6 +19,7 @@ def simulated(n_obs):
 @pytest.mark.parametrize("limit", [1000, 60])
 def test_intervals_hold_the_truth_also_of_cells_outside_the_chain(monkeypatch, limit, tmp_path):
     monkeypatch.setattr(_posterior, "_MAX_CELLS", limit)
+    monkeypatch.setattr(posterior, "_MOST", 200)
     adata, net = simulated(120)
     edges = net[["source", "target"]]
     gr.tl.fit(adata, edges, uncertainty=True, intercept=False, progress=False)

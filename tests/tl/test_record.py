@@ -21,7 +21,10 @@ def fits(small):
     counts = data.copy()
     counts.X = np.random.default_rng(0).poisson(5 * data.X).astype(np.float32)
     out = []
-    for adata, options in ((data, {"covariates": "batch"}), (counts, {"likelihood": "nb"})):
+    for adata, options in (
+        (data, {"covariates": "batch", "ridge": 1e-3, "prior": 0.3}),
+        (counts, {"likelihood": "nb"}),
+    ):
         old, new = adata[:60].copy(), adata[60:].copy()
         gr.tl.fit(old, net, max_iter=10, progress=False, **options)
         out.append((old, new, _activity(new, old)))

@@ -11,6 +11,8 @@ import grnrep as gr
 from grnrep.tl import _choose
 from grnrep.tl._data import in_turn
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 def test_kinds_take_turns_until_they_are_used_up():
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ import grnrep as gr
 def fitted(small):
     data, net = small(n_obs=90)
     adata, new = data[:60].copy(), data[60:].copy()
-    gr.tl.fit(adata, net, progress=False)
+    gr.tl.fit(adata, net, ridge=1e-4, sign_shrinkage=0.01, progress=False)
     return adata, new
 
 

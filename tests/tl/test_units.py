@@ -17,7 +17,7 @@ from grnrep.core.choose import sample_size as sufficient
 from grnrep.core.posterior import sample as posterior
 from grnrep.tl import _posterior
 
-MODEL = {"ridge": 0.01, "progress": False, "copy": True}
+MODEL = {"ridge": 0.01, "max_iter": 20, "progress": False, "copy": True}
 # to the bit where the root of the unit is a power of two; elsewhere searches may end a step apart, and draws
 # in single precision part for good where one is accepted in one unit alone
 EXACT, ROUNDED = (2.0**-6, 0.25, 16.0), (0.01, 100.0)

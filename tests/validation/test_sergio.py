@@ -127,6 +127,7 @@ def test_technical_noise_follows_the_seed():
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_truth_is_hidden_from_every_method(small_folder):
     """Whatever the levels of the regulators are, the activities are the same."""
     levels, net = load_sergio("DS5", data_dir=small_folder)
