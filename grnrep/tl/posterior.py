@@ -51,8 +51,8 @@ def posterior(
 
     Returns
     -------
-    None, or with ``copy=True`` the copy. Sets the fields that :func:`grnrep.tl.fit` sets, at the means of the
-    posterior, and adds the following fields:
+    None, or with ``copy=True`` the copy. Sets the following fields, and those that :func:`grnrep.tl.fit` sets,
+    at the means of the posterior:
 
     ``adata.obsm[key + "_sd"]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Standard deviations of the activities.

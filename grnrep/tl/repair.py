@@ -91,9 +91,10 @@ def repair(
     >>> net = gr.ds.corrupt_network(true, false=0.2, rng=0)[["source", "target"]]
     >>> repaired = gr.tl.repair(adata, net, progress=False)
     >>> pairs = {*map(tuple, true[["source", "target"]].to_numpy())}
-    >>> [sum(pair in pairs for pair in map(tuple, table[["source", "target"]].to_numpy())) / len(table)
-    ...  for table in (net, repaired)]
-    [0.8, 1.0]
+    >>> right = [[pair in pairs for pair in map(tuple, table[["source", "target"]].to_numpy())]
+    ...          for table in (net, repaired)]
+    >>> [round(sum(edges) / len(edges), 2) for edges in right]
+    [0.83, 1.0]
     """
     config = FitConfig(
         likelihood=likelihood,

@@ -109,7 +109,7 @@ def test_load_refuses_hidden_files_and_says_what_to_remove(model):
 
 
 @pytest.mark.parametrize(
-    "name", ["record/network/zarr.json", "record/network", "record/params/link/c", "x"]
+    "name", ["record/network/zarr.json", "record/network", "record/params/likelihood/c", "x"]
 )
 def test_load_refuses_links_even_to_what_was_there(model, name):
     if (model / name).exists():

@@ -49,8 +49,9 @@ def test_what_the_stated_rate_rests_on_is_said_where_users_read(repaired, caplog
     with caplog.at_level("INFO", logger="grnrep"):
         gr.tl.fit(adata[:100].copy(), net, repair=True, intercept=False, progress=False, max_iter=3)
     assert "more additions are false where programmes outside the network" in caplog.text
-    said = " ".join(gr.tl.fit.__doc__.split())
+    said = " ".join(gr.tl.repair.__doc__.split())
     assert "half of the additions were false (156 of 309)" in said
+    assert "half of the additions can be false" in " ".join(gr.tl.fit.__doc__.split())
 
 
 def test_new_cells_use_the_repaired_network(repaired, tmp_path):
@@ -63,9 +64,7 @@ def test_new_cells_use_the_repaired_network(repaired, tmp_path):
 
 def test_low_load_is_refused_with_the_load(small, refuses):
     adata, net = small(n_obs=3)
-    with refuses(
-        ValueError, "repair=True needs an effective load of at least 2", "found", adata=adata
-    ):
+    with refuses(ValueError, "repair needs an effective load of at least 2", "found", adata=adata):
         gr.tl.fit(adata, net, repair=True, progress=False)
 
 

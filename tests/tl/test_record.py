@@ -125,7 +125,11 @@ EDITS = {
         lambda p: {n: v for n, v in p.items() if n != "likelihood"},
         "'params' lacks 'likelihood'",
     ),
-    "odd link": ("params", lambda p: p | {"link": "tanh"}, "params['link'] must be one of 'relu'"),
+    "odd link": (
+        "params",
+        lambda p: p | {"link": "tanh", "likelihood": "gaussian"},
+        "params['link'] must be one of 'relu'",
+    ),
     "link of counts": (
         "params",
         lambda p: p | {"link": "softplus", "likelihood": "gaussian"},

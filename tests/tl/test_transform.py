@@ -239,7 +239,7 @@ def test_refuses_names_that_are_not_unique(halves, refuses):
 def test_refuses_results_that_are_not_finite(halves, refuses, monkeypatch):
     adata, new = halves
     monkeypatch.setattr(
-        gr.tl._infer.Projection, "__call__", lambda _, x, __: np.full((len(x), 4), np.nan)
+        gr.tl._infer.Projection, "__call__", lambda _, x, *__: np.full((len(x), 4), np.nan)
     )
     with refuses(RuntimeError, "solver='exact' diverged", adata=[adata, new]):
         gr.tl.transform(new, adata)
