@@ -57,7 +57,7 @@ def same_threads():
 @pytest.fixture
 def quick_choices(monkeypatch):
     """Fits by which "auto" compares models take a few steps, where nobody asks what is chosen."""
-    monkeypatch.setattr(intercept, "_ITERATIONS", 15)
+    monkeypatch.setattr(intercept, "_MAX_ITER", 15)
     monkeypatch.setattr(ridge, "_MAX_ITER", 2)
     monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)
 

@@ -238,7 +238,7 @@ def alternate(
     column = problem.pattern.regulator
     # history[-1] was measured at these weights, and at the z of ``state`` in the scale that it had before
     reached, scale = state.weight, torch.ones_like(problem.penalty.z)
-    losses = torch.zeros(problem.network.n_genes, dtype=torch.float64)
+    losses = scale.new_zeros(problem.network.n_genes)
     length = torch.ones_like(losses)  # of steps of every gene, as a share of the whole
     try:
         for _ in range(max_iter):
