@@ -175,7 +175,7 @@ def test_steps_agree_with_those_of_torch(likelihood, n_known):
     compiled = cell_solver(pattern, weight, m, lam[:m])
     general = replace(compiled, edges=None)
     z = start + torch.as_tensor(np.random.default_rng(0).normal(size=start.shape))
-    for name in ("residual", "downhill", "step"):
+    for name in ("residual", "descent", "step"):
         found, expected = (getattr(solver, name)(block, z) for solver in (compiled, general))
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
@@ -186,7 +186,7 @@ def test_layout_in_memory_does_not_matter():
     assert not turned.x.is_contiguous()
     solver = quick_solver(pattern, weight, 300, lam)
     z = torch.as_tensor(np.random.default_rng(0).normal(size=start.shape), dtype=torch.float32)
-    for step in (solver.residual, solver.downhill, lambda *pair: project_cells(solver, *pair)):
+    for step in (solver.residual, solver.descent, lambda *pair: project_cells(solver, *pair)):
         expected = step(block, z)
         for found in (step(turned, z), step(block, z.mT.contiguous().mT)):
             torch.testing.assert_close(found, expected, rtol=0, atol=0)

@@ -111,7 +111,7 @@ def test_projection_is_ridge_regression_beside_what_is_known():
     rest = x - fit.bias - v @ fit.effects.T
     wanted = np.linalg.solve(w.T @ w + np.diag(fit.ridge), w.T @ rest.T).T
     np.testing.assert_allclose(fit.activity, wanted, atol=1e-8)
-    again = project(x, fit, network, likelihood="gaussian", covariates=v)
+    again = project(x, fit, network, covariates=v)
     np.testing.assert_allclose(again, wanted, atol=1e-8)
     np.testing.assert_allclose(fit.offset(), fit.bias + v @ fit.effects.T, atol=1e-12)
 

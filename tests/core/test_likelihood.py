@@ -5,8 +5,7 @@ import torch
 from grnrep.core.likelihoods.gaussian import (
     Gaussian,
     Tobit,
-    check_link,
-    predict,
+    check_squared_error,
     residual,
     squared_sum,
 )
@@ -19,8 +18,13 @@ def test_censored_residual_by_hand():
     p = torch.tensor([[3.0, -1.0, 4.0, -5.0]])
     assert residual(x, p, "tobit").tolist() == [[-1.0, 3.0, -4.0, 0.0]]
     assert residual(x, p, "gaussian").tolist() == [[-1.0, 3.0, -4.0, 5.0]]
-    assert predict(p, "tobit").tolist() == [[3.0, 0.0, 4.0, 0.0]]
-    assert predict(p, "gaussian").tolist() == p.tolist()
+    assert Tobit().expected(p).tolist() == [[3.0, 0.0, 4.0, 0.0]]
+    assert Gaussian().expected(p).tolist() == p.tolist()
+    for name, likelihood in OF_NAME.items():
+        assert likelihood.loss(likelihood.block(x), p).equal(residual(x, p, name).square())
+        r, curvature = likelihood.work(likelihood.block(x), p)
+        assert r.equal(residual(x, p, name))
+        assert curvature.equal(torch.ones_like(p))
 
 
 def test_majoriser_touches_and_lies_above():
@@ -53,8 +57,8 @@ def test_squared_sum_keeps_float64_over_many_rows():
     assert float(squared_sum(r)) == pytest.approx(600_000 * float(np.float32(0.1)) ** 2, rel=1e-6)
 
 
-def test_unknown_link():
+def test_a_likelihood_of_squared_error_is_asked_for():
     with pytest.raises(
-        ValueError, match=r"likelihood must be one of \('relu', 'identity'\); found 'softmax'"
+        ValueError, match=r"likelihood must be one of \('tobit', 'gaussian'\); found 'nb'"
     ):
-        check_link("softmax")
+        check_squared_error("nb")

@@ -93,12 +93,15 @@ def test_units_change_nothing_but_units(power, seed, hidden):
     x, network, *_ = problem(seed, hidden, n_cells=40, n_genes=50, m=6)
     unit = 10.0**power
     options = {"likelihood": "gaussian", "intercept": True, "ridge": 0.1, "prior": 1.0}
-    fit, scaled = (fit_decoder(c * x.astype(np.float64), network, **options) for c in (1.0, unit))
+    fit, scaled = (  # a regulator all of whose signs are hidden has the scale of orient only
+        orient(fit_decoder(c * x.astype(np.float64), network, **options), network)[0]
+        for c in (1.0, unit)
+    )
     np.testing.assert_allclose(scaled.weight, fit.weight, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(scaled.activity, unit * fit.activity, rtol=1e-6, atol=1e-8 * unit)
     np.testing.assert_allclose(scaled.bias, unit * fit.bias, rtol=1e-6, atol=1e-8 * unit)
     np.testing.assert_allclose(scaled.ridge, fit.ridge, rtol=1e-9)
-    projected = project(unit * x.astype(np.float64), scaled, network, likelihood="gaussian")
+    projected = project(unit * x.astype(np.float64), scaled, network)
     np.testing.assert_allclose(projected, scaled.activity, rtol=1e-6, atol=1e-7 * unit)
 
 

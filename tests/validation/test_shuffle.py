@@ -139,7 +139,7 @@ def test_held_out_values_have_no_influence_on_their_prediction():
     z = rng.normal(size=(30, 2))
     x = (z[:, np.arange(12) % 2] * rng.uniform(0.5, 1, 12)).astype(np.float32)
     held = rng.random(x.shape) < 0.1
-    model = {"link": "identity", "intercept": False, "rng": 0}
+    model = {"likelihood": "gaussian", "intercept": False, "rng": 0}
     mean = np.where(held, 0, x).sum(0) / (~held).sum(0)
 
     def error(shift):
