@@ -100,7 +100,7 @@ def test_units_change_nothing_but_units(power, seed, hidden):
     np.testing.assert_allclose(scaled.weight, fit.weight, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(scaled.activity, unit * fit.activity, rtol=1e-6, atol=1e-8 * unit)
     np.testing.assert_allclose(scaled.bias, unit * fit.bias, rtol=1e-6, atol=1e-8 * unit)
-    np.testing.assert_allclose(scaled.ridge, fit.ridge, rtol=1e-9)
+    np.testing.assert_allclose(scaled.ridge, fit.ridge, rtol=1e-6)
     projected = project(unit * x.astype(np.float64), scaled, network)
     np.testing.assert_allclose(projected, scaled.activity, rtol=1e-6, atol=1e-7 * unit)
 

@@ -176,7 +176,7 @@ def test_a_regulator_that_was_at_zero_leaves_it():
 def test_intervals_of_new_cells_hold_the_truth_where_few_cells_ask_for_a_strong_ridge():
     """Shrinkage of new cells is at most that of the noise by the spread of activities (.71 to .74 else)."""
     covered = []
-    for seed in range(3):
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         mask = rng.random((300, 12)) < 0.25
         w, z = mask * rng.uniform(-1, 1, mask.shape), rng.gamma(1.0, size=(224, 12))
@@ -184,7 +184,7 @@ def test_intervals_of_new_cells_hold_the_truth_where_few_cells_ask_for_a_strong_
         gene, regulator = np.nonzero(mask)
         network = Network.from_edges(gene, regulator, np.zeros(len(gene)), 300, 12)
         fit = fit_decoder(x[:24], network, ridge=0.1, rng=seed)
-        found, *_ = sample_posterior(x[:24], fit, network, rng=seed, n_draws=300).orient(network)
+        found, *_ = sample_posterior(x[:24], fit, network, rng=seed, n_draws=200).orient(network)
         new = project(x[24:], found.fit, network)
         spread = Spread(found.weight_sd, found.noise_variance, np.square(new).mean(0))
         sd = activity_sd(x[24:], replace(found.fit, activity=new), network, spread)
