@@ -20,8 +20,9 @@ from tqdm.auto import tqdm
 
 from grnrep.core.als.cells import project_cells
 from grnrep.core.als.data import Data, cuts
-from grnrep.core.als.loop import Problem, State, alternate, check_finite
+from grnrep.core.als.loop import alternate, check_finite
 from grnrep.core.als.penalty import Penalty
+from grnrep.core.als.problem import Problem, State
 from grnrep.core.als.project import Projection, shared_projector
 from grnrep.core.als.start import start_weights
 from grnrep.core.design import (

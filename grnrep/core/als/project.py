@@ -14,8 +14,8 @@ from torch import Tensor
 from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
 from grnrep.core.als.data import cuts, precision_of
 from grnrep.core.als.genes import GeneSolver, Stats
-from grnrep.core.als.loop import Cells
 from grnrep.core.als.newton import NewtonCells
+from grnrep.core.als.problem import Cells
 from grnrep.core.decoder import Pattern
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
