@@ -170,7 +170,8 @@ def fit(
     ] = None,
     solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",
     likelihood: Annotated[
-        str, typer.Option(help="auto, gaussian, tobit (ReLU), or for counts poisson or nb.")
+        str,
+        typer.Option(help="auto, gaussian, tobit (ReLU), for counts poisson or nb, or bernoulli."),
     ] = "auto",
     link: Annotated[str | None, typer.Option(hidden=True)] = None,
     sign_shrinkage: Annotated[

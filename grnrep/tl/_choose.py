@@ -122,8 +122,8 @@ def _likelihood(data: Data, sample: Sample, config: FitConfig) -> str:
         chosen = _by_values(data, sample, config)
     if config.repair and not LIKELIHOODS[chosen].constant_curvature:
         raise ValueError(
-            "repair needs likelihood='gaussian' or 'tobit', and normalised expression; found counts, for "
-            f"which {chosen!r} is used. Normalise, e.g. with scanpy.pp.normalize_total and log1p, or name "
+            "repair needs likelihood='gaussian' or 'tobit', and normalised expression; found values for which "
+            f"{chosen!r} is used. Normalise counts, e.g. with scanpy.pp.normalize_total and log1p, or name "
             "such a layer"
         )
     return chosen

@@ -91,12 +91,13 @@ def fit(
         Distribution of expression around the prediction, with its function f. ``"gaussian"``: f is the identity.
         ``"tobit"``: f is the ReLU, under which an observed zero only says that the sum is not positive.
         ``"poisson"`` or ``"nb"`` (negative binomial): raw counts, whose size factors are total counts over
-        their median; f is a smooth ReLU, and zeros are values like others. ``"auto"``: whole numbers with
+        their median; f is a smooth ReLU, and zeros are values like others. ``"bernoulli"``: values of 0 and 1, such
+        as open chromatin; f is the logistic function. It is never chosen. ``"auto"``: whole numbers with
         differing totals are counts, unless at least half of the edges have a prior sign, which only the other
         likelihoods draw weights to; else ``"gaussian"`` if any value is negative, and ``"tobit"`` if none is.
     intercept
-        Whether every gene has an intercept b. ``"auto"``: yes under ``"gaussian"`` and with covariates;
-        else where short fits to some of the cells explain clearly more with intercepts.
+        Whether every gene has an intercept b. ``"auto"``: yes under ``"gaussian"`` and ``"bernoulli"``, and
+        with covariates; else where short fits to some of the cells explain clearly more with intercepts.
     covariates
         Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, that have an effect
         on every gene, fitted together with all else: levels of categorical ones against the first level,
@@ -122,7 +123,7 @@ def fit(
         How many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. ``"auto"``: as many as determine
         it, at least 1,000 (:func:`grnrep.core.choose.sample_size.sufficient_cells`). None: all cells; from what
-        ``"auto"`` learns, passes over all of them go on, without holding them in memory (counts are held).
+        ``"auto"`` learns, passes over all of them go on, without holding them in memory.
     stratify
         Column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are
         learned from, as far as there are, so that rare ones count. By default all cells alike.
@@ -192,7 +193,7 @@ def fit(
         ``"covariates"`` and ``"covariate_effects"``, with covariates: what each column stands for, and
         its effect on every gene, (n_genes, n_columns); ``"regulators"`` then has ``covariate_r2``, the
         share of its targets' variance that the covariates explain alone. ``"genes"`` of counts has
-        ``mean``, ``softness`` of the link, and under ``"nb"`` ``dispersion``.
+        ``mean``, ``softness`` of the link, and under ``"nb"`` ``dispersion``; of values of 0 and 1 ``share``.
         ``"params"``: what was asked for and what auto chose, the seed and the loads.
         ``"history"``: the objective while fitting.
 

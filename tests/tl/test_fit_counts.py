@@ -339,3 +339,23 @@ def test_sums_over_all_genes_that_are_not_finite_are_no_depths():
     net = net[net["target"] != adata.var_names[0]]
     adata.X[0, 0] = np.nan
     assert fit(adata, net[["source", "target"]], max_iter=2)["params"]["likelihood"] == "tobit"
+
+
+def test_values_of_zero_and_one_from_fit_to_file(tmp_path):
+    adata, net = gr.ds.simulate(
+        150, 80, n_regulators=4, connectivity=0.3, noise_sd=0.3, rng=0, progress=False
+    )
+    x = np.asarray(adata.X)
+    adata.X = (x > np.median(x)).astype(np.float32)
+    adata, new = adata[:100].copy(), adata[100:].copy()
+    record = fit(adata, net[["source", "target"]], likelihood="bernoulli", uncertainty=True)
+    share = record["genes"]["share"]
+    wanted = adata[:, share.index].X.mean(0, dtype=float).clip(1e-3, 1 - 1e-3)
+    np.testing.assert_allclose(share, wanted)
+    assert (adata.obsm["grnrep_sd"].to_numpy() > 0).all()
+    gr.io.save(adata, tmp_path / "model.zarr")
+    other = new.copy()
+    gr.tl.transform(new, adata, progress=False)
+    gr.tl.transform(other, gr.io.load(tmp_path / "model.zarr"), progress=False)
+    np.testing.assert_array_equal(new.obsm["grnrep"], other.obsm["grnrep"])
+    assert gr.metrics.recovery(new)["pearson"].mean() > 0.6
