@@ -9,6 +9,8 @@ import pytest
 import grnrep as gr
 from grnrep.core.posterior import sample
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 QUICK = {"ridge": 0.1, "max_iter": 3, "progress": False, "copy": True}
 
 

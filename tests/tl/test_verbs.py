@@ -8,6 +8,8 @@ import pytest
 
 import grnrep as gr
 
+pytestmark = pytest.mark.usefixtures("quick_choices")
+
 
 def simulate(n_vars=60):
     adata, true = gr.ds.simulate(
