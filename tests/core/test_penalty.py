@@ -93,10 +93,11 @@ def test_units_change_nothing_but_units(power, seed, hidden):
     x, network, *_ = problem(seed, hidden, n_cells=40, n_genes=50, m=6)
     unit = 10.0**power
     options = {"likelihood": "gaussian", "intercept": True, "ridge": 0.1, "prior": 1.0}
-    fit, scaled = (  # a regulator all of whose signs are hidden has the scale of orient only
-        orient(fit_decoder(c * x.astype(np.float64), network, **options), network)[0]
-        for c in (1.0, unit)
-    )
+    raw = [fit_decoder(c * x.astype(np.float64), network, **options) for c in (1.0, unit)]
+    signed = np.bincount(network.regulator, np.abs(network.sign)) > 0
+    np.testing.assert_allclose(raw[1].ridge[signed], raw[0].ridge[signed], rtol=1e-9)
+    # a regulator all of whose signs are hidden has a scale of its own, until it is oriented
+    fit, scaled = (orient(each, network)[0] for each in raw)
     np.testing.assert_allclose(scaled.weight, fit.weight, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(scaled.activity, unit * fit.activity, rtol=1e-6, atol=1e-8 * unit)
     np.testing.assert_allclose(scaled.bias, unit * fit.bias, rtol=1e-6, atol=1e-8 * unit)

@@ -283,9 +283,8 @@ class Chain:
         spread = square - 2 * mean * summed + n * mean**2  # Σ (z - mean)²
         total = spread.clip(min=0) + _SPREAD_CELLS * self.typical_spread
         precision = draw.chisquare(n + _SPREAD_CELLS, m) / total
-        free = self.free.cpu().numpy()
+        free, half = self.free.cpu().numpy(), _SPREAD_CELLS / 2
         if free.any():
-            half = _SPREAD_CELLS / 2
             self.typical_spread = draw.gamma(half * free.sum()) / (half * precision[free].sum())
         fixed = self.ridge.cpu().numpy() / self.typical_noise
         device = stats.gram.device
