@@ -57,7 +57,7 @@ def link_of(likelihood: str) -> str:
 
     Few counts say as little as zeros that are censored.
     """
-    return "identity" if likelihood in ("gaussian", "bernoulli") else "relu"
+    return "identity" if LIKELIHOODS[likelihood].zeros_are_values else "relu"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.scan import BlockScan, Odd, Scan, add_scans
@@ -108,8 +109,18 @@ def read_values(
     return blocks.take(blocks.order), blocks.order
 
 
-def check_not_negative(
-    scan: Scan, adata: AnnData, genes: pd.Index, *, what: str, remedy: str
+def check_values(
+    likelihood: str, scan: Scan, adata: AnnData, genes: pd.Index, *, what: str, remedy: str
+) -> None:
+    """Check that values are such as a likelihood is of; ``remedy`` says what would do for negative ones."""
+    checks = {"not negative": _check_not_negative, "counts": _check_counts, "binary": _check_binary}
+    check = checks.get(LIKELIHOODS[likelihood].values)
+    if check is not None:
+        check(scan, adata, genes, what, remedy)
+
+
+def _check_not_negative(
+    scan: Scan, adata: AnnData, genes: pd.Index, what: str, remedy: str
 ) -> None:
     """Check that values fit a ReLU; say how many do not, where the first is, and what would do."""
     if scan.negative.count:
@@ -119,7 +130,7 @@ def check_not_negative(
         )
 
 
-def check_counts(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> None:
+def _check_counts(scan: Scan, adata: AnnData, genes: pd.Index, what: str, _: str) -> None:
     """Check that values are whole numbers of at least 0."""
     bad = scan.negative if scan.negative.count else scan.fraction
     if bad.count:
@@ -132,7 +143,7 @@ def check_counts(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> N
         raise ValueError(f"{what} must be finite in all genes, whose sum is the depth of a cell")
 
 
-def check_binary(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> None:
+def _check_binary(scan: Scan, adata: AnnData, genes: pd.Index, what: str, _: str) -> None:
     """Check that values are 0 or 1."""
     remedy = "Compare with a threshold first, e.g. (X > 0).astype('float32')"
     bad = scan.negative if scan.negative.count else scan.fraction
@@ -141,9 +152,7 @@ def check_binary(scan: Scan, adata: AnnData, genes: pd.Index, *, what: str) -> N
             f"{what} must be 0 or 1; found {bad.count} other value(s), first {bad.value:g} in "
             f"{_first(bad, adata, genes)}. {remedy}"
         )
-    larger = np.flatnonzero(
-        scan.squares != scan.total
-    )  # of whole numbers, only 0 and 1 are their squares
+    larger = np.flatnonzero(scan.squares != scan.total)  # only 0 and 1 are their own squares
     if len(larger):
         raise ValueError(
             f"{what} must be 0 or 1; found larger whole numbers in {len(larger)} gene(s), first "

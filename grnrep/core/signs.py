@@ -9,7 +9,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Tobit
 from grnrep.core.network import Network
 
 F = TypeVar("F", bound=Fit)
@@ -122,7 +121,7 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
     rows = slice(None, None, max(1, -(-len(fit.activity) // _MAX_CELLS)))
     z, w = fit.activity[rows], _matrix(fit, network)
     seen = z @ w.T + fit.offset(rows) > 0
-    seen |= not isinstance(fit.likelihood, Tobit)
+    seen |= fit.likelihood.zeros_are_values
     information = seen @ w.power(2)  # Σ w² over a cell's seen targets, (n_cells, n_regulators)
     share = _ratio(information, information.sum(0))
     centred = z - (share * z).sum(0)

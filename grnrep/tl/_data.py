@@ -26,14 +26,13 @@ from grnrep._checks import (
 from grnrep._covariates import Covariates, read_covariates
 from grnrep._match import Match, match
 from grnrep._values import (
-    check_binary,
-    check_counts,
-    check_not_negative,
+    check_values,
     check_varies,
     open_values,
     where,
 )
 from grnrep.core.choose.sample_size import sufficient_cells
+from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.scan import Scan
 from grnrep.tl._config import BY_SIGN, FitConfig
@@ -96,15 +95,11 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     )
     name = where(config.layer)
     check_varies(scan, what=name)
-    if config.likelihood == "tobit":
+    if config.likelihood in LIKELIHOODS:
         remedy = "Choose likelihood='auto' or 'gaussian', or pass data that were not centred"
-        check_not_negative(scan, adata, matched.genes, what=name, remedy=remedy)
-    if config.likelihood == "bernoulli":
-        check_binary(scan, adata, matched.genes, what=name)
+        check_values(config.likelihood, scan, adata, matched.genes, what=name, remedy=remedy)
     if config.likelihood == "gaussian" and not scan.negative.count:
         report_identity(name)
-    if config.of_counts:
-        check_counts(scan, adata, matched.genes, what=name)
     return Data(adata, matched, blocks, scan, covariates, strata, name)
 
 
@@ -212,8 +207,8 @@ def sample_size(data: Data, config: FitConfig, *, intercept: bool) -> int:
 
 def _link(data: Data, config: FitConfig) -> str:
     """What zeros will say, before the likelihood is chosen; see :func:`grnrep._cells.link_of`."""
-    if config.likelihood in ("auto", BY_SIGN) and data.scan.negative.count:
-        return "identity"
+    if config.likelihood in ("auto", BY_SIGN):
+        return "identity" if data.scan.negative.count else "relu"
     return link_of(config.likelihood)
 
 

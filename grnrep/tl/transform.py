@@ -28,7 +28,7 @@ from grnrep._checks import (
 )
 from grnrep._record import Decoder, read_decoder
 from grnrep._scale import another_scale
-from grnrep._values import check_counts, check_not_negative, open_values, report_empty, where
+from grnrep._values import check_values, open_values, report_empty, where
 from grnrep.rows.sink import ACTIVITY, open_sink
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import check_engine, check_solver
@@ -141,11 +141,9 @@ def transform(
         progress=progress,
     )
     what = where(layer, name="new")
-    if decoder.likelihood == "tobit":
-        remedy = "Normalise new as the data that was fitted, which had no negative values"
-        check_not_negative(scan, new, known.genes, what=what, remedy=remedy)
+    remedy = "Normalise new as the data that was fitted, which had no negative values"
+    check_values(decoder.likelihood, scan, new, known.genes, what=what, remedy=remedy)
     if is_count(decoder.likelihood):
-        check_counts(scan, new, known.genes, what=what)
         report_empty(scan, what=what)
     else:  # size factors take up the scale of counts
         reason = another_scale(record(adata, key)[_keys.GENES].loc[known.genes], blocks, scan)

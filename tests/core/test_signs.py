@@ -7,7 +7,8 @@ from scipy.stats import skew
 
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
+from grnrep.core.likelihoods import restored
+from grnrep.core.likelihoods.gaussian import Gaussian
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 
@@ -124,10 +125,14 @@ def test_evidence_of_skewness(flip):
     np.testing.assert_allclose(oriented.activity[:, 0], z)
 
 
-def test_skewness_weighs_cells_by_the_targets_that_are_not_censored():
+@pytest.mark.parametrize("name", ["tobit", "poisson"])
+def test_skewness_weighs_cells_by_the_targets_whose_zeros_say_little(name):
+    parameters = {"mean": np.ones(2), "softness": np.ones(2)} if name == "poisson" else {}
     z = np.array([-1.0, 0.5, 1.0, 2.0])  # sees 0, 1, 2 and 2 of the two targets
     bias, seen = np.array([0.0, -0.7]), [0, 1, 2, 2]
-    _, confidence, _ = one_regulator([0, 0], [1, 1], z, bias=bias, likelihood=Tobit())
+    _, confidence, _ = one_regulator(
+        [0, 0], [1, 1], z, bias=bias, likelihood=restored(name, parameters)
+    )
     evidence = 3 * np.tanh(skew(np.repeat(z, seen))) / np.sqrt(6 / 4 + 0.25**2)
     assert confidence == pytest.approx(expit(abs(evidence)))
 

@@ -359,3 +359,6 @@ def test_values_of_zero_and_one_from_fit_to_file(tmp_path):
     gr.tl.transform(other, gr.io.load(tmp_path / "model.zarr"), progress=False)
     np.testing.assert_array_equal(new.obsm["grnrep"], other.obsm["grnrep"])
     assert gr.metrics.recovery(new)["pearson"].mean() > 0.6
+    new.X = new.X + 1
+    with pytest.raises(ValueError, match=r"new.X must be 0 or 1; found larger whole numbers"):
+        gr.tl.transform(new, adata, progress=False)

@@ -15,7 +15,7 @@ from grnrep.core.design import known_columns, without_known
 from grnrep.core.likelihoods import check_likelihood
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.likelihoods.counts import size_factors_of
-from grnrep.core.likelihoods.gaussian import Tobit, squared_sum
+from grnrep.core.likelihoods.gaussian import squared_sum
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
@@ -124,8 +124,8 @@ class Data:
         """Whether too few values constrain the fit to find its optimum from anywhere."""
         if not self.likelihood.constant_curvature:
             return False
-        tobit = isinstance(self.likelihood, Tobit)
-        n_constraints = int(torch.count_nonzero(self.x > 0)) if tobit else self.x.numel()
+        every = self.likelihood.zeros_are_values
+        n_constraints = self.x.numel() if every else int(torch.count_nonzero(self.x > 0))
         return n_constraints < _LOW_LOAD * n_parameters
 
 

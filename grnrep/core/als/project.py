@@ -21,7 +21,6 @@ from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.likelihoods.counts import size_factors_of
-from grnrep.core.likelihoods.gaussian import Tobit
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
@@ -230,5 +229,5 @@ def shared_projector(
     likelihood: Likelihood, pattern: Pattern, weight: Tensor, ridge: Tensor, m: int
 ) -> CellSolver:
     """The solver of a decoder under squared error, by what is cheapest for cells of that likelihood."""
-    solver = quick_solver if isinstance(likelihood, Tobit) else cell_solver
+    solver = cell_solver if likelihood.zeros_are_values else quick_solver
     return solver(pattern, weight, m, ridge)

@@ -98,6 +98,11 @@ class Likelihood(ABC):
         Whether half the curvature is 1 at every entry, and the residual x - p within the bounds of its block.
     has_sizes
         Whether cells have size factors.
+    values
+        What expression can be: "real", "not negative", "counts" or "binary".
+    zeros_are_values
+        Whether a zero constrains its cell and gene as other values do. Censored zeros do not, and few counts say
+        as little.
     warm_up
         Iterations after which :meth:`updated` is called; 0 where nothing is estimated on the way.
     """
@@ -106,6 +111,8 @@ class Likelihood(ABC):
     first: ClassVar[str]
     constant_curvature: ClassVar[bool] = False
     has_sizes: ClassVar[bool] = False
+    values: ClassVar[str] = "real"
+    zeros_are_values: ClassVar[bool] = True
     warm_up: ClassVar[int] = 0
 
     @classmethod

@@ -28,6 +28,7 @@ class Bernoulli(Likelihood):
 
     name: ClassVar[str] = "bernoulli"
     first: ClassVar[str] = "gaussian"
+    values: ClassVar[str] = "binary"
 
     @classmethod
     def of(cls, x: Tensor, size: Tensor | None) -> Self:

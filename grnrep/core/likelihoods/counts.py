@@ -87,6 +87,8 @@ class Counts(Likelihood):
 
     first: ClassVar[str] = "tobit"
     has_sizes: ClassVar[bool] = True
+    values: ClassVar[str] = "counts"
+    zeros_are_values: ClassVar[bool] = False
 
     @classmethod
     def of(cls, x: Tensor, size: Tensor | None) -> Self:

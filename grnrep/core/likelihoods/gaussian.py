@@ -86,6 +86,8 @@ class Tobit(SquaredError):
 
     name: ClassVar[str] = "tobit"
     first: ClassVar[str] = "tobit"
+    values: ClassVar[str] = "not negative"
+    zeros_are_values: ClassVar[bool] = False
 
     def block(self, x: Tensor, size: Tensor | None = None, without: Tensor | None = None) -> Block:
         """Censor zeros; leave out the entries ``without``."""
