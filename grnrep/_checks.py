@@ -59,6 +59,16 @@ def check_free(adata: AnnData, key: str, *, argument: str, name: str = "adata") 
         )
 
 
+def check_free_table(adata: AnnData, key: str, columns: set[str]) -> None:
+    """Check that nothing is under a key of ``uns`` but a table with these columns, which is replaced."""
+    there = adata.uns.get(key)
+    if there is not None and not (isinstance(there, pd.DataFrame) and columns <= {*there}):
+        raise ValueError(
+            f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
+            f"another name, or remove it first: del adata.uns[{key!r}]"
+        )
+
+
 def check_writable(adata: AnnData, *, name: str = "adata") -> None:
     """Check that results can be set on this very object."""
     if adata.is_view and adata.isbacked:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,18 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import RESERVED, gene_mask, gene_names, some, storable
-from grnrep._names import check_targets
 from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
 
 # columns, in lower case, where other tables have signs; mor is decoupler's mode of regulation
 _SIGN_COLUMNS = {"weight", "weights", "mor", "sign", "effect", "mode", "regulation", "interaction"}
+_ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
+_VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+$")
+_FEW = 0.5  # share of the targets below which it is said that most are no genes
+_MATERIAL = (
+    0.1  # share of the names that could match at best: a remedy for fewer is not worth a word
+)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,6 +64,15 @@ class Match:
         """Regulators of the network without a target among the genes, sorted."""
         return sorted(set(self.net[_keys.SOURCE]) - set(self.regulators))
 
+    def with_network(self, network: Network) -> Match:
+        """The same genes and regulators with other edges; those that are new have no prior weight."""
+        ends = {
+            _keys.SOURCE: self.regulators[network.regulator],
+            _keys.TARGET: self.genes[network.gene],
+        }
+        edges = pd.DataFrame(ends).merge(self.edges, how="left", on=[_keys.SOURCE, _keys.TARGET])
+        return replace(self, network=network, edges=edges)
+
 
 def match(
     net: pd.DataFrame,
@@ -74,14 +89,12 @@ def match(
     net = _with_signs(check_net(net), signed)
     names = gene_names(adata)
     mask = gene_mask(adata, mask_var)
-    check_targets(net, adata, names, mask)
+    _check_targets(net, adata, names, mask)
     edges = net[net[_keys.TARGET].isin(names[mask])]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
-    gene, regulator = (
-        genes.get_indexer(edges[_keys.TARGET]),
-        regulators.get_indexer(edges[_keys.SOURCE]),
-    )
+    gene = genes.get_indexer(edges[_keys.TARGET])
+    regulator = regulators.get_indexer(edges[_keys.SOURCE])
     order = np.lexsort((regulator, gene))  # the order that Network keeps
     sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
     return Match(
@@ -120,13 +133,9 @@ def check_net(net: pd.DataFrame) -> pd.DataFrame:
     twice = out.duplicated()
     if twice.any():
         edges = [f"{s} -> {t}" for s, t in out[twice].itertuples(index=False)]
-        sign = np.sign(_weights(net))
-        both = (
-            pd.Series(sign)
-            .groupby([out[_keys.SOURCE], out[_keys.TARGET]])
-            .agg(lambda s: s.min() * s.max() < 0)
-        )
-        against = f", {both.sum()} of them with opposite signs," if both.any() else ""
+        sign = pd.Series(np.sign(_weights(net))).groupby([out[_keys.SOURCE], out[_keys.TARGET]])
+        n_opposite = (sign.min() * sign.max() < 0).sum()
+        against = f", {n_opposite} of them with opposite signs," if n_opposite else ""
         raise ValueError(
             f"net must have every edge once; {len(edges)} row(s) repeat one{against}: {some(edges)}. Keep "
             "one with net.drop_duplicates(['source', 'target']), or average with "
@@ -194,3 +203,89 @@ def _weights(net: pd.DataFrame) -> np.ndarray:
             f"{bad.sum()} other value(s), first {some(given[bad].unique())}"
         )
     return weight
+
+
+def _check_targets(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.ndarray) -> None:
+    """Raise if no target is a gene; say so if few are, or clearly more would be if spelt otherwise."""
+    targets = pd.Index(net[_keys.TARGET].unique())
+    found = targets.isin(names)
+    n_found, (n_more, remedy) = int(found.sum()), _best_remedy(net, targets, adata, names)
+    if not targets.isin(names[mask]).any():
+        if n_found:
+            what_would_do = f"{n_found} targets are genes that mask_var leaves out"
+        else:
+            what_would_do = remedy if n_more else _other_identifiers(targets, names)
+        raise ValueError(
+            f"net has no target among adata.var_names; targets: {some(targets)}, genes: {some(names)}. "
+            + what_would_do
+        )
+    n_edges = int(net[_keys.TARGET].isin(names).sum())
+    text = (
+        f"{n_found} of {len(targets)} targets of net, with {n_edges} of {len(net)} edges, are among "
+        f"adata.var_names; first of the others: {some(targets[~found])}. "
+    )
+    if n_more >= n_found + _MATERIAL * min(len(targets), len(names)):
+        logger.warning("%s%s", text, remedy)
+    elif n_found < _FEW * len(targets):
+        # where most genes are targets, the data are what is small
+        panel = names.isin(targets).mean() >= _FEW
+        logger.log(
+            logging.INFO if panel else logging.WARNING,
+            "%sTheir edges are left out. If adata was cut to few genes, fit all of them. Otherwise: %s",
+            text, _other_identifiers(targets, names),
+        )  # fmt: skip
+
+
+def _best_remedy(
+    net: pd.DataFrame, targets: pd.Index, adata: AnnData, names: pd.Index
+) -> tuple[int, str]:
+    """Of the usual causes that which would explain most: how many targets would match, and what to do."""
+    without_version = (ids.str.replace(_VERSION, r"\1", regex=True) for ids in (targets, names))
+    # how many would match, and words in which {} is this number
+    remedies = [
+        (
+            _n_in(targets.str.strip(), names.str.strip()),
+            "{} would match without blanks around names: use .str.strip() on net.target and adata.var_names",
+        ),
+        (
+            _n_in(targets.str.upper(), names.str.upper()),
+            "{} would match but for upper and lower case: are both from one species? If so, make both upper "
+            "case, e.g. adata.var_names = adata.var_names.str.upper()",
+        ),
+        (
+            _n_in(*without_version),
+            "Without the version, the part after the dot, {} would match: .str.split('.').str[0]",
+        ),
+    ]
+    for column in adata.var.columns:
+        if not pd.api.types.is_numeric_dtype(adata.var[column]):
+            words = f"{{}} of them are in adata.var[{column!r}]: set adata.var_names = adata.var[{column!r}]"
+            remedies.append((_n_in(targets, adata.var[column].astype(str)), words))
+    words = "{} of them are among adata.obs_names: adata must be cells × genes; use adata = adata.T"
+    remedies.append((_n_in(targets, adata.obs_names.astype(str)), words))
+    sources = pd.Index(net[_keys.SOURCE].unique())
+    if len(sources) > len(targets):  # which no network has that is worth a fit
+        words = (
+            f"net has {len(sources)} sources of {len(targets)} targets, and {{}} of the sources are genes: "
+            "are the columns swapped? source is the regulator, target the gene; "
+            "net.rename(columns={'source': 'target', 'target': 'source'})"
+        )
+        remedies.append((_n_in(sources, names), words))
+    n_targets, words = max(remedies, key=lambda remedy: remedy[0])  # the first of equal ones
+    return n_targets, words.replace("{}", str(n_targets), 1)
+
+
+def _n_in(names: pd.Index, others: pd.Index | pd.Series) -> int:
+    return int(names.isin(others).sum())
+
+
+def _other_identifiers(targets: pd.Index, names: pd.Index) -> str:
+    """What may be wrong where no spelling helps."""
+    sides = {"net.target": targets, "adata.var_names": names}
+    ensembl = {side: ids.str.match(_ENSEMBL).mean() > 0.5 for side, ids in sides.items()}
+    if any(ensembl.values()) and not all(ensembl.values()):
+        side, other = sorted(sides, key=ensembl.__getitem__, reverse=True)
+        return (
+            f"{side} holds Ensembl IDs, {other} does not: convert one of them, e.g. to gene symbols"
+        )
+    return "Are both from the same species, and with the same kind of identifier?"

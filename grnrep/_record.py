@@ -13,8 +13,7 @@ from anndata import AnnData
 from scipy.sparse import csr_array
 
 from grnrep import _checks, _keys
-from grnrep._cells import Cells, is_count, link_of, read_cells
-from grnrep._covariates import Covariates
+from grnrep._cells import Cells, Covariates, is_count, link_of, read_cells
 from grnrep._record_check import TYPICAL_SIZE, check_record, likelihood_of
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from grnrep import __version__, _keys
-from grnrep._cells import is_count
+from grnrep._cells import CATEGORICAL, CONTINUOUS, is_count
 from grnrep._checks import some
-from grnrep._covariates import CATEGORICAL, CONTINUOUS
 from grnrep._scale import COLUMNS
 from grnrep.core.likelihoods import LIKELIHOODS
 
@@ -31,14 +30,7 @@ _REMEDY: Final = "Run grnrep.tl.fit again, or take a copy that was not changed"
 
 
 def check_record(record: Mapping[str, Any], *, what: str) -> None:
-    """Check all of a record that a decoder is made of, without changing it.
-
-    Parameters
-    ----------
-    record
-        What :func:`grnrep.tl.fit` keeps in ``uns``.
-    what
-        How messages call it.
+    """Check all of what a fit keeps in ``uns``, called ``what``, that a decoder is made of.
 
     Raises
     ------
@@ -53,9 +45,7 @@ def check_record(record: Mapping[str, Any], *, what: str) -> None:
         raise KeyError(f"{what} lacks {some(sorted(missing))}. Run grnrep.tl.fit again")
     try:
         _check_params(record[_keys.PARAMS])
-        n_genes = _check_tables(record, intercept=bool(record[_keys.PARAMS]["intercept"]))
-        if _keys.COVARIATES in record:
-            _check_covariates(record, n_genes)
+        _check_tables(record)
     except _Wrong as error:
         raise ValueError(f"{what} is no decoder: {error}. {error.remedy}") from None
 
@@ -111,42 +101,60 @@ def _check_params(params: object) -> None:
         raise _Wrong(
             f"params['link'] cannot be {params['link']!r} of likelihood {params['likelihood']!r}"
         )
-    sizes = {"depth": params.get("depth")} if counts else {}
-    if TYPICAL_SIZE in params:
-        sizes[TYPICAL_SIZE] = params[TYPICAL_SIZE]
-    for name, size in sizes.items():
+    for name in ("depth", TYPICAL_SIZE) if counts else ():
+        size = params.get(name, 1.0 if name == TYPICAL_SIZE else None)
         number = isinstance(size, int | float | np.number) and not isinstance(size, bool)
         if size is None or not (number and 0 < size < _MOST):
             raise _Wrong(f"params[{name!r}] must be a number above 0; found {size!r}")
 
 
-def _check_tables(record: Mapping[str, Any], *, intercept: bool) -> int:
-    """Check edges, genes and regulators; return the number of genes."""
-    genes, regulators = (
-        _table(record, part, named=True) for part in (_keys.GENES, _keys.REGULATORS)
-    )
+class _Numbers(NamedTuple):
+    """What a column of numbers can hold: from ``least`` to ``most``, or missing ones where ``nan``."""
+
+    least: float = 0.0
+    most: float = _MOST
+    nan: bool = False
+    needed: bool = True
+
+
+_ANY: Final = _Numbers(least=-_MOST)
+_POSITIVE: Final = _Numbers(least=1 / _MOST)
+
+
+def _columns(params: Mapping[str, Any]) -> dict[str, dict[str, _Numbers]]:
+    """Columns of numbers of every table of a record; those of the scale, an earlier fit had none."""
+    parameters = LIKELIHOODS[params["likelihood"]].parameter_names()
+    genes = {"intercept": _ANY} if params["intercept"] else {}
+    genes |= dict.fromkeys(parameters, _Numbers())
+    if "softness" in parameters:  # follows from the mean where it is not there
+        genes["softness"] = _POSITIVE._replace(needed=False)
+    for name in COLUMNS:
+        most = 1.0 if name.startswith("share") else _MOST
+        genes[name] = _Numbers(most=most, nan=True, needed=False)
+    genes["expression_mean"] = _ANY._replace(nan=True, needed=False)
+    return {
+        _keys.NETWORK: {_keys.WEIGHT: _Numbers(-np.inf, np.inf, nan=True), _keys.LEARNED: _ANY},
+        _keys.GENES: genes,
+        _keys.REGULATORS: {"ridge": _Numbers(needed=False)},
+        _keys.COVARIATES: {"centre": _ANY, "scale": _POSITIVE},
+    }
+
+
+def _check_tables(record: Mapping[str, Any]) -> None:
+    """Check edges, genes and regulators; and how covariates become numbers, with their effects."""
+    named = {part: _table(record, part, named=True) for part in (_keys.GENES, _keys.REGULATORS)}
+    genes, regulators = named[_keys.GENES].index, named[_keys.REGULATORS].index
     edges = _table(record, _keys.NETWORK)
-    gene = _places(edges, _keys.TARGET, genes.index, _keys.GENES)
-    regulator = _places(edges, _keys.SOURCE, regulators.index, _keys.REGULATORS)
+    gene = _places(edges, _keys.TARGET, genes, _keys.GENES)
+    regulator = _places(edges, _keys.SOURCE, regulators, _keys.REGULATORS)
     if len(np.unique(gene * len(regulators) + regulator)) < len(edges):
         raise _Wrong("an edge is in its 'network' twice")
-    _numbers(edges, _keys.WEIGHT, _keys.NETWORK, least=-np.inf, most=np.inf, nan=True)
-    _numbers(edges, _keys.LEARNED, _keys.NETWORK, least=-_MOST)
-    if intercept:
-        _numbers(genes, "intercept", _keys.GENES, least=-_MOST)
-    for name in LIKELIHOODS[record[_keys.PARAMS]["likelihood"]].parameter_names():
-        if name != "softness":
-            _numbers(genes, name, _keys.GENES)
-        elif name in genes:  # else it follows from the mean
-            _numbers(genes, name, _keys.GENES, least=1 / _MOST)
-    for column in COLUMNS:
-        if column in genes:  # an earlier fit had none
-            least = -_MOST if column == "expression_mean" else 0.0
-            most = 1.0 if column.startswith("share") else _MOST
-            _numbers(genes, column, _keys.GENES, least=least, most=most, nan=True)
-    if "ridge" in regulators:
-        _numbers(regulators, "ridge", _keys.REGULATORS)
-    return len(genes)
+    if _keys.COVARIATES in record:
+        _check_covariates(record, len(genes))
+    for part, columns in _columns(record[_keys.PARAMS]).items():
+        for column, numbers in columns.items():
+            if part in record and (numbers.needed or column in record[part]):
+                _check_numbers(record[part], column, part, numbers)
 
 
 def _check_covariates(record: Mapping[str, Any], n_genes: int) -> None:
@@ -156,18 +164,13 @@ def _check_covariates(record: Mapping[str, Any], n_genes: int) -> None:
         _texts(table, column, _keys.COVARIATES)
     if not table["kind"].isin([CATEGORICAL, CONTINUOUS]).all():
         raise _Wrong(f"'kind' in its 'covariates' must be {CATEGORICAL!r} or {CONTINUOUS!r}")
-    _numbers(table, "centre", _keys.COVARIATES, least=-_MOST)
-    _numbers(table, "scale", _keys.COVARIATES, least=1 / _MOST)
     effects, shape = record.get(_keys.EFFECTS), (n_genes, len(table))
-    if (
-        not isinstance(effects, np.ndarray)
-        or effects.dtype.kind not in "iuf"
-        or effects.shape != shape
-    ):
+    numbers = effects if isinstance(effects, np.ndarray) else np.empty(0, dtype=object)
+    if numbers.dtype.kind not in "iuf" or numbers.shape != shape:
         raise _Wrong(
             f"{_keys.EFFECTS!r} must be an array of {shape[0]} genes × {shape[1]} covariates"
         )
-    if not (np.abs(effects) < _MOST).all():
+    if not (np.abs(numbers) < _MOST).all():
         raise _Wrong(f"{_keys.EFFECTS!r} holds numbers that are not finite or absurd")
 
 
@@ -211,24 +214,17 @@ def _places(edges: pd.DataFrame, column: str, names: pd.Index, part: str) -> np.
     return place.astype(np.int64)
 
 
-def _numbers(
-    table: pd.DataFrame,
-    column: str,
-    part: str,
-    *,
-    least: float = 0.0,
-    most: float = _MOST,
-    nan: bool = False,
-) -> None:
-    """Check a column of numbers from ``least`` to ``most``, or missing ones where ``nan``."""
+def _check_numbers(table: pd.DataFrame, column: str, part: str, can_be: _Numbers) -> None:
+    """Check a column of numbers."""
     if column not in table:
         raise _Wrong(f"{part!r} lacks the column {column!r}")
     if table[column].dtype.kind not in "iuf":
         raise _Wrong(f"{column!r} in {part!r} must be numbers; found dtype {table[column].dtype}")
     values = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
-    wrong = ~((values >= least) & (values <= most)) & ~(nan & np.isnan(values))
+    wrong = ~((values >= can_be.least) & (values <= can_be.most))
+    wrong &= ~(can_be.nan & np.isnan(values))
     if wrong.any():
         raise _Wrong(
-            f"{column!r} in {part!r} must be finite numbers from {least:g} to {most:g}; found "
+            f"{column!r} in {part!r} must be finite numbers from {can_be.least:g} to {can_be.most:g}; found "
             f"{wrong.sum()} other(s), first {values[wrong][0]:g}"
         )

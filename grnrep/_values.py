@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -33,18 +33,8 @@ def open_values(
 ) -> tuple[Blocks, Scan]:
     """Open genes for reading in blocks, look at all values once, and check that they are finite.
 
-    Parameters
-    ----------
-    adata
-        Data.
-    genes, columns
-        Names of the genes, and their positions in ``adata.var_names``.
-    layer
-        Layer to read; None reads X.
-    name
-        How messages call ``adata``.
-    block_size, client, progress
-        Rows a block, Dask client, and whether to show blocks, as in :func:`grnrep.tl.fit`.
+    ``genes`` and ``columns`` are their names, and their positions in ``adata.var_names``; messages call the data
+    ``name``, and what else there is is as in :func:`grnrep.tl.fit`.
     """
     blocks = Blocks.of(adata, columns, layer=layer, name=name, n_rows=block_size)
     client = active_client(client, blocks)
@@ -57,20 +47,16 @@ def open_values(
             f"in genes of the network, or beyond what 32 bits hold, first in "
             f"{_first(scan.infinite, adata, genes)}"
         )
-    _check_size(scan, what=where(layer, name=name))
-    return blocks, scan
-
-
-def _check_size(scan: Scan, *, what: str) -> None:
-    """Check that values and their squares, summed over cells and genes, keep their precision in 32 bits."""
     with np.errstate(over="ignore"):
         size = np.sqrt(scan.squares.sum() / max(1, scan.n_obs * len(scan.squares)))
     if scan.varies.any() and not _SMALLEST <= size <= _LARGEST:
-        found = f"{size:.2g}" if np.isfinite(size) and size > 0 else "one beyond what 32 bits hold"
+        size_found = f"{size:.2g}" if 0 < size < np.inf else "one beyond what 32 bits hold"
         raise ValueError(
-            f"{what} must have a root mean square from {_SMALLEST:g} to {_LARGEST:g}, so that squares can be "
-            f"summed in 32 bits; found {found}. Choose another unit: divide by the mean of the values, say"
+            f"{where(layer, name=name)} must have a root mean square from {_SMALLEST:g} to {_LARGEST:g}, so that "
+            f"squares can be summed in 32 bits; found {size_found}. Choose another unit: divide by the mean of "
+            "the values, say"
         )
+    return blocks, scan
 
 
 def check_varies(scan: Scan, *, what: str) -> None:
@@ -96,68 +82,49 @@ def report_empty(scan: Scan, *, what: str) -> None:
 def read_values(
     adata: AnnData, genes: pd.Index, columns: np.ndarray, *, layer: str | None, name: str = "adata"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read all cells, sorted by name, and check that all values are finite.
-
-    Returns
-    -------
-    x
-        Expression (n_obs, n_genes), float32.
-    cells
-        Position in ``adata`` of every row of ``x``.
-    """
+    """Read all cells, sorted by name: expression (n_obs, n_genes), float32, and their positions in ``adata``."""
     blocks, _ = open_values(adata, genes, columns, layer=layer, name=name)
     return blocks.take(blocks.order), blocks.order
+
+
+# by what expression can be under a likelihood: what it must be, what else is found, and what would do
+_WANTED: Final = {
+    "not negative": ("not be negative under likelihood='tobit'", "negative", ""),
+    "counts": (
+        "be counts, whole numbers of at least 0",
+        "other",
+        "Name the layer with raw counts, or use likelihood='gaussian' or 'tobit'",
+    ),
+    "binary": (
+        "be 0 or 1",
+        "other",
+        "Compare with a threshold first, e.g. (X > 0).astype('float32')",
+    ),
+}
 
 
 def check_values(
     likelihood: str, scan: Scan, adata: AnnData, genes: pd.Index, *, what: str, remedy: str
 ) -> None:
     """Check that values are such as a likelihood is of; ``remedy`` says what would do for negative ones."""
-    checks = {"not negative": _check_not_negative, "counts": _check_counts, "binary": _check_binary}
-    check = checks.get(LIKELIHOODS[likelihood].values)
-    if check is not None:
-        check(scan, adata, genes, what, remedy)
-
-
-def _check_not_negative(
-    scan: Scan, adata: AnnData, genes: pd.Index, what: str, remedy: str
-) -> None:
-    """Check that values fit a ReLU; say how many do not, where the first is, and what would do."""
-    if scan.negative.count:
-        raise ValueError(
-            f"{what} must not be negative under likelihood='tobit'; found {scan.negative.count} negative value(s), "
-            f"first in {_first(scan.negative, adata, genes)}. {remedy}"
-        )
-
-
-def _check_counts(scan: Scan, adata: AnnData, genes: pd.Index, what: str, _: str) -> None:
-    """Check that values are whole numbers of at least 0."""
-    bad = scan.negative if scan.negative.count else scan.fraction
+    values = LIKELIHOODS[likelihood].values
+    if values not in _WANTED:
+        return
+    wanted, others, what_would_do = _WANTED[values]
+    bad = scan.negative if scan.negative.count or values == "not negative" else scan.fraction
     if bad.count:
         raise ValueError(
-            f"{what} must be counts, whole numbers of at least 0; found {bad.count} other value(s), first "
-            f"{bad.value:g} in {_first(bad, adata, genes)}. Name the layer with raw counts, or use "
-            "likelihood='gaussian' or 'tobit'"
-        )
-    if not np.isfinite(scan.depth).all():
-        raise ValueError(f"{what} must be finite in all genes, whose sum is the depth of a cell")
-
-
-def _check_binary(scan: Scan, adata: AnnData, genes: pd.Index, what: str, _: str) -> None:
-    """Check that values are 0 or 1."""
-    remedy = "Compare with a threshold first, e.g. (X > 0).astype('float32')"
-    bad = scan.negative if scan.negative.count else scan.fraction
-    if bad.count:
-        raise ValueError(
-            f"{what} must be 0 or 1; found {bad.count} other value(s), first {bad.value:g} in "
-            f"{_first(bad, adata, genes)}. {remedy}"
+            f"{what} must {wanted}; found {bad.count} {others} value(s), first {bad.value:g} in "
+            f"{_first(bad, adata, genes)}. {what_would_do or remedy}"
         )
     larger = np.flatnonzero(scan.squares != scan.total)  # only 0 and 1 are their own squares
-    if len(larger):
+    if values == "binary" and len(larger):
         raise ValueError(
-            f"{what} must be 0 or 1; found larger whole numbers in {len(larger)} gene(s), first "
-            f"{genes[larger[0]]!r}. {remedy}"
+            f"{what} must {wanted}; found larger whole numbers in {len(larger)} gene(s), first "
+            f"{genes[larger[0]]!r}. {what_would_do}"
         )
+    if values == "counts" and not np.isfinite(scan.depth).all():
+        raise ValueError(f"{what} must be finite in all genes, whose sum is the depth of a cell")
 
 
 def where(layer: str | None, *, name: str = "adata") -> str:

@@ -8,9 +8,9 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_adata
-from grnrep._load import Loads, advice, loads
 from grnrep._match import Match, match
 from grnrep._values import open_values
+from grnrep.core.choose.sample_size import Loads, loads
 from grnrep.core.identifiability import regulator_load, without_genes
 from grnrep.pp._identify import Identified, identify, overall
 from grnrep.pp._report import NetworkReport
@@ -111,7 +111,7 @@ def check_network(
         ),
         nested=known.nested,
         verdict=overall(known.table, cells_help=found.n_obs_needed is not None),
-        advice=advice(found),
+        advice=found.advice(),
     )
 
 

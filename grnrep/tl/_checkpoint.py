@@ -7,14 +7,18 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from grnrep.core.fitted import Interrupted
+from grnrep.core.likelihoods import restored
+from grnrep.core.likelihoods.base import Likelihood
 from grnrep.rows.alone import while_alone
 from grnrep.rows.atomic import HIDDEN, replacing
 from grnrep.rows.sink import check_store, run_of
@@ -174,28 +178,57 @@ def open_checkpoint(
     return checkpoint
 
 
-def once(
-    checkpoint: Checkpoint | None,
-    name: str,
-    make: Callable[[], T],
-    *,
-    to_arrays: Callable[[T], Arrays],
-    from_arrays: Callable[[Arrays], T],
-) -> T:
-    """What was made and saved under this name before, or else make it and save it."""
-    saved = None if checkpoint is None else checkpoint.load(name)
+def once(checkpoint: Checkpoint | None, name: str, kind: type[T], make: Callable[[], T]) -> T:
+    """The dataclass that was made and saved under this name before, or else make it and save it."""
+    if checkpoint is None:
+        return make()
+    saved = checkpoint.load(name)
     if saved is not None:
-        return from_arrays(saved)
+        return restored_as(kind, saved)
     made = make()
-    if checkpoint is not None:
-        checkpoint.save(name, to_arrays(made))
+    checkpoint.save(name, arrays_of(made))
     return made
 
 
 def arrays_of(record: Any) -> dict[str, np.ndarray]:
-    """Fields of a dataclass as arrays, but those that are None."""
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: np.asarray(value) for name, value in values.items() if value is not None}
+    """Fields of a dataclass as arrays, but those that are None; a dot goes before those of a dataclass in it."""
+    arrays: dict[str, np.ndarray] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        parts: Mapping[str, Any] = {}
+        if isinstance(value, Likelihood):
+            parts = value.arrays() | value.numbers()
+            value = value.name
+        elif is_dataclass(value):
+            value, parts = None, arrays_of(value)
+        if value is not None:
+            arrays[field.name] = np.asarray(value)
+        arrays |= {f"{field.name}.{part}": np.asarray(parts[part]) for part in parts}
+    return arrays
+
+
+def restored_as(kind: type[T], arrays: Arrays) -> T:
+    """The dataclass of this kind of which :func:`arrays_of` made arrays."""
+    values: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        dotted = {
+            n.removeprefix(f"{name}."): a for n, a in arrays.items() if n.startswith(f"{name}.")
+        }
+        value = arrays.get(name)
+        if hint is Likelihood:
+            of_genes = {n: a for n, a in dotted.items() if a.ndim}
+            numbers = {n: a.item() for n, a in dotted.items() if not a.ndim}
+            values[name] = restored(str(value), of_genes, numbers)
+        elif isinstance(hint, type) and is_dataclass(hint):
+            values[name] = restored_as(hint, dotted)
+        elif value is None:
+            values[name] = None
+        elif Tensor in (hint, *get_args(hint)):
+            values[name] = torch.as_tensor(value)
+        else:
+            plain = value.ndim == 0 or get_origin(hint) is list
+            values[name] = value.tolist() if plain else value
+    return kind(**values)
 
 
 @contextmanager

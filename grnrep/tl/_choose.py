@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
 
-from grnrep._cells import Cells, Model, is_count, link_of, read_cells
+from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep._checks import some
-from grnrep._load import Loads, advice, loads
 from grnrep._match import Match
 from grnrep._values import report_empty
 from grnrep.core.choose.intercept import needs_intercept
 from grnrep.core.choose.likelihood import choose_likelihood
 from grnrep.core.choose.ridge import RIDGES as FREE_RIDGES
 from grnrep.core.choose.ridge import of_many_cells
-from grnrep.core.choose.shrinkage import RIDGES, Shrinkage, choose_shrinkage, is_signed
+from grnrep.core.choose.sample_size import Loads, loads
+from grnrep.core.choose.shrinkage import RIDGES, choose_shrinkage, is_signed
 from grnrep.core.likelihoods import LIKELIHOODS
-from grnrep.core.repair import Repaired
+from grnrep.core.repair import LEAST_LOAD, Repaired, repair_network
 from grnrep.tl._checkpoint import Checkpoint
 from grnrep.tl._config import BY_SIGN, FitConfig
 from grnrep.tl._data import Data, Sample, sample_size
-from grnrep.tl._repair import repair, with_edges
 
 logger = logging.getLogger("grnrep")
 
 # held-out values ask for more, which costs activities up to 0.03 of correlation
 _COUNT_RIDGE: Final = 1e-3
+# that a network is repaired from, so that genes that are mostly zero are seen often enough to judge their edges
+_FEWEST_CELLS: Final = 2000
+
+
+@dataclass(frozen=True)
+class Model:
+    """What expression is taken for: a likelihood, and whether every gene has an intercept."""
+
+    likelihood: str
+    intercept: bool
+
+    @property
+    def link(self) -> str:
+        """What zeros say, "relu" or "identity"."""
+        return link_of(self.likelihood)
 
 
 @dataclass(frozen=True)
@@ -85,11 +98,11 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     model, cells, sample = choose_model(data, sample, config)
     n_known = int(model.intercept) + cells.n_covariates
     if config.repair:
-        repaired = repair(data, sample, cells, config, model)
-        matched = with_edges(matched, repaired)
+        repaired = repair_edges(data, sample, cells, config, model)
+        matched = matched.with_network(repaired.network)
     load = loads(scan.n_obs, scan.n_constraints(model.link), matched.network, n_known=n_known)
     _log_start(data, matched, load, config)
-    if model.counts:
+    if is_count(model.likelihood):
         report_empty(scan, what=data.name)
     sample_cells = cells.part(sample.rows)
     if config.solver == "exact":
@@ -108,11 +121,21 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
 
 
 def choose_model(data: Data, sample: Sample, config: FitConfig) -> tuple[Model, Cells, Sample]:
-    """Choose likelihood and intercepts; with facts on all cells, and the cells to learn from."""
+    """Choose likelihood and intercepts; with facts on all cells, and as many cells to learn from as these ask for."""
     likelihood = _likelihood(data, sample, config)
     cells = read_cells(data.adata, data.scan, data.covariates, counts=is_count(likelihood))
-    model = Model(likelihood, _intercept(data, sample, cells, config, likelihood=likelihood))
-    return model, cells, _to_learn_from(data, sample, config, model)
+    intercept = config.intercept
+    if isinstance(intercept, str):
+        # Without a ReLU the zero of expression has no meaning of its own, so that every gene needs one; under a
+        # ReLU the data decide. Covariates are differences from an intercept.
+        intercept = link_of(likelihood) == "identity" or data.covariates is not None
+        if not intercept:
+            x = cells.part(sample.rows).scaled(sample.x)
+            intercept = needs_intercept(x, data.matched.network, rng=config.rng)
+    n_cells = sample_size(data, config, intercept=intercept)
+    if n_cells != len(sample.rows):
+        sample = sample.resized(data.blocks, n_cells)
+    return Model(likelihood, intercept), cells, sample
 
 
 def _likelihood(data: Data, sample: Sample, config: FitConfig) -> str:
@@ -152,26 +175,33 @@ def _by_values(data: Data, sample: Sample, config: FitConfig) -> str:
     return chosen
 
 
-def _intercept(
-    data: Data, sample: Sample, cells: Cells, config: FitConfig, *, likelihood: str
-) -> bool:
-    """Choose whether every gene has an intercept.
+def repair_edges(
+    data: Data, sample: Sample, cells: Cells, config: FitConfig, model: Model
+) -> Repaired:
+    """Repair the network by the cells to learn from, but by 2,000 at least; ``cells`` are facts on all.
 
-    Without a ReLU the zero of expression has no meaning of its own, so that every
-    gene needs one; under a ReLU the data decide. Covariates are differences from an intercept.
+    Refuses where there are too few values to judge edges by.
     """
-    if not isinstance(config.intercept, str):
-        return config.intercept
-    if link_of(likelihood) == "identity" or data.covariates is not None:
-        return True
-    x = cells.part(sample.rows).scaled(sample.x)
-    return needs_intercept(x, data.matched.network, rng=config.rng)
-
-
-def _to_learn_from(data: Data, sample: Sample, config: FitConfig, model: Model) -> Sample:
-    """As many cells of the same draw as the choices ask for."""
-    n_cells = sample_size(data, config, intercept=model.intercept)
-    return sample if n_cells == len(sample.rows) else sample.resized(data.blocks, n_cells)
+    network, n_obs = data.matched.network, data.scan.n_obs
+    n_known = int(model.intercept) + cells.n_covariates
+    load = loads(n_obs, data.scan.n_constraints(model.link), network, n_known=n_known)
+    if load.effective < LEAST_LOAD:
+        raise ValueError(
+            f"repair needs an effective load of at least {LEAST_LOAD:g}, as additions would explain noise "
+            f"below it; found {load.effective:.2f}. Use more cells, fewer regulators, or no repair"
+        )
+    if len(sample.rows) < min(_FEWEST_CELLS, n_obs):
+        sample = sample.resized(data.blocks, _FEWEST_CELLS)
+    return repair_network(
+        sample.x,
+        network,
+        likelihood=model.likelihood,
+        intercept=model.intercept,
+        covariates=cells.part(sample.rows).covariates,
+        rng=config.rng,
+        device=config.device,
+        progress=config.progress,
+    )
 
 
 def _penalties(
@@ -201,27 +231,20 @@ def _penalties(
         prior=sign_shrinkage,
         rng=config.rng,
     )
-    if ridge is None:
-        _report_end(chosen, len(x))
+    strongest = max(RIDGES) if chosen.prior > 0 else of_many_cells(max(FREE_RIDGES), len(x))
+    if ridge is None and chosen.ridge >= strongest:
+        logger.warning(
+            "ridge='auto' chose %.3g, the strongest that it tries: noise is large beside what the network "
+            "explains, and activities are shrunk towards 0. More cells and prior signs help; whether the "
+            "network fits these data at all, grnrep.validation.network_information tells", chosen.ridge
+        )  # fmt: skip
     if not chosen.signs_predict:
         logger.warning(
             "the signs of net predict genes that were held out no better than chance; weights are %s. "
             "Check the names and the signs of net: those of a shuffled network do as well",
-            "free" if chosen.prior == 0 else f"drawn to them as sign_shrinkage={chosen.prior} does",
-        )
+            "free" if chosen.prior == 0 else f"drawn to them as sign_shrinkage={chosen.prior} does"
+        )  # fmt: skip
     return Penalties(chosen.ridge, chosen.prior, chosen.shared)
-
-
-def _report_end(chosen: Shrinkage, n_cells: int) -> None:
-    """Warn where the search ended at the strongest ridge that it tries."""
-    strongest = max(RIDGES) if chosen.prior > 0 else of_many_cells(max(FREE_RIDGES), n_cells)
-    if chosen.ridge >= strongest:
-        logger.warning(
-            "ridge='auto' chose %.3g, the strongest that it tries: noise is large beside what the network "
-            "explains, and activities are shrunk towards 0. More cells and prior signs help; whether the "
-            "network fits these data at all, grnrep.validation.network_information tells",
-            chosen.ridge,
-        )
 
 
 def resume(config: FitConfig, checkpoint: Checkpoint | None) -> FitConfig:
@@ -229,25 +252,14 @@ def resume(config: FitConfig, checkpoint: Checkpoint | None) -> FitConfig:
     saved = None if checkpoint is None else checkpoint.load("choices")
     if saved is None:
         return config
-    before = json.loads(str(saved["json"]))
-    return replace(
-        config,
-        likelihood=before["likelihood"],
-        intercept=before["intercept"],
-        ridge=before.get("ridge", config.ridge),
-        sign_shrinkage=before.get("sign_shrinkage", config.sign_shrinkage),
-        shared=before.get("shared"),
-    )
+    return replace(config, **{name: value.item() for name, value in saved.items()})
 
 
 def keep(choices: Choices, checkpoint: Checkpoint | None) -> None:
-    """Save what :func:`resume` reads."""
-    if checkpoint is None:
-        return
-    chosen = asdict(choices.model)
-    if choices.penalties is not None:
-        chosen |= asdict(choices.penalties)
-    checkpoint.save("choices", {"json": np.array(json.dumps(chosen))})
+    """Save what :func:`resume` reads, by the names of the options."""
+    if checkpoint is not None:
+        penalties = {} if choices.penalties is None else asdict(choices.penalties)
+        checkpoint.save("choices", asdict(choices.model) | penalties)
 
 
 def _log_start(data: Data, matched: Match, load: Loads, config: FitConfig) -> None:
@@ -255,34 +267,27 @@ def _log_start(data: Data, matched: Match, load: Loads, config: FitConfig) -> No
     key, network, dropped = config.key_added, matched.network, matched.dropped_regulators
     n_constant = int(np.count_nonzero(~data.scan.varies))
     logger.info("fit %r: %d cells, effective load %.2f", key, data.scan.n_obs, load.effective)
-    sizes = (key, network.n_genes, network.n_regulators, network.n_edges, len(matched.net))
-    logger.info("fit %r: %d genes, %d regulators, %d of %d edges of net", *sizes)
+    sizes = (network.n_genes, network.n_regulators, network.n_edges, len(matched.net))
+    logger.info("fit %r: %d genes, %d regulators, %d of %d edges of net", key, *sizes)
     if dropped:
-        names = (key, len(dropped), some(dropped, 10))
-        logger.info("fit %r: %d regulators have no target in adata: %s", *names)
+        n, names = len(dropped), some(dropped, 10)
+        logger.info("fit %r: %d regulators have no target in adata: %s", key, n, names)
     if n_constant:
-        logger.info(
-            "fit %r: %d genes are constant and say nothing about activities", key, n_constant
-        )
-    if advice(load):
-        logger.warning("fit %r: %s", key, advice(load))
+        what = "genes are constant and say nothing about activities"
+        logger.info("fit %r: %d %s", key, n_constant, what)
+    if load.advice():
+        logger.warning("fit %r: %s", key, load.advice())
 
 
 def log_choices(asked: FitConfig, choices: Choices, n_obs: int) -> None:
     """Say what "auto" chose."""
-    key, penalties = asked.key_added, choices.penalties
-    chosen: list[tuple[str, object, object]] = [
-        ("likelihood", asked.likelihood, choices.model.likelihood),
-        ("intercept", asked.intercept, choices.model.intercept),
-    ]
-    if penalties is not None:
-        chosen += [
-            ("ridge", asked.ridge, penalties.ridge),
-            ("sign_shrinkage", asked.sign_shrinkage, penalties.sign_shrinkage),
-        ]
-    for name, option, value in chosen:
-        if option in ("auto", BY_SIGN):
-            logger.info("fit %r: %s='auto' chose %r", key, name, value)
+    chosen = asdict(choices.model)
+    if choices.penalties is not None:
+        chosen |= asdict(choices.penalties)
+    for name, value in chosen.items():
+        if getattr(asked, name) in ("auto", BY_SIGN):
+            logger.info("fit %r: %s='auto' chose %r", asked.key_added, name, value)
     n_cells = len(choices.sample.rows)
     if n_cells < n_obs and not choices.passes:
-        logger.info("fit %r: learning the decoder from %d of the cells", key, n_cells)
+        text = "fit %r: learning the decoder from %d of the cells"
+        logger.info(text, asked.key_added, n_cells)

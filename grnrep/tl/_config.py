@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any, Final, TypedDict, TypeVar, cast
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -16,35 +15,6 @@ from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import check_block_size, check_choice, check_whole
 from grnrep.core.likelihoods import LIKELIHOODS
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class FitOptions(TypedDict, total=False):
-    """Options of :func:`grnrep.tl.fit` beside ``copy``, for type checkers."""
-
-    likelihood: str
-    intercept: bool | str
-    ridge: float | str
-    sign_shrinkage: float | str
-    signed: bool | str
-    max_cells: int | str | None
-    stratify: str | None
-    covariates: str | Sequence[str] | None
-    repair: bool
-    uncertainty: bool
-    max_iter: int | None
-    layer: str | None
-    mask_var: str | np.ndarray | None
-    key_added: str
-    device: str | None
-    rng: int | np.random.Generator | None
-    activity_store: str | Path | None
-    checkpoint: str | Path | None
-    block_size: int | None
-    client: Any
-    progress: bool
-
 
 SOLVERS: Final = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
 # "auto", but not of counts: "gaussian" where any value is negative, else "tobit"
@@ -96,49 +66,33 @@ class FitConfig:
     def __post_init__(self) -> None:
         check_solver("exact", max_iter=self.max_iter)
         check_solver("gradient", epochs=self.epochs)
-        self._check_model()
-        self._check_extras()
-        check_engine(self.device, self.client)
-        check_block_size(self.block_size)
-
-    @property
-    def of_counts(self) -> bool:
-        """Whether a likelihood of counts was asked for by its name."""
-        return is_count(self.likelihood)
-
-    def _check_model(self) -> None:
-        """Check likelihood, intercept and penalties."""
         if self.likelihood != BY_SIGN:
             check_choice("likelihood", self.likelihood, ("auto", *LIKELIHOODS))
         if not isinstance(self.intercept, bool) and self.intercept != "auto":
             raise ValueError(f"intercept must be True, False or 'auto'; found {self.intercept!r}")
-        for name, value in {"ridge": self.ridge, "sign_shrinkage": self.sign_shrinkage}.items():
-            if not is_penalty(value) and value != "auto":
+        for name in ("ridge", "sign_shrinkage"):
+            value: Any = getattr(self, name)
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if value != "auto" and not (number and 0 <= float(value) < np.inf):
                 raise ValueError(
                     f"{name} must be a finite number of at least 0, or 'auto'; found {value!r}"
                 )
-        if self.of_counts and self.sign_shrinkage not in ("auto", 0):
+        if is_count(self.likelihood) and self.sign_shrinkage not in ("auto", 0):
             raise ValueError(
                 f"sign_shrinkage must be 'auto' or 0 with likelihood={self.likelihood!r}; found "
                 f"{self.sign_shrinkage!r}"
             )
-
-    def _check_extras(self) -> None:
-        """Check what else is more than a flag."""
         most = self.max_cells
         whole = isinstance(most, int | np.integer) and not isinstance(most, bool) and most >= 2
         if most is not None and most != "auto" and not whole:
             raise ValueError(
                 f"max_cells must be a whole number of at least 2, None or 'auto'; found {most!r}"
             )
-        for name, value in {"repair": self.repair, "uncertainty": self.uncertainty}.items():
-            if not isinstance(value, bool | np.bool_):
-                raise TypeError(f"{name} must be True or False; found {value!r}")
-
-
-def is_penalty(value: Any) -> bool:
-    """Whether this is a number that can weigh a penalty."""
-    return not isinstance(value, bool) and isinstance(value, Real) and 0 <= float(value) < np.inf
+        for name in ("repair", "uncertainty"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise TypeError(f"{name} must be True or False; found {getattr(self, name)!r}")
+        check_engine(self.device, self.client)
+        check_block_size(self.block_size)
 
 
 def check_solver(solver: str, **limits: int | None) -> None:
@@ -181,9 +135,3 @@ def seed_of(rng: int | np.random.Generator | None) -> int:
         return int(np.random.default_rng(rng).integers(2**31))
     check_whole("rng", rng, least=0)
     return int(rng)
-
-
-def limited(solve: F, **limit: int | None) -> F:
-    """The solver with a limit, if one is given, else its own."""
-    given = {name: value for name, value in limit.items() if value is not None}
-    return cast(F, partial(solve, **given)) if given else solve

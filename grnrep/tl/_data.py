@@ -14,7 +14,7 @@ import torch
 from anndata import AnnData
 
 from grnrep import __version__
-from grnrep._cells import link_of
+from grnrep._cells import Covariates, link_of, read_covariates
 from grnrep._checks import (
     check_adata,
     check_free,
@@ -23,7 +23,6 @@ from grnrep._checks import (
     obs_column,
     report_names,
 )
-from grnrep._covariates import Covariates, read_covariates
 from grnrep._match import Match, match
 from grnrep._values import (
     check_values,

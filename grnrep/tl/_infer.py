@@ -6,23 +6,22 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from grnrep._cells import Cells
 from grnrep._record import Decoder, squared_errors
 from grnrep.core.als.project import Projection
-from grnrep.core.posterior.laplace import Spread
+from grnrep.core.posterior.laplace import Spread, activity_sd
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.rows.sink import ACTIVITY, SD, Sink, open_sink
-from grnrep.tl._checkpoint import Checkpoint, bringing
+from grnrep.tl._checkpoint import Checkpoint, bringing, once
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import FitConfig
 from grnrep.tl._data import Data
 from grnrep.tl._learn import Learned, check_finite
-from grnrep.tl._posterior import deviations, spread_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,28 +50,20 @@ def infer(
 ) -> Activities:
     """Infer the activities of all cells, and their deviations.
 
-    Cells that the decoder was learned from, or the posterior drawn for, keep what was found there.
-
     Raises
     ------
     Interrupted
         At Ctrl-C, with ``learned``.
     """
-    parts = (ACTIVITY,) if learned.posterior is None else (ACTIVITY, SD)
-    run = None if checkpoint is None else checkpoint.run
+    parts = (ACTIVITY,) if learned.uncertainty is None else (ACTIVITY, SD)
+    cells, regulators = data.adata.obs_names, learned.decoder.regulators
+    n_rows, run = data.blocks.n_rows, None if checkpoint is None else checkpoint.run
     with (
         bringing(learned),
-        open_sink(
-            config.activity_store,
-            data.adata.obs_names,
-            learned.decoder.regulators,
-            parts,
-            n_rows=data.blocks.n_rows,
-            run=run,
-        ) as sink,
+        open_sink(config.activity_store, cells, regulators, parts, n_rows=n_rows, run=run) as sink,
     ):
         sums = _write_all(data, choices, learned, config, checkpoint, sink)
-    sd = None if learned.posterior is None else sink.result(SD)
+    sd = None if learned.uncertainty is None else sink.result(SD)
     return Activities(sink.result(), sd, sums)
 
 
@@ -84,25 +75,33 @@ def _write_all(
     checkpoint: Checkpoint | None,
     sink: Sink,
 ) -> np.ndarray:
-    """Write activities and deviations of all cells; return the sums of errors of every gene."""
-    decoder, posterior, sample = learned.decoder, learned.posterior, choices.sample
-    activity = decoder.fit.activity
-    drawn = (
-        None if posterior is None else posterior.cells
-    )  # of a part of the sample, or of all of it
-    if drawn is None and len(sample.rows) == data.scan.n_obs:
-        sink.write(sample.rows, activity)
-        if posterior is not None:
-            sink.write(sample.rows, posterior.activity_sd, SD)
-        return squared_errors(sample.x, activity, decoder, choices.sample_cells)
+    """Write activities and deviations of all cells; return the sums of errors of every gene.
+
+    Cells that a posterior was drawn for keep what was found there, as do all that were learned from if there are no
+    others.
+    """
+    decoder, uncertainty, sample = learned.decoder, learned.uncertainty, choices.sample
+    drawn = None if uncertainty is None else uncertainty.cells  # of the sample
+    found = sample.rows if drawn is None else sample.rows[drawn]
+
+    def write_found() -> None:
+        sink.write(found, decoder.fit.activity)
+        if uncertainty is not None:
+            sink.write(found, uncertainty.activity_sd, SD)
+
+    if drawn is None and len(found) == data.scan.n_obs:
+        write_found()
+        return squared_errors(sample.x, decoder.fit.activity, decoder, choices.sample_cells)
+    none = np.zeros((0, len(decoder.regulators)))  # what is sent to workers has no cells in it
+    bare = replace(decoder.fit, activity=none, covariates=None, history=[])
     inference = Inference(
         blocks=replace(data.blocks, in_file_order=sink.in_file_order),
-        decoder=bare(decoder),
+        decoder=replace(decoder, fit=bare),
         cells=choices.cells,
         with_errors=True,
         solver=config.solver,
         device=config.device,
-        spread=None if posterior is None else spread_of(posterior),
+        spread=None if uncertainty is None else uncertainty.spread,
     )
     sums = np.zeros((4, len(decoder.genes)))
     stream = infer_blocks(
@@ -115,14 +114,13 @@ def _write_all(
                 sink.write(rows, block.sd, SD)
             if block.sums is not None:
                 sums = sums + block.sums
-    if posterior is not None:
-        rows = sample.rows if drawn is None else sample.rows[drawn]
-        sink.write(rows, activity)
-        sink.write(rows, posterior.activity_sd, SD)
+    if uncertainty is not None:
+        write_found()
     return sums
 
 
-class Inferred(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Inferred:
     """Of the cells of a block: activities, their deviations if asked for, and sums of errors per gene."""
 
     activity: np.ndarray
@@ -167,12 +165,15 @@ class Inference:
 
     def __call__(self, k: int) -> Inferred:
         """Infer the cells of block ``k``."""
-        x, sd = self.blocks.read(k), None
+        x, decoder, sd = self.blocks.read(k), self.decoder, None
         cells = self.cells.part(self.blocks.rows(k))
         z = infer_cells(self, x, cells)
         if self.spread is not None:
-            sd = deviations(x, z, self.decoder, cells, self.spread).astype(np.float32)
-        sums = squared_errors(x, z, self.decoder, cells) if self.with_errors else None
+            fit = replace(decoder.fit, activity=z, covariates=cells.covariates)
+            sizes = cells.size_factors
+            sd = activity_sd(x, fit, decoder.network, self.spread, size_factors=sizes)
+            sd = sd.astype(np.float32)
+        sums = squared_errors(x, z, decoder, cells) if self.with_errors else None
         return Inferred(z.astype(np.float32), sd, sums)
 
 
@@ -198,12 +199,6 @@ def infer_cells(inference: Inference, x: np.ndarray, cells: Cells) -> np.ndarray
     return activity
 
 
-def bare(decoder: Decoder) -> Decoder:
-    """The decoder without what belongs to the cells that it was learned from."""
-    none = np.zeros((0, len(decoder.regulators)))
-    return replace(decoder, fit=replace(decoder.fit, activity=none, covariates=None, history=[]))
-
-
 def infer_blocks(
     inference: Inference, *, client: Any, checkpoint: Checkpoint | None = None, progress: bool
 ) -> Generator[tuple[np.ndarray, Inferred], None, None]:
@@ -222,14 +217,6 @@ def infer_blocks(
     )
     with closing(computed):
         for k in range(n_blocks):  # in order, so that sums over blocks are the same to the last bit
-            saved = checkpoint.load(f"block-{k}") if checkpoint is not None and k in kept else None
-            if saved is not None:
-                block = Inferred(saved["activity"], saved.get("sd"), saved.get("sums"))
-            else:
-                _, block = next(computed)
-                if checkpoint is not None:
-                    checkpoint.save(
-                        f"block-{k}", {n: v for n, v in block._asdict().items() if v is not None}
-                    )
+            block = once(checkpoint, f"block-{k}", Inferred, lambda: next(computed)[1])
             yield inference.blocks.rows(k), block
         next(computed, None)  # to its end: the last of its blocks is done

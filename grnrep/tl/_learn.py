@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import count
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from grnrep._cells import Cells
 from grnrep._record import Decoder
+from grnrep.core.als.data import Data as Prepared
 from grnrep.core.als.fit import fit_decoder
+from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.passes import refine
+from grnrep.core.als.project import Projection
 from grnrep.core.fitted import Fit, Interrupted
+from grnrep.core.network import Network, with_known_columns
 from grnrep.core.posterior.sample import Posterior
 from grnrep.core.signs import orient
+from grnrep.rows.blocks import Blocks
+from grnrep.rows.engine import active_client, map_blocks
 from grnrep.tl._checkpoint import Checkpoint, bringing, once
-from grnrep.tl._choose import Choices
-from grnrep.tl._config import SOLVERS, FitConfig, limited
+from grnrep.tl._choose import Choices, Penalties
+from grnrep.tl._config import SOLVERS, FitConfig
 from grnrep.tl._data import Data
-from grnrep.tl._passes import learn_from_all
 from grnrep.tl._posterior import (
-    Curvature,
-    Oriented,
-    arrays_of_draws,
-    arrays_of_fit,
+    Uncertainty,
     draw_posterior,
-    draws_of,
-    fit_of,
-    posterior_by_curvature,
+    uncertainty_by_curvature,
+    uncertainty_of,
 )
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 logger = logging.getLogger("grnrep")
 
@@ -42,14 +51,14 @@ class Learned:
         In the convention of scale and sign, with the activities of the sample.
     sign_confidence, sign_source
         Of every regulator, as :func:`grnrep.core.signs.orient` returns them.
-    posterior
-        None where no uncertainty was asked for.
+    uncertainty
+        None where it was not asked for.
     """
 
     decoder: Decoder
     sign_confidence: np.ndarray
     sign_source: np.ndarray
-    posterior: Posterior | Curvature | None = None
+    uncertainty: Uncertainty | None = None
 
 
 def learn(
@@ -62,34 +71,9 @@ def learn(
     Interrupted
         At Ctrl-C, with what was learned so far, where that is anything.
     """
-    try:
-        fit = once(
-            checkpoint,
-            "learned",
-            partial(learn_from_sample, choices, config),
-            to_arrays=arrays_of_fit,
-            from_arrays=fit_of,
-        )
-        if choices.passes:
-            with bringing(fit):
-                fit = learn_from_all(fit, data, choices, config, checkpoint)
-        with bringing(fit):
-            oriented = orient_or_draw(fit, choices, config, checkpoint)
-    except Interrupted as stop:
-        so_far = Oriented(*orient(stop.so_far, choices.matched.network))
-        stop.so_far = named(so_far, data, choices, config)
-        raise
-    if not fit.converged:
-        limit = SOLVERS[config.solver]
-        logger.warning("fit %r: not converged; more %s may help", config.key_added, limit)
-    return named(oriented, data, choices, config)
-
-
-def named(oriented: Oriented, data: Data, choices: Choices, config: FitConfig) -> Learned:
-    """What was learned, with the names of genes and regulators."""
-    decoder = Decoder(
+    decoder_of = partial(
+        Decoder,
         network=choices.matched.network,
-        fit=oriented.fit,
         genes=choices.matched.genes,
         regulators=choices.matched.regulators,
         likelihood=choices.model.likelihood,
@@ -97,7 +81,21 @@ def named(oriented: Oriented, data: Data, choices: Choices, config: FitConfig) -
         layer=config.layer,
         covariates=data.covariates,
     )
-    return Learned(decoder, oriented.sign_confidence, oriented.sign_source, oriented.posterior)
+    try:
+        fit = once(checkpoint, "learned", Fit, partial(learn_from_sample, choices, config))
+        if choices.passes and choices.penalties is not None:
+            with bringing(fit):
+                fit = learn_from_all(fit, data, choices, choices.penalties, config, checkpoint)
+        with bringing(fit):
+            oriented, confidence, source, uncertainty = _oriented(fit, choices, config, checkpoint)
+    except Interrupted as stop:
+        so_far, confidence, source = orient(stop.so_far, choices.matched.network)
+        stop.so_far = Learned(decoder_of(fit=so_far), confidence, source)
+        raise
+    if not fit.converged:
+        limit = SOLVERS[config.solver]
+        logger.warning("fit %r: not converged; more %s may help", config.key_added, limit)
+    return Learned(decoder_of(fit=oriented), confidence, source, uncertainty)
 
 
 def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
@@ -108,7 +106,7 @@ def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
     if penalties is None:
         from grnrep.nn.recipe import fit_gradient
 
-        fit = limited(fit_gradient, epochs=config.epochs)(
+        fit = _limited(fit_gradient, epochs=config.epochs)(
             sample.x,
             network,
             link=model.link,
@@ -118,7 +116,7 @@ def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
             progress=config.progress,
         )
     else:
-        fit = limited(fit_decoder, max_iter=config.max_iter)(
+        fit = _limited(fit_decoder, max_iter=config.max_iter)(
             sample.x,
             network,
             likelihood=model.likelihood,
@@ -138,31 +136,120 @@ def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
     return fit
 
 
+def _limited(solve: F, **limit: int | None) -> F:
+    """The solver with a limit, if one is given, else its own."""
+    given = {name: value for name, value in limit.items() if value is not None}
+    return cast(F, partial(solve, **given)) if given else solve
+
+
 def check_finite(solver: str, *results: np.ndarray) -> None:
     """Keep a solver's failure from being stored."""
     if not all(np.isfinite(result).all() for result in results):
         raise RuntimeError(f"solver={solver!r} diverged: some weights or activities are not finite")
 
 
-def orient_or_draw(
+def _oriented(
     fit: Fit, choices: Choices, config: FitConfig, checkpoint: Checkpoint | None
-) -> Oriented:
-    """The convention of scale and sign; with uncertainty, of the means of the posterior."""
-    sample, network, penalties = choices.sample, choices.matched.network, choices.penalties
+) -> tuple[Fit, np.ndarray, np.ndarray, Uncertainty | None]:
+    """The fit in the convention of scale and sign, confidence and source of signs, and the uncertainty.
+
+    A chain has means of its own, which then are the fit.
+    """
+    network, penalties = choices.matched.network, choices.penalties
+    if config.uncertainty and penalties is not None and fit.likelihood.constant_curvature:
+        draw = partial(draw_posterior, fit, choices, penalties, config)
+        drawn = once(checkpoint, "posterior", Posterior, draw)
+        posterior, confidence, source = drawn.orient(network)
+        return posterior.fit, confidence, source, uncertainty_of(posterior)
+    fit, confidence, source = orient(fit, network)
     if not config.uncertainty or penalties is None:
-        return Oriented(*orient(fit, network))
-    if not fit.likelihood.constant_curvature:
-        return posterior_by_curvature(sample.x, fit, network, choices.sample_cells)
-    draw = partial(
-        draw_posterior,
-        sample.x,
+        return fit, confidence, source, None
+    return fit, confidence, source, uncertainty_by_curvature(fit, network, choices)
+
+
+def learn_from_all(
+    fit: Fit,
+    data: Data,
+    choices: Choices,
+    penalties: Penalties,
+    config: FitConfig,
+    checkpoint: Checkpoint | None,
+) -> Fit:
+    """Go on from a fit to the sample to the decoder of all cells; activities are still of the sample.
+
+    Every pass over blocks, here or on a cluster, is kept in the checkpoint, so that a run that was killed
+    repeats none.
+    """
+    network, sample, cells = choices.matched.network, choices.sample, choices.sample_cells
+    client, blocks = active_client(config.client, data.blocks), data.blocks
+    if client is not None:
+        blocks = blocks.portable()
+    n_known, constant = choices.n_known, fit.likelihood.constant_curvature
+    genes = GeneSolver(with_known_columns(network, n_known), shared=constant)
+    numbers = count()
+
+    def sums(decoder: Fit) -> Stats:
+        """Sums over all cells at their activities under a decoder, in one pass."""
+        name, none = f"pass-{next(numbers)}", np.zeros((0, network.n_regulators))
+        bare = replace(decoder, activity=none, covariates=None, history=[])
+        of_block = BlockSums(blocks, choices.cells, network, bare, config.device)
+
+        def one_pass() -> Stats:
+            total, progress = genes.no_stats(), config.progress
+            parts = map_blocks(of_block, len(blocks), client=client, desc=name, progress=progress)
+            with closing(parts):  # threads are put back where it ends
+                for _, part in parts:
+                    total.merge(part)
+            return total
+
+        return once(checkpoint, name, Stats, one_pass)
+
+    model, share = choices.model, data.scan.n_obs / len(sample.x)
+    prepared = Prepared.of(
+        sample.x, model.likelihood, cells.size_factors, model.intercept, cells.covariates, None
+    )
+    squares = float(data.scan.squares.sum()) if constant else prepared.sums.squares * share
+    fit = _limited(refine, max_iter=config.max_iter)(
         fit,
         network,
-        likelihood=choices.model.likelihood,
+        sums,
+        sum_squares=squares,
+        beyond_known=prepared.sums.beyond_known * share,
+        p_unit=prepared.unit,
+        n_cells=data.scan.n_obs,
+        ridge=penalties.ridge,
         prior=penalties.sign_shrinkage,
         shared=penalties.shared,
-        rng=config.rng,
-        device=config.device,
         progress=config.progress,
     )
-    return once(checkpoint, "posterior", draw, to_arrays=arrays_of_draws, from_arrays=draws_of)
+    projection = Projection.of(fit, network, device=config.device)
+    activity = projection(sample.x, cells.covariates, cells.size_factors)
+    if not constant:
+        return replace(fit, activity=activity)
+    loss = projection.sums(sample.x, cells.covariates).loss.sum()
+    return replace(fit, activity=activity, squared_error=float(loss))
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSums:
+    """A function of a block, to be run wherever the block is: what a decoder step needs of its cells."""
+
+    blocks: Blocks
+    cells: Cells
+    network: Network
+    fit: Fit
+    device: str | None
+
+    @cached_property
+    def projection(self) -> Projection:
+        """The decoder, made ready once in every process."""
+        return Projection.of(self.fit, self.network, device=self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "projection"}
+
+    def __call__(self, k: int) -> Stats:
+        """Sums over the cells of block ``k``."""
+        cells = self.cells.part(self.blocks.rows(k))
+        x = self.blocks.read(k)
+        return self.projection.sums(x, cells.covariates, cells.size_factors).cpu()

@@ -22,14 +22,13 @@ from grnrep._scale import scale_of
 from grnrep.core.collinearity import indistinguishable
 from grnrep.core.design import known_columns, without_known
 from grnrep.core.identifiability import without_genes
-from grnrep.core.posterior.sample import Posterior
 from grnrep.rows.scan import Scan
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import SOLVERS, FitConfig
 from grnrep.tl._data import Data
 from grnrep.tl._infer import Activities
 from grnrep.tl._learn import Learned
-from grnrep.tl._repair import repair_table
+from grnrep.tl.repair import repair_table
 
 logger = logging.getLogger("grnrep")
 
@@ -111,11 +110,11 @@ def record_of(
         share = hidden_share(choices.sample_cells.scaled(sample.x), decoder, choices.sample_cells)
         regulators["covariate_r2"] = share
         _report_hidden(decoder.regulators[share > _HIDDEN])
-    if learned.posterior is not None:
-        edges["std_err"] = learned.posterior.weight_sd
-    if isinstance(learned.posterior, Posterior):
-        genes["noise_variance"] = learned.posterior.noise_variance
-        regulators["rhat"] = learned.posterior.rhat
+    if learned.uncertainty is not None:
+        edges["std_err"] = learned.uncertainty.spread.weight_sd
+        if learned.uncertainty.rhat is not None:  # of a chain
+            genes["noise_variance"] = learned.uncertainty.noise_variance
+            regulators["rhat"] = learned.uncertainty.rhat
     record: dict[str, Any] = {
         _keys.NETWORK: edges,
         _keys.REGULATORS: regulators,
@@ -241,13 +240,3 @@ def write(results: Results, adata: AnnData, key: str) -> None:
 def copy_of(adata: AnnData) -> AnnData:
     """Copy into memory, whether or not a file is behind ``adata``."""
     return adata.to_memory() if adata.isbacked else adata.copy()
-
-
-def check_free_table(adata: AnnData, key: str, columns: set[str]) -> None:
-    """Check that nothing is under a key of ``uns`` but a table with these columns, which is replaced."""
-    there = adata.uns.get(key)
-    if there is not None and not (isinstance(there, pd.DataFrame) and columns <= {*there}):
-        raise ValueError(
-            f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
-            f"another name, or remove it first: del adata.uns[{key!r}]"
-        )

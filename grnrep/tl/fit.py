@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Unpack, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from grnrep.core.fitted import Interrupted
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import holding_places, open_checkpoint
 from grnrep.tl._choose import choose, keep, log_choices, resume
-from grnrep.tl._config import FitConfig, FitOptions, seed_of
+from grnrep.tl._config import FitConfig, seed_of
 from grnrep.tl._data import check_place, fingerprint, look, sample
 from grnrep.tl._infer import infer
 from grnrep.tl._learn import learn
@@ -26,18 +26,6 @@ from grnrep.tl._old_names import accepts_old_names
 from grnrep.tl._results import FitInterrupted, copy_of, model_of, results_of, write
 
 logger = logging.getLogger("grnrep")
-
-
-@overload
-def fit(
-    adata: AnnData, net: pd.DataFrame, *, copy: Literal[True], **options: Unpack[FitOptions]
-) -> AnnData: ...
-
-
-@overload
-def fit(
-    adata: AnnData, net: pd.DataFrame, *, copy: bool = False, **options: Unpack[FitOptions]
-) -> AnnData | None: ...
 
 
 @accepts_old_names

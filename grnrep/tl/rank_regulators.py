@@ -11,8 +11,16 @@ from anndata import AnnData, ImplicitModificationWarning
 from scipy import stats
 
 from grnrep import _keys
-from grnrep._checks import activities, check_adata, check_key, check_writable, obs_column, some
-from grnrep.tl._results import check_free_table, copy_of
+from grnrep._checks import (
+    activities,
+    check_adata,
+    check_free_table,
+    check_key,
+    check_writable,
+    obs_column,
+    some,
+)
+from grnrep.tl._results import copy_of
 
 logger = logging.getLogger("grnrep")
 

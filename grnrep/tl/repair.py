@@ -1,4 +1,4 @@
-"""The verb that repairs a prior network by the data."""
+"""The verb that repairs a prior network by the data, and the tables of what became of every edge."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import pandas as pd
 from anndata import AnnData, ImplicitModificationWarning
 
 from grnrep import _keys
-from grnrep._checks import check_adata, check_key, check_writable
-from grnrep.tl._choose import choose_model
+from grnrep._checks import check_adata, check_free_table, check_key, check_writable
+from grnrep._record import Decoder
+from grnrep.core.repair import Repaired
+from grnrep.tl._choose import choose_model, repair_edges
 from grnrep.tl._config import FitConfig, seed_of
 from grnrep.tl._data import look, sample
-from grnrep.tl._repair import edge_table, with_edges
-from grnrep.tl._repair import repair as repair_edges
-from grnrep.tl._results import check_free_table
 
 logger = logging.getLogger("grnrep")
 
@@ -119,13 +118,48 @@ def repair(
     data = look(adata, net, config)
     model, cells, cells_learned = choose_model(data, sample(data, config), config)
     repaired = repair_edges(data, cells_learned, cells, config, model)
-    matched = with_edges(data.matched, repaired)
-    table = edge_table(
-        repaired, matched.regulators, matched.genes, repaired.weight, repaired.std_err
-    )
+    matched = data.matched.with_network(repaired.network)
+    regulators, genes = matched.regulators, matched.genes
+    table = _edge_table(repaired, regulators, genes, repaired.weight, repaired.std_err)
     logger.info("repair: %s", table["status"].value_counts().to_dict())
     about = table[[_keys.SOURCE, _keys.TARGET, "status", "fdr"]]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.uns[key_added] = table
     return matched.edges.merge(about, on=[_keys.SOURCE, _keys.TARGET])
+
+
+def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:
+    """Tabulate every edge of the prior network or added, in the scale and sign of the fit."""
+    network, weight = decoder.network, decoder.fit.weight
+    before = repaired.start_weight
+    m = network.n_regulators
+    size = np.bincount(network.regulator, before**2, m)
+    overlap = np.bincount(network.regulator, before * weight, m)
+    scale = np.divide(overlap, size, out=np.zeros(m), where=size > 0)[repaired.regulator]
+    learned = repaired.weight * scale
+    learned[repaired.kept] = weight  # both are sorted by gene, then regulator
+    std_err = np.abs(scale) * repaired.std_err
+    return _edge_table(repaired, decoder.regulators, decoder.genes, learned, std_err)
+
+
+def _edge_table(
+    repaired: Repaired,
+    regulators: pd.Index,
+    genes: pd.Index,
+    learned: np.ndarray,
+    std_err: np.ndarray,
+) -> pd.DataFrame:
+    """Tabulate what became of every edge of the prior network or added."""
+    status = np.select([~repaired.prior, repaired.kept], ["added", "kept"], "dropped")
+    return pd.DataFrame(
+        {
+            _keys.SOURCE: regulators[repaired.regulator],
+            _keys.TARGET: genes[repaired.gene],
+            "prior": repaired.prior,
+            _keys.LEARNED: learned,
+            "std_err": std_err,
+            "status": status.astype(object),
+            "fdr": repaired.fdr,
+        }
+    )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
-from grnrep._covariates import read_covariates
+from grnrep._cells import read_covariates
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import grnrep as gr
-from grnrep.tl import _repair
+from grnrep.tl import _choose
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ def used(monkeypatch):
         calls.append(x)
         return whole(x, network, **options)
 
-    whole = _repair.repair_network
-    monkeypatch.setattr(_repair, "repair_network", recording)
+    whole = _choose.repair_network
+    monkeypatch.setattr(_choose, "repair_network", recording)
     return calls
 
 
@@ -37,8 +37,8 @@ def right(adata, true):
 
 
 def test_a_random_part_of_many_cells_is_enough(used, monkeypatch):
-    assert _repair._FEWEST_CELLS == 2000
-    monkeypatch.setattr(_repair, "_FEWEST_CELLS", 800)  # the same with less to compute
+    assert _choose._FEWEST_CELLS == 2000
+    monkeypatch.setattr(_choose, "_FEWEST_CELLS", 800)  # the same with less to compute
     adata, net, true = simulate(1040)
     options = {"repair": True, "intercept": False, "max_cells": 300, "progress": False, "rng": 3}
     gr.tl.fit(adata, net, **options)

@@ -1,15 +1,63 @@
-"""How many cells a decoder needs to be learned from."""
+"""How well cells and network determine a decoder, and how many cells it needs to be learned from."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from grnrep.core.load import decoder_load, effective_load, n_obs_for_load
 from grnrep.core.network import Network
 
+# below this load fits of simulated data are no longer reliable; at 1 there are as many parameters as constraints
+_ENOUGH = 1.2
 # constraining values for every weight, after each cell has paid for its activities
 _PER_WEIGHT = 80
 _PER_WEIGHT_SHRUNK = 20  # constraining values for every weight, where a cell has none to spare
 _FEWEST = 1000  # cells, where there are as many
+
+
+class Loads(NamedTuple):
+    """Loads of a network on data.
+
+    Parameters
+    ----------
+    decoder
+        Constraints per parameter, Eq. 3.
+    effective
+        The same without the zeros that a ReLU censors.
+    n_obs_needed
+        Cells, as dense in positive values as these, for an effective load of 1.2; None where no number is enough.
+    """
+
+    decoder: float
+    effective: float
+    n_obs_needed: int | None
+
+    def advice(self) -> str:
+        """What to do about a low load; empty where the load is enough."""
+        if self.effective >= _ENOUGH:
+            return ""
+        reach, more = "no number of such cells reaches it", "more genes"
+        if self.n_obs_needed is not None:
+            reach, more = f"{self.n_obs_needed} such cells would reach it", "more cells"
+        return (
+            f"effective load {self.effective:.2f} is below {_ENOUGH}: too few values per parameter for reliable "
+            f"activities and weights ({reach}). What helps: {more}, fewer regulators, "
+            "prior signs on more edges, denser data"
+        )
+
+
+def loads(n_obs: int, n_constraints: int, network: Network, *, n_known: int) -> Loads:
+    """Loads of a network on cells; arguments are those of :func:`sufficient_cells`."""
+    n_vars, m = network.n_genes, network.n_regulators
+    n_edges = network.n_edges + n_known * n_vars
+    decoder = decoder_load(n_obs, n_vars, n_regulators=m, n_edges=n_edges)
+    effective = effective_load(n_constraints, n_obs, n_regulators=m, n_edges=n_edges)
+    per_cell, needed = n_constraints / n_obs, None
+    if per_cell > _ENOUGH * m:
+        needed = int(n_obs_for_load(_ENOUGH, per_cell, n_regulators=m, n_edges=n_edges))
+    return Loads(float(decoder), float(effective), needed)
 
 
 def sufficient_cells(n_obs: int, n_constraints: int, network: Network, *, n_known: int = 0) -> int:

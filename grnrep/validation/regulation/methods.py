@@ -47,4 +47,6 @@ def regulator_activity(
         return masked_vae_activity(adata, net, rng=rng, progress=False)
     from grnrep.tl import fit
 
-    return fit(adata, net, rng=rng, progress=False, copy=True).obsm["grnrep"]
+    fitted = adata.copy()
+    fit(fitted, net, rng=rng, progress=False)
+    return fitted.obsm["grnrep"]
