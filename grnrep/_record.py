@@ -20,7 +20,7 @@ from grnrep.core.fitted import Fit
 from grnrep.core.kernels import residuals
 from grnrep.core.likelihoods import LIKELIHOODS, restored
 from grnrep.core.network import Network
-from grnrep.rows.matrix import row_slices
+from grnrep.rows.blocks import row_slices
 from grnrep.rows.scan import Scan
 
 

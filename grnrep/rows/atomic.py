@@ -1,20 +1,32 @@
-"""Outputs that appear whole or not at all."""
+"""Outputs that appear whole or not at all, in places that one run at a time writes to."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import hashlib
+import json
 import logging
+import os
 import shutil
 import signal
+import socket
 import sys
 import threading
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Final, TypeVar
+
+fcntl: ModuleType | None = None
+with suppress(ImportError):  # on Windows, where nothing is locked
+    fcntl = import_module("fcntl")
+
+T = TypeVar("T")
 
 logger = logging.getLogger("grnrep")
 
@@ -33,9 +45,11 @@ _REASONS: Final = {
     errno.EROFS: ("the file system is read-only", "Choose another place"),
 }
 
-
 HIDDEN: Final = ".grnrep-"  # begins every temporary name
 _OLD: Final = ".old"
+_LOCK: Final = ".lock"
+_HELD: Final = (errno.EAGAIN, errno.EACCES)  # by another process
+_UNITS: Final = {"days": 86_400, "h": 3600, "min": 60, "s": 1}
 
 
 @contextmanager
@@ -60,7 +74,7 @@ def hidden(path: Path, suffix: str) -> Path:
     return path.with_name(f"{HIDDEN}{hashlib.sha256(path.name.encode()).hexdigest()[:16]}{suffix}")
 
 
-def tidy(path: Path) -> None:
+def _tidy(path: Path) -> None:
     """Put in order what a process left that was killed while it wrote ``path``, held alone."""
     path = path.resolve()
     temporary, old = hidden(path, path.suffix), hidden(path, _OLD)
@@ -68,6 +82,125 @@ def tidy(path: Path) -> None:
         old.rename(path)
     _remove(temporary)
     _remove(old)
+
+
+def while_alone(places: Mapping[str, Path], function: Callable[[], T]) -> T:
+    """Call a function while this run alone holds some places; what it left beside them is then removed.
+
+    A locked file beside each place says who holds it. The system itself drops the lock when its owner dies,
+    so that a run that was killed can go on at once, on any machine; what the dead left beside the place is
+    removed then. Other machines see the lock where the file system shares it, as NFS 4 does.
+
+    Parameters
+    ----------
+    places
+        Files or folders, by the names that messages call them. They need not be there; their folders are.
+    function
+        What to do meanwhile.
+
+    Raises
+    ------
+    ValueError
+        If another run, or another thread of this process, holds one; says who, and since when.
+    OSError
+        If the folder of one cannot be written to.
+    """
+    holds = [_Hold(name, path) for name, path in places.items()]
+    try:
+        try:
+            for hold in holds:
+                hold.take()
+            return function()
+        finally:
+            for hold in holds:
+                hold.drop()
+    finally:  # once more, where Ctrl-C cut the first time short
+        for hold in holds:
+            hold.drop()
+
+
+class _Hold:
+    """A place, held or not."""
+
+    def __init__(self, name: str, path: Path):
+        self.name, self.asked, self.path = name, path, path.resolve()
+        self.lock, self.taken = hidden(self.path, _LOCK), False
+        self.descriptor: int | None = None
+
+    def take(self) -> None:
+        """Hold the place, with nothing beside it that the dead left there."""
+        try:
+            with undisturbed():
+                self.descriptor = self._locked()
+                self.taken = True
+            _tidy(self.path)
+        except OSError as error:
+            _explain(error, self.asked)
+            raise
+
+    def drop(self) -> None:
+        """Let go of the place, if it is held; nothing is left beside it."""
+        with undisturbed():
+            if self.taken:
+                with suppress(OSError):
+                    _tidy(self.path)
+            if self.descriptor is not None:
+                with suppress(OSError):  # first: who opens the file from now on makes a new one
+                    self.lock.unlink()
+                os.close(self.descriptor)
+            self.taken, self.descriptor = False, None
+
+    def _locked(self) -> int | None:
+        """Descriptor of the locked file; None where the file system or the machine has no locks."""
+        if fcntl is None:
+            return None
+        while True:
+            descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _same(descriptor, self.lock):
+                    os.ftruncate(descriptor, 0)
+                    os.write(descriptor, json.dumps(_myself()).encode())
+                    return descriptor
+            except OSError as error:
+                if error.errno in _HELD:
+                    owner = _described(os.pread(descriptor, 4096, 0))
+                    os.close(descriptor)
+                    raise ValueError(
+                        f"{self.name}={str(self.asked)!r} is being written by another run: {owner}. Wait "
+                        "until it has ended, stop it, or choose another place"
+                    ) from None
+                os.close(descriptor)
+                self.lock.unlink(missing_ok=True)
+                logger.warning(
+                    "%s: the file system of %s has no locks (%s); let no other run write there meanwhile",
+                    self.name, self.asked, error.strerror,
+                )  # fmt: skip
+                return None
+            os.close(descriptor)  # its owner had just ended and removed it
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _myself() -> dict[str, str | int | float]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+
+
+def _described(owner: bytes) -> str:
+    """Who holds a place, for a message."""
+    try:
+        found = json.loads(owner)
+        seconds = max(0.0, time.time() - found["since"])
+        unit, size = next((u, s) for u, s in _UNITS.items() if seconds >= s or s == 1)
+        return f"process {found['pid']} on {found['host']}, begun {seconds / size:.0f} {unit} ago"
+    except (ValueError, KeyError, TypeError):
+        return "it has not said which yet"
 
 
 @contextmanager
@@ -82,8 +215,8 @@ def replacing(path: Path, *, alone: bool = False, log: int = logging.INFO) -> It
     path
         File or folder to write. A link stays a link; what it points to is replaced.
     alone
-        Whether the caller holds ``path`` alone (:func:`grnrep.rows.alone.alone`). The name is then always
-        the same, so that :func:`tidy` finds it after a kill.
+        Whether the caller holds ``path`` alone (:func:`while_alone`). The name is then always
+        the same, so that :func:`_tidy` finds it after a kill.
     log
         Level at which success is logged.
 
@@ -117,7 +250,7 @@ def replacing(path: Path, *, alone: bool = False, log: int = logging.INFO) -> It
                 logger.error("what was at %s is now at %s, and could not be moved back", asked, old)
                 raise
         if isinstance(error, OSError) and _concerns(error, temporary, path):
-            explain(error, asked)
+            _explain(error, asked)
         raise
     else:
         logger.log(log, "wrote %s", asked)
@@ -130,7 +263,7 @@ def replacing(path: Path, *, alone: bool = False, log: int = logging.INFO) -> It
                 _remove(old)
 
 
-def explain(error: OSError, path: Path) -> None:
+def _explain(error: OSError, path: Path) -> None:
     """Raise an error of the system anew with ``path``, the reason, and what would do, if they are known."""
     if error.errno in _REASONS:
         why, remedy = _REASONS[error.errno]

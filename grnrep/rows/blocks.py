@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,9 +14,8 @@ import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import sparse_dataset
 
-from grnrep.rows.matrix import source
-
 _BLOCK_BYTES = 2**25  # of a block that is dense in the chosen genes, float32
+_SLICE_BYTES = 2**26  # of a slice of rows, float64
 _MOST_ROWS = 4096
 
 
@@ -139,6 +138,35 @@ class Blocks:
     def portable(self) -> Blocks:
         """The same blocks for another process: files are opened there anew."""
         return replace(self, x=_portable(self.x))
+
+
+def source(adata: AnnData, *, layer: str | None = None, name: str = "adata") -> Any:
+    """X or a layer of ``adata``, as it lies there: in memory or in a file.
+
+    Raises
+    ------
+    KeyError
+        If there is no such layer.
+    ValueError
+        If X is asked for and there is none.
+    """
+    if layer is not None:
+        if layer not in adata.layers:
+            found = ", ".join(map(repr, adata.layers)) or "none"
+            raise KeyError(f"layer={layer!r} is not in {name}.layers; available: {found}")
+        return adata.layers[layer]
+    if adata.X is None:
+        raise ValueError(
+            f"{name}.X is None; name a layer: {', '.join(map(repr, adata.layers)) or 'none there'}"
+        )
+    return adata.X
+
+
+def row_slices(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices over rows, so many at a time that a float64 block stays small."""
+    step = max(1, _SLICE_BYTES // (8 * max(1, n_columns)))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
 
 
 @dataclass(frozen=True)

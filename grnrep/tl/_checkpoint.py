@@ -19,8 +19,7 @@ from torch import Tensor
 from grnrep.core.fitted import Interrupted
 from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.base import Likelihood
-from grnrep.rows.alone import while_alone
-from grnrep.rows.atomic import HIDDEN, replacing
+from grnrep.rows.atomic import HIDDEN, replacing, while_alone
 from grnrep.rows.sink import check_store, run_of
 
 P = ParamSpec("P")

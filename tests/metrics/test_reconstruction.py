@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.metrics import mean_squared_error, r2_score
 
 import grnrep as gr
-from grnrep.rows import matrix
+from grnrep.rows import blocks
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def _predict(adata, key, genes):
 
 @pytest.mark.parametrize("key", ["grnrep", "centred"])
 def test_is_that_of_sklearn(fitted, key, monkeypatch):
-    monkeypatch.setattr(matrix, "_BLOCK_BYTES", 8 * 40 * 7)  # seven cells a block
+    monkeypatch.setattr(blocks, "_SLICE_BYTES", 8 * 40 * 7)  # seven cells a block
     adata, _ = fitted
     found = gr.metrics.reconstruction(adata, key=key)
     x = adata[:, found.index].X if key == "grnrep" else adata[:, found.index].layers["centred"]

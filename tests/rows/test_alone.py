@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from grnrep.rows import alone
-from grnrep.rows.alone import while_alone
-from grnrep.rows.atomic import hidden, replacing, undisturbed
+from grnrep.rows import atomic
+from grnrep.rows.atomic import hidden, replacing, undisturbed, while_alone
 
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from grnrep.rows.alone import while_alone
+from grnrep.rows.atomic import while_alone
 from grnrep.rows.atomic import replacing
 
 def write():
@@ -120,7 +119,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, caplog):
     def refusing(*args) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(alone.fcntl, "flock", refusing)
+    monkeypatch.setattr(atomic.fcntl, "flock", refusing)
     assert while_alone({"store": tmp_path / "place"}, lambda: names(tmp_path)) == []
     assert "has no locks (No locks available); let no other run write there" in caplog.text
 
@@ -129,7 +128,7 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, monkeypatch):
     def refusing(*args) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path))
 
-    monkeypatch.setattr(alone.os, "open", refusing)
+    monkeypatch.setattr(atomic.os, "open", refusing)
     with pytest.raises(PermissionError, match="place' could not be written: permission is denied"):
         while_alone({"store": tmp_path / "place"}, lambda: None)
 
@@ -139,8 +138,8 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, monkeypatch):
     [(0.2, "0 s"), (59, "59 s"), (240, "4 min"), (7200, "2 h"), (4e5, "5 days")],
 )
 def test_the_age_is_said_in_a_unit_that_fits(seconds, said):
-    owner = {"pid": 7, "host": "node", "since": alone.time.time() - seconds}
-    assert alone._described(json.dumps(owner).encode()) == f"process 7 on node, begun {said} ago"
+    owner = {"pid": 7, "host": "node", "since": atomic.time.time() - seconds}
+    assert atomic._described(json.dumps(owner).encode()) == f"process 7 on node, begun {said} ago"
 
 
 def test_what_was_moved_aside_by_a_killed_process_comes_back(tmp_path):
