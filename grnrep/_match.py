@@ -93,18 +93,26 @@ def match(
     edges = net[net[_keys.TARGET].isin(names[mask])]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
-    gene = genes.get_indexer(edges[_keys.TARGET])
-    regulator = regulators.get_indexer(edges[_keys.SOURCE])
-    order = np.lexsort((regulator, gene))  # the order that Network keeps
-    sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
+    network, order = network_of(edges, genes, regulators)
     return Match(
-        network=Network.from_edges(gene, regulator, sign, len(genes), len(regulators)),
+        network=network,
         edges=edges.iloc[order].reset_index(drop=True),
         genes=genes,
         columns=names.get_indexer(genes),
         regulators=regulators,
         net=net,
     )
+
+
+def network_of(
+    edges: pd.DataFrame, genes: pd.Index, regulators: pd.Index
+) -> tuple[Network, np.ndarray]:
+    """Edges of a table as positions among names, and the order of its rows that the network keeps."""
+    gene = genes.get_indexer(edges[_keys.TARGET])
+    regulator = regulators.get_indexer(edges[_keys.SOURCE])
+    sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
+    network = Network.from_edges(gene, regulator, sign, len(genes), len(regulators))
+    return network, np.lexsort((regulator, gene))
 
 
 def check_net(net: pd.DataFrame) -> pd.DataFrame:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from scipy.sparse import csr_array
 
 from grnrep import _checks, _keys
 from grnrep._cells import Cells, Covariates, is_count, link_of, read_cells
+from grnrep._match import network_of
 from grnrep._record_check import TYPICAL_SIZE, check_record, likelihood_of
 from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
@@ -36,10 +35,8 @@ class Decoder:
         Learned weights and intercepts; without activities.
     genes, regulators
         Names.
-    likelihood
-        One of :data:`grnrep._cells.LIKELIHOODS`.
-    solver
-        What it was learned by, "exact" or "gradient".
+    likelihood, solver
+        What it was learned with, by name.
     layer
         Layer that was read; None is X.
     covariates
@@ -119,34 +116,35 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     """
     record = _checks.record(adata, key, name=name)
     check_record(record, what=f"{name}.uns[{key!r}]")
-    edges, params = record[_keys.NETWORK], record[_keys.PARAMS]
-    likelihood, layer = likelihood_of(params), str(params["layer"])
-    gene_table, regulator_table = record[_keys.GENES], record[_keys.REGULATORS]
-    genes, regulators = gene_table.index, regulator_table.index
-    gene, regulator = (
-        genes.get_indexer(edges[_keys.TARGET]),
-        regulators.get_indexer(edges[_keys.SOURCE]),
+    params, genes, regulators = (
+        record[part] for part in (_keys.PARAMS, _keys.GENES, _keys.REGULATORS)
     )
-    order = np.lexsort((regulator, gene))  # the order that Network keeps
-    sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
+    network, order = network_of(record[_keys.NETWORK], genes.index, regulators.index)
+    likelihood, layer = likelihood_of(params), str(params["layer"])
+    counts = is_count(likelihood)
     covariates = effects = None
     if _keys.COVARIATES in record:
         covariates = Covariates(record[_keys.COVARIATES])
         effects = np.asarray(record[_keys.EFFECTS], dtype=np.float64)
+    names = LIKELIHOODS[likelihood].parameter_names()
+    parameters = {name: _column(genes, name) for name in names if name in genes}
+    if "softness" in names and "softness" not in genes:  # a record of 0.1.0 before it was kept
+        parameters["softness"] = 0.2 * parameters["mean"]
+    numbers = {TYPICAL_SIZE: float(params[TYPICAL_SIZE])} if TYPICAL_SIZE in params else {}
     fit = Fit(
-        weight=edges[_keys.LEARNED].to_numpy(dtype=np.float64)[order],
-        bias=_column(gene_table, "intercept") if params["intercept"] else None,
+        weight=_column(record[_keys.NETWORK], _keys.LEARNED)[order],
+        bias=_column(genes, "intercept") if params["intercept"] else None,
         activity=np.empty((0, len(regulators))),
-        likelihood=restored(likelihood, _parameters(gene_table, likelihood), _numbers(params)),
-        depth=float(params["depth"]) if is_count(likelihood) else float("nan"),
-        ridge=_column(regulator_table, "ridge"),
+        likelihood=restored(likelihood, parameters, numbers if counts else None),
+        depth=float(params["depth"]) if counts else float("nan"),
+        ridge=_column(regulators, "ridge") if "ridge" in regulators else None,
         effects=effects,
     )
     return Decoder(
-        network=Network.from_edges(gene, regulator, sign, len(genes), len(regulators)),
+        network=network,
         fit=fit,
-        genes=genes,
-        regulators=regulators,
+        genes=genes.index,
+        regulators=regulators.index,
         likelihood=likelihood,
         solver=str(params["solver"]),
         layer=None if layer == _keys.X else layer,
@@ -154,40 +152,16 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     )
 
 
-def _column(table: pd.DataFrame, name: str) -> np.ndarray | None:
-    return table[name].to_numpy(dtype=np.float64) if name in table else None
-
-
-def _numbers(params: Mapping[str, Any]) -> dict[str, float]:
-    """What a likelihood has for all genes; an earlier record has none."""
-    return {name: float(params[name]) for name in (TYPICAL_SIZE,) if name in params}
-
-
-def _parameters(genes: pd.DataFrame, likelihood: str) -> dict[str, np.ndarray]:
-    """Parameters of a likelihood, ``(n_genes,)`` each."""
-    names = LIKELIHOODS[likelihood].parameter_names()
-    parameters = {name: genes[name].to_numpy(dtype=np.float64) for name in names if name in genes}
-    if "softness" in names and "softness" not in genes:  # a record of 0.1.0 before it was kept
-        parameters["softness"] = 0.2 * parameters["mean"]
-    return parameters
+def _column(table: pd.DataFrame, name: str) -> np.ndarray:
+    return table[name].to_numpy(dtype=np.float64)
 
 
 def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells) -> np.ndarray:
-    """Sums over cells of every gene, (4, n_genes) float64; they add over blocks of cells. See :func:`errors`.
+    """Sums of every gene over cells with expression ``x`` and activities ``z``, (4, n_genes) float64.
 
     Squared residuals; and of counts, which are compared as rates over size factors, deviations from the
-    mean rate of the fit, their squares, and cells. Of other expression a scan knows the deviations.
-
-    Parameters
-    ----------
-    x
-        Expression of ``decoder.genes`` (n_cells, n_genes).
-    z
-        Activities of ``decoder.regulators`` (n_cells, n_regulators).
-    decoder
-        Weights, intercepts and link.
-    facts
-        Covariates and size factors of the cells.
+    mean rate of the fit, their squares, and cells. Of other expression a scan knows the deviations. They add
+    over blocks of cells; see :func:`errors`.
     """
     w, _ = Pattern(decoder.network).rows(torch.as_tensor(decoder.fit.weight, dtype=torch.float32))
     x, fit = facts.scaled(x), replace(decoder.fit, covariates=facts.covariates)

@@ -12,7 +12,7 @@ import pandas as pd
 from grnrep import __version__, _keys
 from grnrep._cells import CATEGORICAL, CONTINUOUS, is_count
 from grnrep._checks import some
-from grnrep._scale import COLUMNS
+from grnrep._values import SCALE
 from grnrep.core.likelihoods import LIKELIHOODS
 
 TYPICAL_SIZE: Final = "typical_size"  # of counts: the size factor of a typical cell
@@ -128,7 +128,7 @@ def _columns(params: Mapping[str, Any]) -> dict[str, dict[str, _Numbers]]:
     genes |= dict.fromkeys(parameters, _Numbers())
     if "softness" in parameters:  # follows from the mean where it is not there
         genes["softness"] = _POSITIVE._replace(needed=False)
-    for name in COLUMNS:
+    for name in SCALE:
         most = 1.0 if name.startswith("share") else _MOST
         genes[name] = _Numbers(most=most, nan=True, needed=False)
     genes["expression_mean"] = _ANY._replace(nan=True, needed=False)

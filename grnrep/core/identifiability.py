@@ -184,34 +184,6 @@ def regulator_load(
     return constraints / parameters
 
 
-def without_genes(network: Network, drop: np.ndarray) -> Network:
-    """Leave out the edges of some genes, such as constant ones, which tell no regulators apart.
-
-    Parameters
-    ----------
-    network
-        Edges.
-    drop
-        Which genes to leave out, boolean, shape ``(n_genes,)``.
-
-    Returns
-    -------
-    Network with the same genes and regulators, some of which may have no edge.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from grnrep.core.identifiability import without_genes
-    >>> from grnrep.core.network import Network
-    >>> network = Network.from_edges([0, 1], [0, 0], [1, 0], 2, 1)
-    >>> without_genes(network, np.array([True, False])).gene.tolist()
-    [1]
-    """
-    keep = ~np.asarray(drop, dtype=bool)[network.gene]
-    edges = network.gene[keep], network.regulator[keep], network.sign[keep]
-    return Network.from_edges(*edges, network.n_genes, network.n_regulators)
-
-
 def pattern(network: Network) -> sp.csr_array:
     """Set the edges as ones in a sparse matrix (n_genes, n_regulators)."""
     shape = (network.n_genes, network.n_regulators)

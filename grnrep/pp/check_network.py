@@ -11,7 +11,8 @@ from grnrep._checks import check_adata
 from grnrep._match import Match, match
 from grnrep._values import open_values
 from grnrep.core.choose.sample_size import Loads, loads
-from grnrep.core.identifiability import regulator_load, without_genes
+from grnrep.core.identifiability import regulator_load
+from grnrep.core.network import without_genes
 from grnrep.pp._identify import Identified, identify, overall
 from grnrep.pp._report import NetworkReport
 

@@ -76,12 +76,32 @@ class Data:
         return 0 if self.covariates is None else len(self.covariates.columns)
 
 
+def check_place(adata: AnnData, key_added: str, *, copy: bool) -> None:
+    """Check that results can be set under a key, and saved."""
+    check_key("key_added", key_added)
+    check_adata(adata)
+    check_free(adata, key_added, argument="key_added")
+    if not copy:
+        check_writable(adata)
+
+
 def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     """Match the network to the genes, pass over all cells once, and refuse what cannot be fitted."""
-    _check_cells(adata)
+    check_adata(adata)
+    report_names(adata)
+    if adata.n_vars == 0:
+        raise ValueError("adata must have genes; found none: adata.n_vars is 0")
+    if adata.n_obs == 1:
+        raise ValueError(
+            "adata must have more than one cell: weights are learned from differences between cells. For "
+            "one cell, use grnrep.tl.transform with a decoder learned on others"
+        )
     covariates = read_covariates(adata, config.covariates)
-    strata = read_strata(adata, config.stratify)
-    _check_covariates(covariates, config)
+    strata = _read_strata(adata, config.stratify)
+    if covariates is not None and config.intercept is False:
+        raise ValueError(
+            "intercept must be True or 'auto' with covariates, which are differences from it; found False"
+        )
     matched = match(net, adata, mask_var=config.mask_var, signed=config.signed)
     blocks, scan = open_values(
         adata,
@@ -102,37 +122,7 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
     return Data(adata, matched, blocks, scan, covariates, strata, name)
 
 
-def check_place(adata: AnnData, key_added: str, *, copy: bool) -> None:
-    """Check that results can be set under a key, and saved."""
-    check_key("key_added", key_added)
-    check_adata(adata)
-    check_free(adata, key_added, argument="key_added")
-    if not copy:
-        check_writable(adata)
-
-
-def _check_cells(adata: AnnData) -> None:
-    """Check that there are cells to learn from."""
-    check_adata(adata)
-    report_names(adata)
-    if adata.n_vars == 0:
-        raise ValueError("adata must have genes; found none: adata.n_vars is 0")
-    if adata.n_obs == 1:
-        raise ValueError(
-            "adata must have more than one cell: weights are learned from differences between cells. For "
-            "one cell, use grnrep.tl.transform with a decoder learned on others"
-        )
-
-
-def _check_covariates(covariates: Covariates | None, config: FitConfig) -> None:
-    """Check that the rest of the model goes with covariates."""
-    if covariates is not None and config.intercept is False:
-        raise ValueError(
-            "intercept must be True or 'auto' with covariates, which are differences from it; found False"
-        )
-
-
-def read_strata(adata: AnnData, stratify: str | None) -> np.ndarray | None:
+def _read_strata(adata: AnnData, stratify: str | None) -> np.ndarray | None:
     """Number of the kind of every cell of ``adata``, by the order of their names; None if not asked for."""
     if stratify is None:
         return None
@@ -212,14 +202,9 @@ def _link(data: Data, config: FitConfig) -> str:
 
 
 def in_turn(draw: np.ndarray, strata: np.ndarray | None) -> np.ndarray:
-    """A draw in which kinds take turns, each in the order of ``draw``, until they are used up.
+    """A draw of positions in which kinds take turns, each in the order of ``draw``, until they are used up.
 
-    Parameters
-    ----------
-    draw
-        Positions of all cells in random order.
-    strata
-        Kind of the cell at every position; None leaves the draw as it is.
+    ``strata`` has the kind of the cell at every position; None leaves the draw as it is.
 
     Examples
     --------
@@ -242,11 +227,9 @@ def fingerprint(data: Data, config: FitConfig) -> Mapping[str, Any]:
     where blocks are read in that order: from files, and into a store.
     """
     blocks, scan, matched = data.blocks, data.scan, data.matched
-    asked = {
-        option.name: getattr(config, option.name)
-        for option in fields(config)
-        if option.name not in (*_NOT_COMPARED, *_READ_BY)
-    }
+    asked = {option.name: getattr(config, option.name) for option in fields(config)}
+    for name in (*_NOT_COMPARED, *_READ_BY):
+        del asked[name]
     asked["block_size"] = blocks.n_rows
     asked["activity_store"] = config.activity_store is not None
     order = blocks.order  # by name, in which results hang on nothing else
@@ -269,11 +252,11 @@ def fingerprint(data: Data, config: FitConfig) -> Mapping[str, Any]:
     if data.covariates is not None:
         values = data.covariates.values(data.adata)[order]
         read["covariates"] = [data.covariates.columns.to_dict("list"), _digest(values)]
-    hangs_on: dict[str, Any] = {f"version of {name}": version(name) for name in _DRAWN_BY}
+    versions: dict[str, Any] = {f"version of {name}": version(name) for name in _DRAWN_BY}
     # their rounding hangs on it, and grows
     if config.uncertainty or config.solver == "gradient":
-        hangs_on["number of threads (torch.get_num_threads())"] = torch.get_num_threads()
-    return {"version of grnrep": __version__, **hangs_on, **asked, **read}
+        versions["number of threads (torch.get_num_threads())"] = torch.get_num_threads()
+    return {"version of grnrep": __version__, **versions, **asked, **read}
 
 
 def _digest(*parts: Any) -> str:

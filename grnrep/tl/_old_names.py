@@ -8,10 +8,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import wraps
 from inspect import signature
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 
 from grnrep._cells import is_count
 from grnrep._checks import check_choice
@@ -26,19 +25,8 @@ _OLD: Final = ("solver", "link", "prior", "epochs")
 _OF_LINK: Final = {"relu": "tobit", "identity": "gaussian"}
 
 
-@dataclass(frozen=True)
-class Translated:
-    """A call of 0.1.0 in today's names.
-
-    Parameters
-    ----------
-    options
-        Options of today.
-    gradient
-        Whether the verb is :func:`grnrep.tl.fit_gradient`.
-    changes
-        What to write instead, one text an old option.
-    """
+class Translated(NamedTuple):
+    """A call of 0.1.0 in today's options, whether of ``fit_gradient``, and what to write for every old option."""
 
     options: dict[str, Any]
     gradient: bool
@@ -58,13 +46,19 @@ def accepts_old_names(fit: Callable[P, T]) -> Callable[P, T]:
             FutureWarning,
             stacklevel=2,
         )
-        verb: Callable[..., Any] = fit
+        verb, given = cast(Callable[..., T], fit), call.options
         if call.gradient:
             from grnrep.tl.fit_gradient import fit_gradient
 
-            verb = fit_gradient
-            call = replace(call, options=_of_gradient(call.options, fit, fit_gradient))
-        return verb(*args, **call.options)
+            verb = cast(Callable[..., T], fit_gradient)
+            known, defaults = signature(verb).parameters, signature(fit).parameters
+            for name in given.keys() - known.keys():
+                if name not in defaults or given[name] not in ("auto", defaults[name].default):
+                    raise ValueError(
+                        f"{name} is an option of solver='exact' only; found solver='gradient'"
+                    )
+            given = {name: value for name, value in given.items() if name in known}
+        return verb(*args, **given)
 
     return accepting
 
@@ -107,17 +101,6 @@ def translate(options: Mapping[str, Any]) -> Translated:
     if link == "auto" and "link" in options:
         changes.append("leave out link='auto'")
     return Translated(new, gradient, changes)
-
-
-def _of_gradient(
-    options: dict[str, Any], fit: Callable[..., Any], fit_gradient: Callable[..., Any]
-) -> dict[str, Any]:
-    """Options that ``fit_gradient`` has too; others are refused, unless they are at their default."""
-    known, defaults = signature(fit_gradient).parameters, signature(fit).parameters
-    for name in options.keys() - known.keys():
-        if name not in defaults or options[name] not in ("auto", defaults[name].default):
-            raise ValueError(f"{name} is an option of solver='exact' only; found solver='gradient'")
-    return {name: value for name, value in options.items() if name in known}
 
 
 def report_identity(name: str) -> None:

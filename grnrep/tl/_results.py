@@ -18,10 +18,10 @@ from grnrep import __version__, _keys
 from grnrep._cells import Cells
 from grnrep._checks import some
 from grnrep._record import Decoder, errors, r2
-from grnrep._scale import scale_of
+from grnrep._values import scale_of
 from grnrep.core.collinearity import indistinguishable
 from grnrep.core.design import known_columns, without_known
-from grnrep.core.identifiability import without_genes
+from grnrep.core.network import without_genes
 from grnrep.rows.scan import Scan
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import SOLVERS, FitConfig
@@ -73,8 +73,8 @@ def results_of(
     data: Data, choices: Choices, learned: Learned, activities: Activities, config: FitConfig
 ) -> Results:
     """Shape what a fit stores."""
-    decoder, columns = learned.decoder, choices.matched.columns
-    record = record_of(data, choices, learned, activities.sums, config)
+    decoder = learned.decoder
+    record = _record_of(data, choices, learned, activities.sums, config)
     if choices.repaired is not None:
         status = record[_keys.REPAIR]["status"]
         logger.info(
@@ -82,7 +82,7 @@ def results_of(
             "more additions are false where programmes outside the network move many genes together",
             config.key_added, status.value_counts().to_dict(),
         )  # fmt: skip
-    place = (columns[decoder.network.gene], decoder.network.regulator)
+    place = (choices.matched.columns[decoder.network.gene], decoder.network.regulator)
     shape = (data.adata.n_vars, decoder.network.n_regulators)
     varm = csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=shape)
     return Results(activities.activity, varm, record, activities.sd)
@@ -93,23 +93,28 @@ def model_of(learned: Learned, data: Data, choices: Choices, config: FitConfig) 
     decoder, unknown = learned.decoder, np.full((4, len(choices.matched.genes)), np.nan)
     return AnnData(
         var=pd.DataFrame(index=decoder.genes),
-        uns={config.key_added: record_of(data, choices, learned, unknown, config)},
+        uns={config.key_added: _record_of(data, choices, learned, unknown, config)},
         varm={config.key_added: csr_matrix(decoder.weights(), dtype=np.float32)},
     )
 
 
-def record_of(
+def _record_of(
     data: Data, choices: Choices, learned: Learned, sums: np.ndarray, config: FitConfig
 ) -> dict[str, Any]:
     """What is kept in ``uns``; ``sums`` are those of :func:`grnrep._record.squared_errors`."""
     matched, decoder, sample = choices.matched, learned.decoder, choices.sample
     edges = matched.edges.assign(learned=decoder.fit.weight)
-    regulators = regulator_table(learned, constant=~data.scan.varies)
-    genes = gene_table(decoder, sums, data.scan, sample.x)
+    regulators = _regulator_table(learned, constant=~data.scan.varies)
+    genes = _gene_table(decoder, sums, data.scan, sample.x)
     if decoder.covariates is not None:
-        share = hidden_share(choices.sample_cells.scaled(sample.x), decoder, choices.sample_cells)
+        share = _hidden_share(choices.sample_cells.scaled(sample.x), decoder, choices.sample_cells)
         regulators["covariate_r2"] = share
-        _report_hidden(decoder.regulators[share > _HIDDEN])
+        hidden = decoder.regulators[share > _HIDDEN]
+        if len(hidden):
+            logger.warning(
+                "covariates explain more than %d %% of the variance of all targets of %d regulators, whose "
+                "activity cannot be told from them: %s", 100 * _HIDDEN, len(hidden), some(hidden, 10)
+            )  # fmt: skip
     if learned.uncertainty is not None:
         edges["std_err"] = learned.uncertainty.spread.weight_sd
         if learned.uncertainty.rhat is not None:  # of a chain
@@ -120,7 +125,7 @@ def record_of(
         _keys.REGULATORS: regulators,
         _keys.GENES: genes,
         _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
-        _keys.PARAMS: params_of(data, choices, learned, config),
+        _keys.PARAMS: _params_of(data, choices, learned, config),
         _keys.HISTORY: {"objective": np.asarray(decoder.fit.history, dtype=np.float64)},
     }
     if decoder.covariates is not None:
@@ -131,16 +136,15 @@ def record_of(
     return record
 
 
-def params_of(
+def _params_of(
     data: Data, choices: Choices, learned: Learned, config: FitConfig
 ) -> dict[str, str | int | float | bool]:
     """What was asked for and what was chosen, as ``uns`` keeps it."""
     model, penalties = choices.model, choices.penalties
     params: dict[str, str | int | float | bool] = {"solver": config.solver}
     limit = SOLVERS[config.solver]
-    given = getattr(config, limit)
-    if given is not None:
-        params[limit] = given
+    if getattr(config, limit) is not None:
+        params[limit] = getattr(config, limit)
     params |= {"likelihood": model.likelihood, "intercept": model.intercept}
     if choices.cells.depth is not None:
         params["depth"] = choices.cells.depth
@@ -164,26 +168,24 @@ def params_of(
     }
 
 
-def regulator_table(learned: Learned, *, constant: np.ndarray) -> pd.DataFrame:
+def _regulator_table(learned: Learned, *, constant: np.ndarray) -> pd.DataFrame:
     """Tabulate what is known of every regulator; genes that are ``constant`` tell none apart."""
-    decoder = learned.decoder
-    network, ridge = decoder.network, decoder.fit.ridge
+    decoder, network = learned.decoder, learned.decoder.network
+    n_signed = np.bincount(network.regulator, network.sign != 0, network.n_regulators)
     table = pd.DataFrame(
         {
             "n_targets": network.targets_per_regulator(),
-            "n_signed": np.bincount(
-                network.regulator, network.sign != 0, network.n_regulators
-            ).astype(np.int64),
+            "n_signed": n_signed.astype(np.int64),
             "group": indistinguishable(without_genes(network, constant)),
             "sign_confidence": np.asarray(learned.sign_confidence, dtype=np.float64),
             "sign_source": np.asarray(learned.sign_source, dtype=object),
         },
         index=decoder.regulators,
     )
-    return table if ridge is None else table.assign(ridge=ridge)
+    return table if decoder.fit.ridge is None else table.assign(ridge=decoder.fit.ridge)
 
 
-def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) -> pd.DataFrame:
+def _gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) -> pd.DataFrame:
     """Tabulate what is known of every gene; ``x`` are the cells learned from."""
     bias = decoder.fit.bias
     table = pd.DataFrame(
@@ -198,7 +200,7 @@ def gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) ->
     return table.assign(**decoder.fit.likelihood.arrays())
 
 
-def hidden_share(x: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
+def _hidden_share(x: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
     """Share of the variance of every regulator's targets that covariates explain, ``(n_regulators,)``."""
     network, values = decoder.network, torch.as_tensor(x)
     of_gene = []
@@ -208,15 +210,6 @@ def hidden_share(x: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
         of_gene.append(left[network.gene])
     total, left = (np.bincount(network.regulator, part, network.n_regulators) for part in of_gene)
     return 1 - np.divide(left, total, out=np.ones_like(total), where=total > 0)
-
-
-def _report_hidden(regulators: pd.Index) -> None:
-    """Warn of regulators that covariates hide."""
-    if len(regulators):
-        logger.warning(
-            "covariates explain more than %d %% of the variance of all targets of %d regulators, whose "
-            "activity cannot be told from them: %s", 100 * _HIDDEN, len(regulators), some(regulators, 10)
-        )  # fmt: skip
 
 
 def write(results: Results, adata: AnnData, key: str) -> None:

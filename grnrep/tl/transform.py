@@ -27,8 +27,7 @@ from grnrep._checks import (
     some,
 )
 from grnrep._record import Decoder, read_decoder
-from grnrep._scale import another_scale
-from grnrep._values import check_values, open_values, report_empty, where
+from grnrep._values import another_scale, check_values, open_values, report_empty, where
 from grnrep.rows.sink import ACTIVITY, open_sink
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import check_engine, check_solver

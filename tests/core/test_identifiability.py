@@ -7,9 +7,9 @@ import pytest
 import scipy.linalg
 from scipy.sparse.csgraph import structural_rank
 
-from grnrep.core.identifiability import pattern, rank_test, regulator_load, without_genes
+from grnrep.core.identifiability import pattern, rank_test, regulator_load
 from grnrep.core.load import decoder_load
-from grnrep.core.network import Network
+from grnrep.core.network import Network, without_genes
 
 
 def _random(seed: int) -> Network:

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 import grnrep as gr
-from grnrep._scale import COLUMNS
+from grnrep._values import SCALE
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
@@ -43,7 +43,7 @@ def test_writes_every_documented_field(small):
     }
     assert {type(value) for value in record["params"].values()} <= {str, int, float, bool}
     assert list(record["genes"].index) == sorted(net["target"].unique())
-    assert list(record["genes"].columns) == ["n_regulators", "intercept", "r2", *COLUMNS]
+    assert list(record["genes"].columns) == ["n_regulators", "intercept", "r2", *SCALE]
     assert record["history"]["objective"].dtype == np.float64
     assert record["history"]["objective"][-1] < record["history"]["objective"][0]
 

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grnrep as gr
-from grnrep._scale import COLUMNS, another_scale, scale_of
-from grnrep._values import open_values
+from grnrep._values import SCALE, another_scale, open_values, scale_of
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
@@ -139,7 +138,7 @@ def test_other_cells_on_the_same_scale_pass(data):
 def test_columns_follow_the_unit_and_the_answer_does_not_depend_on_it(power, kind):
     x, c = {"logarithms": LOGS, "scaled": SCALED}[kind].astype(np.float32), np.float32(2.0**power)
     before, after = _table(x[OLD]), _table(c * x[OLD])
-    for column in COLUMNS:
+    for column in SCALE:
         unit = c if column.startswith("expression") else 1
         np.testing.assert_allclose(
             after[column], unit * before[column], rtol=1e-5, atol=1e-7 * unit
@@ -183,7 +182,7 @@ def test_a_fit_that_kept_no_scale_is_read(small, caplog):
     data, net = small(n_obs=90)
     adata, new = data[:60].copy(), data[60:].copy()
     gr.tl.fit(adata, net, progress=False)
-    adata.uns["grnrep"]["genes"] = adata.uns["grnrep"]["genes"].drop(columns=list(COLUMNS))
+    adata.uns["grnrep"]["genes"] = adata.uns["grnrep"]["genes"].drop(columns=list(SCALE))
     new.X = 100 * new.X
     gr.tl.transform(new, adata, progress=False)
     assert "scale" not in caplog.text
