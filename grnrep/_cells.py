@@ -51,11 +51,6 @@ class Cells:
     size_factors: np.ndarray | None = None
     depth: float | None = None
 
-    @property
-    def n_covariates(self) -> int:
-        """Number of known columns."""
-        return 0 if self.covariates is None else self.covariates.shape[1]
-
     def part(self, which: np.ndarray) -> Cells:
         """Some of the cells."""
         covariates, size_factors = (

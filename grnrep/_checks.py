@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
+from anndata import AnnData, ImplicitModificationWarning
 
 from grnrep import _keys
 
@@ -45,8 +46,7 @@ def report_names(adata: AnnData, *, name: str = "adata") -> None:
 
 def check_free(adata: AnnData, key: str, *, argument: str, name: str = "adata") -> None:
     """Check that nothing is under a key that grnrep has not put there, since it would be replaced."""
-    ours = adata.uns.get(key)
-    if isinstance(ours, Mapping) and _keys.NETWORK in ours and _keys.PARAMS in ours:
+    if _is_fit(adata.uns.get(key)):
         return
     parts = {"obsm": adata.obsm, "varm": adata.varm, "uns": adata.uns}
     taken = [f"{name}.{part}[{key!r}]" for part, there in parts.items() if key in there]
@@ -67,6 +67,13 @@ def check_free_table(adata: AnnData, key: str, columns: set[str]) -> None:
             f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
             f"another name, or remove it first: del adata.uns[{key!r}]"
         )
+
+
+def set_table(adata: AnnData, key: str, table: pd.DataFrame) -> None:
+    """Set a table in ``uns``; a view becomes data of its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImplicitModificationWarning)
+        adata.uns[key] = table
 
 
 def check_writable(adata: AnnData, *, name: str = "adata") -> None:
@@ -110,12 +117,6 @@ def check_whole(name: str, value: object, *, least: int = 1) -> None:
         raise TypeError(f"{name} must be a whole number; found {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}; found {value}")
-
-
-def check_block_size(block_size: object) -> None:
-    """Check how many cells to read at a time."""
-    if block_size is not None:
-        check_whole("block_size", block_size)
 
 
 def gene_names(adata: AnnData, *, name: str = "adata") -> pd.Index:
@@ -199,12 +200,13 @@ def record(adata: AnnData, key: str, *, name: str = "adata") -> Mapping:
     """Get what a fit kept in uns under a key."""
     found = adata.uns.get(key)
     if not isinstance(found, Mapping) or _keys.NETWORK not in found:
-        fits = [
-            k
-            for k, v in adata.uns.items()
-            if isinstance(v, Mapping) and _keys.NETWORK in v and _keys.PARAMS in v
-        ]
+        fits = [k for k, value in adata.uns.items() if _is_fit(value)]
         raise KeyError(
             f"key={key!r} is no fit in {name}.uns; fits there: {some(fits, 10)}. Run grnrep.tl.fit first"
         )
     return found
+
+
+def _is_fit(value: object) -> bool:
+    """Whether this is what a fit keeps in uns."""
+    return isinstance(value, Mapping) and _keys.NETWORK in value and _keys.PARAMS in value

@@ -86,21 +86,15 @@ class Choices:
     passes: bool
     penalties: Penalties | None
 
-    @property
-    def n_known(self) -> int:
-        """Known columns: the intercept and covariates."""
-        return int(self.model.intercept) + self.cells.n_covariates
-
 
 def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     """Choose what "auto" leaves open, each by the cells of a sample."""
     scan, matched, repaired, penalties = data.scan, data.matched, None, None
     model, cells, sample = choose_model(data, sample, config)
-    n_known = int(model.intercept) + cells.n_covariates
     if config.repair:
         repaired = repair_edges(data, sample, cells, config, model)
         matched = matched.with_network(repaired.network)
-    load = loads(scan.n_obs, scan.n_constraints(model.link), matched.network, n_known=n_known)
+    load = _loads(data, matched, model)
     _log_start(data, matched, load, config)
     if is_count(model.likelihood):
         report_empty(scan, what=data.name)
@@ -182,19 +176,17 @@ def repair_edges(
 
     Refuses where there are too few values to judge edges by.
     """
-    network, n_obs = data.matched.network, data.scan.n_obs
-    n_known = int(model.intercept) + cells.n_covariates
-    load = loads(n_obs, data.scan.n_constraints(model.link), network, n_known=n_known)
+    load = _loads(data, data.matched, model)
     if load.effective < LEAST_LOAD:
         raise ValueError(
             f"repair needs an effective load of at least {LEAST_LOAD:g}, as additions would explain noise "
             f"below it; found {load.effective:.2f}. Use more cells, fewer regulators, or no repair"
         )
-    if len(sample.rows) < min(_FEWEST_CELLS, n_obs):
+    if len(sample.rows) < min(_FEWEST_CELLS, data.scan.n_obs):
         sample = sample.resized(data.blocks, _FEWEST_CELLS)
     return repair_network(
         sample.x,
-        network,
+        data.matched.network,
         likelihood=model.likelihood,
         intercept=model.intercept,
         covariates=cells.part(sample.rows).covariates,
@@ -202,6 +194,13 @@ def repair_edges(
         device=config.device,
         progress=config.progress,
     )
+
+
+def _loads(data: Data, matched: Match, model: Model) -> Loads:
+    """How well all cells determine a network."""
+    n_constraints = data.scan.n_constraints(model.link)
+    n_known = data.n_known(intercept=model.intercept)
+    return loads(data.scan.n_obs, n_constraints, matched.network, n_known=n_known)
 
 
 def _penalties(

@@ -13,7 +13,7 @@ import torch
 
 from grnrep import _keys
 from grnrep._cells import is_count
-from grnrep._checks import check_block_size, check_choice, check_whole
+from grnrep._checks import check_choice, check_whole
 from grnrep.core.likelihoods import LIKELIHOODS
 
 SOLVERS: Final = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
@@ -91,8 +91,7 @@ class FitConfig:
         for name in ("repair", "uncertainty"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; found {getattr(self, name)!r}")
-        check_engine(self.device, self.client)
-        check_block_size(self.block_size)
+        check_engine(self.device, self.client, self.block_size)
 
 
 def check_solver(solver: str, **limits: int | None) -> None:
@@ -109,8 +108,10 @@ def check_solver(solver: str, **limits: int | None) -> None:
         check_whole(name, value)
 
 
-def check_engine(device: Any, client: Any) -> None:
-    """Check what is to compute: a torch device that is here, and a Dask client, the active one or none."""
+def check_engine(device: Any, client: Any, block_size: Any) -> None:
+    """Check what is to compute: a torch device that is here, a Dask client or none, and cells at a time."""
+    if block_size is not None:
+        check_whole("block_size", block_size)
     none = client is None or (isinstance(client, str) and client == "auto")
     if not none and not all(hasattr(client, method) for method in ("submit", "scheduler_info")):
         raise TypeError(

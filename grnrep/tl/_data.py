@@ -70,10 +70,9 @@ class Data:
     strata: np.ndarray | None
     name: str
 
-    @property
-    def n_covariates(self) -> int:
-        """Number of known columns besides the intercept."""
-        return 0 if self.covariates is None else len(self.covariates.columns)
+    def n_known(self, *, intercept: bool) -> int:
+        """Number of known columns: intercept and covariates."""
+        return int(intercept) + (0 if self.covariates is None else len(self.covariates.columns))
 
 
 def check_place(adata: AnnData, key_added: str, *, copy: bool) -> None:
@@ -186,12 +185,11 @@ def sample_size(data: Data, config: FitConfig, *, intercept: bool) -> int:
         return n_obs
     if config.max_cells is not None and config.max_cells != "auto":
         return min(n_obs, int(config.max_cells))
-    return sufficient_cells(
-        n_obs,
+    n_constraints, n_known = (
         data.scan.n_constraints(_link(data, config)),
-        data.matched.network,
-        n_known=int(intercept) + data.n_covariates,
+        data.n_known(intercept=intercept),
     )
+    return sufficient_cells(n_obs, n_constraints, data.matched.network, n_known=n_known)
 
 
 def _link(data: Data, config: FitConfig) -> str:

@@ -184,7 +184,8 @@ def learn_from_all(
     client, blocks = active_client(config.client, data.blocks), data.blocks
     if client is not None:
         blocks = blocks.portable()
-    n_known, constant = choices.n_known, fit.likelihood.constant_curvature
+    n_known = data.n_known(intercept=choices.model.intercept)
+    constant = fit.likelihood.constant_curvature
     genes = GeneSolver(with_known_columns(network, n_known), shared=constant)
     numbers = count()
 

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData, ImplicitModificationWarning
+from anndata import AnnData
 from scipy import stats
 
 from grnrep import _keys
@@ -18,6 +18,7 @@ from grnrep._checks import (
     check_key,
     check_writable,
     obs_column,
+    set_table,
     some,
 )
 from grnrep.tl._results import copy_of
@@ -126,9 +127,7 @@ def rank_regulators(
     result = result[[*order, *result.columns.difference(order, sort=False)]]
     logger.info("rank_regulators: %d groups, %d samples", len(groups), replicate.nunique())
     out = copy_of(adata) if copy else adata
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImplicitModificationWarning)
-        out.uns[key_added] = result
+    set_table(out, key_added, result)
     return out if copy else None
 
 

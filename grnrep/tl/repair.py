@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData, ImplicitModificationWarning
+from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import check_adata, check_free_table, check_key, check_writable
+from grnrep._checks import check_adata, check_free_table, check_key, check_writable, set_table
 from grnrep._record import Decoder
 from grnrep.core.repair import Repaired
 from grnrep.tl._choose import choose_model, repair_edges
@@ -123,9 +122,7 @@ def repair(
     table = _edge_table(repaired, regulators, genes, repaired.weight, repaired.std_err)
     logger.info("repair: %s", table["status"].value_counts().to_dict())
     about = table[[_keys.SOURCE, _keys.TARGET, "status", "fdr"]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImplicitModificationWarning)
-        adata.uns[key_added] = table
+    set_table(adata, key_added, table)
     return matched.edges.merge(about, on=[_keys.SOURCE, _keys.TARGET])
 
 

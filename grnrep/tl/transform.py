@@ -17,7 +17,6 @@ from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import (
     check_adata,
-    check_block_size,
     check_free,
     check_key,
     check_writable,
@@ -117,8 +116,7 @@ def transform(
     check_adata(new, name="new")
     check_adata(adata, min_obs=0)
     check_key("key", key)
-    check_block_size(block_size)
-    check_engine(device, client)
+    check_engine(device, client, block_size)
     report_names(new, name="new")
     check_free(new, key, argument="key", name="new")
     if not copy:
