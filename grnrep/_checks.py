@@ -44,29 +44,36 @@ def report_names(adata: AnnData, *, name: str = "adata") -> None:
             )  # fmt: skip
 
 
-def check_free(adata: AnnData, key: str, *, argument: str, name: str = "adata") -> None:
-    """Check that nothing is under a key that grnrep has not put there, since it would be replaced."""
-    if _is_fit(adata.uns.get(key)):
-        return
-    parts = {"obsm": adata.obsm, "varm": adata.varm, "uns": adata.uns}
-    taken = [f"{name}.{part}[{key!r}]" for part, there in parts.items() if key in there]
-    if key + _keys.SD in adata.obsm:
-        taken.append(f"{name}.obsm[{key + _keys.SD!r}]")
-    if taken:
-        raise ValueError(
-            f"{argument}={key!r} would replace what is no result of grnrep: {', '.join(taken)}. Choose "
-            f"another name, or remove it first: del {taken[0]}"
-        )
+def check_place(
+    adata: AnnData, key: str, *, copy: bool, argument: str = "key_added", name: str = "adata"
+) -> None:
+    """Check that results can be set under a key, and saved, and would replace nothing but results."""
+    check_key(argument, key)
+    check_adata(adata, name=name)
+    if not _is_fit(adata.uns.get(key)):
+        parts = {"obsm": adata.obsm, "varm": adata.varm, "uns": adata.uns}
+        taken = [f"{name}.{part}[{key!r}]" for part, there in parts.items() if key in there]
+        if key + _keys.SD in adata.obsm:
+            taken.append(f"{name}.obsm[{key + _keys.SD!r}]")
+        if taken:
+            raise ValueError(
+                f"{argument}={key!r} would replace what is no result of grnrep: {', '.join(taken)}. Choose "
+                f"another name, or remove it first: del {taken[0]}"
+            )
+    _check_writable(adata, copy=copy, name=name)
 
 
-def check_free_table(adata: AnnData, key: str, columns: set[str]) -> None:
-    """Check that nothing is under a key of ``uns`` but a table with these columns, which is replaced."""
+def check_table_place(adata: AnnData, key: str, columns: set[str], *, copy: bool) -> None:
+    """The same of a table in ``uns``: there may be one with these columns."""
+    check_key("key_added", key)
+    check_adata(adata)
     there = adata.uns.get(key)
     if there is not None and not (isinstance(there, pd.DataFrame) and columns <= {*there}):
         raise ValueError(
             f"key_added={key!r} would replace adata.uns[{key!r}], which is no table of this verb. Choose "
             f"another name, or remove it first: del adata.uns[{key!r}]"
         )
+    _check_writable(adata, copy=copy)
 
 
 def set_table(adata: AnnData, key: str, table: pd.DataFrame) -> None:
@@ -76,9 +83,9 @@ def set_table(adata: AnnData, key: str, table: pd.DataFrame) -> None:
         adata.uns[key] = table
 
 
-def check_writable(adata: AnnData, *, name: str = "adata") -> None:
-    """Check that results can be set on this very object."""
-    if adata.is_view and adata.isbacked:
+def _check_writable(adata: AnnData, *, copy: bool, name: str = "adata") -> None:
+    """Check that results can be set on this very object, unless on a copy."""
+    if not copy and adata.is_view and adata.isbacked:
         raise ValueError(
             f"{name} is a view of a file, on which nothing can be set; use copy=True or {name}.to_memory()"
         )

@@ -17,9 +17,6 @@ from grnrep import __version__
 from grnrep._cells import Covariates, link_of, read_covariates
 from grnrep._checks import (
     check_adata,
-    check_free,
-    check_key,
-    check_writable,
     obs_column,
     report_names,
 )
@@ -73,15 +70,6 @@ class Data:
     def n_known(self, *, intercept: bool) -> int:
         """Number of known columns: intercept and covariates."""
         return int(intercept) + (0 if self.covariates is None else len(self.covariates.columns))
-
-
-def check_place(adata: AnnData, key_added: str, *, copy: bool) -> None:
-    """Check that results can be set under a key, and saved."""
-    check_key("key_added", key_added)
-    check_adata(adata)
-    check_free(adata, key_added, argument="key_added")
-    if not copy:
-        check_writable(adata)
 
 
 def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:

@@ -14,12 +14,13 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
+from grnrep._checks import check_place
 from grnrep.core.fitted import Interrupted
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import holding_places, open_checkpoint
 from grnrep.tl._choose import choose, keep, log_choices, resume
 from grnrep.tl._config import FitConfig, seed_of
-from grnrep.tl._data import check_place, fingerprint, look, sample
+from grnrep.tl._data import fingerprint, look, sample
 from grnrep.tl._infer import infer
 from grnrep.tl._learn import learn
 from grnrep.tl._old_names import accepts_old_names
@@ -71,10 +72,9 @@ def fit(
     adata
         Annotated data, cells × genes, in memory or backed by a file.
     net
-        Prior network with columns ``source`` (regulator), ``target`` (gene) and,
-        if known, ``weight``, of which only the sign is used; NaN and 0 mean that the
-        sign is unknown, and so do weights that are all 1: see ``signed``. Regulators without a target among
-        the genes are left out.
+        Prior network with columns ``source`` (regulator), ``target`` (gene) and, if known, ``weight``, of which
+        only the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``).
+        Regulators without a target among the genes are left out.
     likelihood
         Distribution of expression around the prediction, with its function f. ``"gaussian"``: f is the identity.
         ``"tobit"``: f is the ReLU, under which an observed zero only says that the sum is not positive.
@@ -87,22 +87,20 @@ def fit(
         Whether every gene has an intercept b. ``"auto"``: yes under ``"gaussian"`` and ``"bernoulli"``, and
         with covariates; else where short fits to some of the cells explain clearly more with intercepts.
     covariates
-        Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, that have an effect
-        on every gene, fitted together with all else: levels of categorical ones against the first level,
-        numbers per standard deviation. What they can explain of an activity counts as theirs: no
-        activity is correlated with a covariate.
+        Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, with an effect on every gene that is fitted
+        too: levels of categorical ones against the first, numbers per standard deviation. What they can explain
+        of an activity counts as theirs: no activity is correlated with a covariate.
     sign_shrinkage
-        How strongly the weights of a regulator with prior signs are drawn
-        to ±1, as a share of the evidence in the data; at 0 they are free. Edges of such a
-        regulator whose own sign is unknown have only their size from it. ``"auto"``
-        chooses it and ``ridge`` by predicting genes that were held out, from
-        up to 400 cells. Where less than half of the edges have a sign weights are free, and
-        ``ridge`` is chosen by predicting values that were held out; with fewer than 100 genes
-        ``sign_shrinkage`` is, and so is whether a gene's regulators share its variance: weights are then drawn
-        to ±1 / sqrt(number of regulators of the gene), and ``"params"`` has ``sign_shrinkage_shared``.
+        How strongly the weights of a regulator with prior signs are drawn to ±1, as a share of the evidence in the
+        data; at 0 they are free. Edges of such a regulator whose own sign is unknown have only their size from it.
+        ``"auto"`` chooses it and ``ridge`` by predicting genes that were held out, from up to 400 cells. Where less
+        than half of the edges have a sign weights are free, and ``ridge`` is chosen by predicting values that were
+        held out; with fewer than 100 genes ``sign_shrinkage`` is, and so is whether a gene's regulators share its
+        variance: weights are then drawn to ±1 / sqrt(number of regulators of the gene), and ``"params"`` has
+        ``sign_shrinkage_shared``.
     ridge
-        Penalty of the activities, as a share of the evidence that the
-        targets of a typical regulator give. ``"auto"``: see ``sign_shrinkage``.
+        Penalty of the activities, as a share of the evidence that the targets of a typical regulator give.
+        ``"auto"``: see ``sign_shrinkage``.
     signed
         Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
         tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
@@ -165,16 +163,15 @@ def fit(
     ``adata.varm[key_added]`` : :class:`~scipy.sparse.csr_matrix` (n_vars, n_regulators), float32
         Learned weights; same order of regulators.
     ``adata.uns[key_added]`` : dict
-        ``"network"``: the edges used, with prior ``weight`` (NaN: unknown) and
-        ``learned`` weight. ``"regulators"``: per regulator ``n_targets``, ``n_signed``
-        (edges with a prior sign), ``group`` (a number that regulators with the same targets
-        share, which nothing can tell apart; else -1), ``sign_confidence``, ``sign_source`` and
-        the ``ridge`` penalty of its activities. ``"genes"``: per gene used
-        ``n_regulators``, ``intercept`` and ``r2``, the share of its variance that is explained
-        (NaN: constant gene); and the scale of its expression, by which
-        :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``,
-        and of the cells learned from ``expression_size``, the median absolute value of what is not zero,
-        ``share_zero`` and ``share_negative``. ``"dropped_regulators"``: names of regulators without a target.
+        ``"network"``: the edges used, with prior ``weight`` (NaN: unknown) and ``learned`` weight.
+        ``"regulators"``: per regulator ``n_targets``, ``n_signed`` (edges with a prior sign), ``group`` (a number
+        that regulators with the same targets share, which nothing can tell apart; else -1), ``sign_confidence``,
+        ``sign_source`` and the ``ridge`` penalty of its activities.
+        ``"genes"``: per gene used ``n_regulators``, ``intercept`` and ``r2``, the share of its variance that is
+        explained (NaN: constant gene); and the scale of its expression, by which :func:`grnrep.tl.transform` knows
+        cells on another one: ``expression_mean`` and ``expression_sd``, and of the cells learned from
+        ``expression_size``, the median absolute value of what is not zero, ``share_zero`` and ``share_negative``.
+        ``"dropped_regulators"``: names of regulators without a target.
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
         ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
         and ``fdr``, the share of false edges among the kept, or added, ones at least as convincing.

@@ -11,16 +11,7 @@ from anndata import AnnData
 from scipy import stats
 
 from grnrep import _keys
-from grnrep._checks import (
-    activities,
-    check_adata,
-    check_free_table,
-    check_key,
-    check_writable,
-    obs_column,
-    set_table,
-    some,
-)
+from grnrep._checks import activities, check_table_place, obs_column, set_table, some
 from grnrep.tl._results import copy_of
 
 logger = logging.getLogger("grnrep")
@@ -100,11 +91,7 @@ def rank_regulators(
     >>> adata.uns["rank_regulators"][["group", "regulator", "difference"]].values.tolist()
     [['sick', 'P', 4.0], ['sick', 'Q', 0.0]]
     """
-    check_key("key_added", key_added)
-    check_adata(adata)
-    check_free_table(adata, key_added, {"regulator", "pvals_adj"})
-    if not copy:
-        check_writable(adata)
+    check_table_place(adata, key_added, {"regulator", "pvals_adj"}, copy=copy)
     table = activities(adata, key)
     group, replicate = (
         obs_column(adata, groupby, argument="groupby"),

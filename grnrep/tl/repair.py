@@ -11,7 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import check_adata, check_free_table, check_key, check_writable, set_table
+from grnrep._checks import check_table_place, set_table
 from grnrep._record import Decoder
 from grnrep.core.repair import Repaired
 from grnrep.tl._choose import choose_model, repair_edges
@@ -110,10 +110,7 @@ def repair(
         client=client,
         block_size=block_size,
     )
-    check_key("key_added", key_added)
-    check_adata(adata)
-    check_free_table(adata, key_added, {"prior", "status", "fdr"})
-    check_writable(adata)
+    check_table_place(adata, key_added, {"prior", "status", "fdr"}, copy=False)
     data = look(adata, net, config)
     model, cells, cells_learned = choose_model(data, sample(data, config), config)
     repaired = repair_edges(data, cells_learned, cells, config, model)

@@ -17,9 +17,7 @@ from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import (
     check_adata,
-    check_free,
-    check_key,
-    check_writable,
+    check_place,
     gene_names,
     record,
     report_names,
@@ -113,14 +111,10 @@ def transform(
     >>> new.obsm["grnrep"].shape
     (10, 2)
     """
-    check_adata(new, name="new")
+    check_place(new, key, copy=copy, argument="key", name="new")
     check_adata(adata, min_obs=0)
-    check_key("key", key)
     check_engine(device, client, block_size)
     report_names(new, name="new")
-    check_free(new, key, argument="key", name="new")
-    if not copy:
-        check_writable(new, name="new")
     decoder = read_decoder(adata, key)
     solver = decoder.solver if solver is None else solver
     check_solver(solver, epochs=epochs)
