@@ -103,7 +103,13 @@ STUDIES = {
     "yeast": Study(
         about="Find the induced regulator in 179 inductions of single regulators in yeast.",
         function="yeast_induction",
-        figure="yeast_figure",
+        figure="perturbation_figure",
+        keeps_rows=False,
+    ),
+    "ecoli": Study(
+        about="Find the regulator that is missing in 27 knock-out conditions of E. coli.",
+        function="ecoli_knock_outs",
+        figure="perturbation_figure",
         keeps_rows=False,
     ),
     "load-study": Study(

@@ -6,17 +6,22 @@ from grnrep.validation.images.cifar10 import cifar10_study
 from grnrep.validation.images.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
 from grnrep.validation.images.mnist import mnist_study
+from grnrep.validation.regulation.ecoli import load_ecoli
 from grnrep.validation.regulation.load_grid import load_grid
 from grnrep.validation.regulation.load_report import load_claims, load_figure, load_grid_figure
 from grnrep.validation.regulation.load_study import load_study
 from grnrep.validation.regulation.masked_vae import masked_vae_activity
 from grnrep.validation.regulation.nca import nca_activity
 from grnrep.validation.regulation.peers import peer_activity
-from grnrep.validation.regulation.perturbation import (
-    perturbation_metrics,
-    perturbed_samples,
-    pooled_auc,
+from grnrep.validation.regulation.perturbation import perturbation_metrics, perturbed_conditions
+from grnrep.validation.regulation.perturbation_set import PerturbationSet, perturbations
+from grnrep.validation.regulation.perturbation_study import (
+    ecoli_knock_outs,
+    perturbation_figure,
+    perturbation_study,
+    yeast_induction,
 )
+from grnrep.validation.regulation.pooled_auc import pooled_auc
 from grnrep.validation.regulation.regression import tfa_activity
 from grnrep.validation.regulation.sergio import load_sergio, sergio_recovery
 from grnrep.validation.regulation.shuffle import (
@@ -25,17 +30,20 @@ from grnrep.validation.regulation.shuffle import (
     shuffled_network,
 )
 from grnrep.validation.regulation.theory import principal_angle, theory_figure, theory_study
-from grnrep.validation.regulation.yeast import load_yeast, yeast_figure, yeast_induction
+from grnrep.validation.regulation.yeast import load_yeast
 
 __all__ = [
     "NetworkInformation",
+    "PerturbationSet",
     "autoencoders_figure",
     "autoencoders_images",
     "autoencoders_study",
     "cifar10_claims",
     "cifar10_figure",
     "cifar10_study",
+    "ecoli_knock_outs",
     "load_claims",
+    "load_ecoli",
     "load_figure",
     "load_grid",
     "load_grid_figure",
@@ -49,8 +57,11 @@ __all__ = [
     "nca_activity",
     "network_information",
     "peer_activity",
+    "perturbation_figure",
     "perturbation_metrics",
-    "perturbed_samples",
+    "perturbation_study",
+    "perturbations",
+    "perturbed_conditions",
     "pooled_auc",
     "principal_angle",
     "sergio_recovery",
@@ -58,6 +69,5 @@ __all__ = [
     "tfa_activity",
     "theory_figure",
     "theory_study",
-    "yeast_figure",
     "yeast_induction",
 ]

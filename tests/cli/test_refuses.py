@@ -78,7 +78,10 @@ SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"
         ),
         ([*SIMULATE, "--connectivity", "2"], ["connectivity must be at most 1; found 2.0"]),
         ([*SIMULATE, "--counts", "nbinom"], ["counts must be one of 'poisson', 'nb'"]),
-        (["validate", "mars"], ["NAME must be one of yeast, load-study, ", "; found 'mars'"]),
+        (
+            ["validate", "mars"],
+            ["NAME must be one of yeast, ecoli, load-study, ", "; found 'mars'"],
+        ),
         (["validate", "yeast", "--data-dir", "lost"], ["zev_expression.tsv is missing"]),
     ],
     ids=lambda value: " ".join(value) if value[0].isalpha() else "",

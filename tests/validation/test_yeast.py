@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grnrep.validation import load_yeast, yeast_figure, yeast_induction
+from grnrep.validation import load_yeast, perturbation_figure, yeast_induction
 
 FOLDER = Path(os.environ.get("GRNREP_DATA_DIR", "$GRNREP_DATA_DIR"))
 EXPRESSION = FOLDER / "yeast" / "zev_expression.tsv"
@@ -42,10 +42,16 @@ def small_folder(tmp_path):
 
 @pytest.mark.parametrize("sub", ["", "yeast"])
 def test_reads_folder_or_the_one_above(small_folder, sub):
-    adata, net = load_yeast(small_folder / sub)
+    yeast = load_yeast(small_folder / sub)
+    adata, net = yeast.adata, yeast.net
     assert adata.shape == (6, 33)
     assert list(adata.obs_names) == ["A", "B", "C", "D", "elsewhere", "WT"]
     assert (adata["WT"].X == 0).all()
+    assert yeast.relative
+    assert list(yeast.perturbed.index) == ["A", "B", "C", "D", "elsewhere"]
+    assert (yeast.perturbed["regulator"] == yeast.perturbed.index).all()
+    assert (yeast.perturbed["expected"] == 1).all()
+    assert set(yeast.perturbed["controls"]) == {("WT",)}
     assert list(net.columns) == ["source", "target", "weight"]
     assert len(net) == 32
     truth = pd.read_csv(small_folder / "yeast" / "tfko_network_signed.tsv", sep="\t", index_col=0)
@@ -55,7 +61,7 @@ def test_reads_folder_or_the_one_above(small_folder, sub):
 
 def test_folder_from_the_environment(small_folder, monkeypatch):
     monkeypatch.setenv("GRNREP_DATA_DIR", str(small_folder))
-    assert load_yeast()[0].n_obs == 6
+    assert load_yeast().adata.n_obs == 6
 
 
 def test_missing_files_are_named_with_their_source(small_folder, monkeypatch):
@@ -70,7 +76,7 @@ def test_missing_files_are_named_with_their_source(small_folder, monkeypatch):
 def test_every_method_finds_clear_inductions(small_folder):
     table = yeast_induction(small_folder, methods=["ulm", "mlm", "grnrep"], n_boot=5)
     assert list(table.index.unique("method")) == ["ulm", "mlm", "grnrep"]
-    assert (table["n_samples"] == 4).all()
+    assert (table["n_conditions"] == 4).all()
     figures = table["estimate"].unstack()
     assert (figures["direction"] == 1).all()
     assert (figures["median_percentile"] == 75).all()
@@ -93,7 +99,7 @@ def test_unknown_methods_are_refused(small_folder, methods):
 
 def test_figure_shows_intervals(small_folder):
     table = yeast_induction(small_folder, methods=["ulm", "mlm"], n_boot=20)
-    axes = yeast_figure(table).axes
+    axes = perturbation_figure(table).axes
     assert [ax.get_xlabel() for ax in axes] == ["direction", "median percentile", "auroc", "auprc"]
     ax = axes[2]
     assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["mlm", "ulm"]
@@ -104,7 +110,8 @@ def test_figure_shows_intervals(small_folder):
 
 @needs_yeast
 def test_real_files_have_their_published_size():
-    adata, net = load_yeast(FOLDER)
+    yeast = load_yeast(FOLDER)
+    adata, net = yeast.adata, yeast.net
     assert adata.shape == (180, 573)
     assert adata.obs_names[-1] == "WT"
     assert net["source"].nunique() == 50
@@ -128,7 +135,8 @@ def test_figures_of_ulm_and_mlm(ties, ulm, mlm):
 def test_shared_ties_are_the_benchmark_of_decoupler():
     import decoupler
 
-    adata, net = load_yeast(FOLDER)
+    yeast = load_yeast(FOLDER)
+    adata, net = yeast.adata, yeast.net
     ours = yeast_induction(FOLDER, methods=["ulm", "mlm"], ties="shared", n_boot=0)[
         "estimate"
     ].unstack()
