@@ -61,9 +61,10 @@ class Jumps:
         """
         lam = append(prior_precision, 1.0)
         layout = GeneSolver(network, lam.device, shared=False)
-        systems = lam.new_zeros(layout.n_entries)
+        systems = lam.new_zeros(layout.n_pairs)
         for z, curvature in blocks:
             systems += layout.systems(z, curvature)
+        systems = append(systems, 0.0)
         precision = [  # λ + Σ a z z'
             take(systems, entry) + torch.diag_embed(take(lam, edge))
             for _, edge, _, entry in layout.groups
