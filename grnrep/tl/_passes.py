@@ -109,17 +109,20 @@ def learn_from_all(
         None,
     )
     share = data.scan.n_obs / len(sample.x)
-    squares = prepared.sums.squares * share
+    squares = prepared.scale.squares * share
     if fit.likelihood.constant_curvature:
         squares = float(data.scan.squares.sum())
+    scale = replace(
+        prepared.scale,
+        squares=squares,
+        beyond_known=prepared.scale.beyond_known * share,
+        n_cells=data.scan.n_obs,
+    )
     fit = limited(refine, max_iter=config.max_iter)(
         fit,
         network,
         sums,
-        sum_squares=squares,
-        beyond_known=prepared.sums.beyond_known * share,
-        p_unit=prepared.unit,
-        n_cells=data.scan.n_obs,
+        scale,
         ridge=penalties.ridge,
         prior=penalties.sign_shrinkage,
         shared=penalties.shared,

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.genes import Work
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import (
     CENSORED,
@@ -25,8 +24,10 @@ from grnrep.core.kernels import (
     residuals,
 )
 from grnrep.core.likelihoods.base import Block
-from grnrep.core.linalg import conjugate_gradients, inverse_spd
+from grnrep.core.linalg import Pattern, conjugate_gradients, inverse_spd
 
+MAX_ITER = 500  # steps of a cell at most
+_TOL = 1e-5
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
 _PASSES = 13  # edges that the rest of an iteration costs, per gene
 _ACTIVE = 3  # one gene in so many constrains the typical cell: what preconditioners are compared on
@@ -79,10 +80,12 @@ class CellSolver:
         r = self.residual(block, z)
         return Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
 
-    def project(self, block: Block, known: Tensor, *, max_iter: int, tol: float) -> Tensor:
+    def project(
+        self, block: Block, known: Tensor, *, max_iter: int = MAX_ITER, tol: float | None = None
+    ) -> Tensor:
         """Representations (m + q, n_cells) at the minimum, from zero on: :func:`project_cells`."""
         z = known_rows(block.x, self.n_free, known)
-        return project_cells(self, block, z, max_iter=max_iter, tol=tol)
+        return project_cells(self, block, z, max_iter=max_iter, tol=_TOL if tol is None else tol)
 
     def descent(self, block: Block, z: Tensor) -> Tensor:
         """Minus half the gradient of the objective, (m, n_cells)."""
@@ -187,7 +190,7 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
 
 
 def project_cells(
-    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = 500, tol: float = 1e-5
+    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = MAX_ITER, tol: float = _TOL
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.decoder import Pattern
-from grnrep.core.linalg import solve_spd
+from grnrep.core.linalg import Pattern, solve_spd
 from grnrep.core.network import Network
 
 _STRIP = 128  # rows of a product of which only one triangle is needed

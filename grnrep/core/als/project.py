@@ -11,23 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
+from grnrep.core.als.cells import MAX_ITER, CellSolver
 from grnrep.core.als.data import cuts, precision_of
 from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.loop import solver_of
 from grnrep.core.als.newton import NewtonCells
-from grnrep.core.als.problem import Cells
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.likelihoods.counts import size_factors_of
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
 T = TypeVar("T")
 
-_MAX_ITER = 500
-_TOL, _NEWTON_TOL = 1e-5, 1e-7  # a Newton step ends far closer to the minimum than a gradient step
 # tolerance of activities on the way; at 1e-3 the end of a search hangs on the order of rows
 _ROUGH = 1e-4
 
@@ -56,7 +54,7 @@ class Projection:
 
     network: Network
     n_free: int
-    cells: Cells
+    cells: CellSolver | NewtonCells
     likelihood: Likelihood
     intercept: bool
     depth: float
@@ -79,7 +77,7 @@ class Projection:
         with side_by_side(1):  # the rounding of a factorisation depends on threads
             pattern = Pattern(full).to(like.device)
             weights, ridges = (torch.as_tensor(a, device=like.device) for a in (weight, ridge))
-            cells = projector(likelihood, pattern, weights, ridges, m, dtype)
+            cells = solver_of(likelihood, pattern, weights, m, ridges, dtype, frozen=True)
         return cls(full, m, cells, likelihood, fit.bias is not None, fit.depth, like)
 
     def __call__(
@@ -88,7 +86,7 @@ class Projection:
         covariates: np.ndarray | None = None,
         size_factors: np.ndarray | None = None,
         *,
-        max_iter: int = _MAX_ITER,
+        max_iter: int = MAX_ITER,
         tol: float | None = None,
     ) -> np.ndarray:
         """Activities (n_cells, m) of cells.
@@ -106,8 +104,6 @@ class Projection:
             representation, or than rounding.
         """
         out = np.zeros((len(x), self.n_free))
-        if tol is None:
-            tol = _TOL if self.likelihood.constant_curvature else _NEWTON_TOL
 
         def keep(cut: slice, block: Block, z: Tensor) -> None:
             out[cut] = z[: self.n_free].mT.cpu().numpy()
@@ -128,7 +124,7 @@ class Projection:
         def add(cut: slice, block: Block, z: Tensor) -> Stats:
             return self._genes.stats(self._pattern, z, self.cells.work(block, z))
 
-        for part in self._each_cut(x, covariates, size_factors, add, _MAX_ITER, _ROUGH):
+        for part in self._each_cut(x, covariates, size_factors, add, MAX_ITER, _ROUGH):
             total.merge(part)
         return total
 
@@ -148,7 +144,7 @@ class Projection:
         size_factors: np.ndarray | None,
         use: Callable[[slice, Block, Tensor], T],
         max_iter: int,
-        tol: float,
+        tol: float | None,
     ) -> Iterator[T]:
         """What ``use`` makes of some cells and their representations (m + q, cells), in order."""
         size = self._sizes(x, size_factors)
@@ -183,7 +179,7 @@ def project(
     *,
     covariates: np.ndarray | None = None,
     size_factors: np.ndarray | None = None,
-    max_iter: int = _MAX_ITER,
+    max_iter: int = MAX_ITER,
     tol: float | None = None,
     device: str | torch.device | None = None,
 ) -> np.ndarray:
@@ -209,25 +205,3 @@ def project(
     """
     projection = Projection.of(fit, network, dtype=precision_of(x), device=device)
     return projection(x, covariates, size_factors, max_iter=max_iter, tol=tol)
-
-
-def projector(
-    likelihood: Likelihood,
-    pattern: Pattern,
-    weight: Tensor,
-    ridge: Tensor,
-    m: int,
-    dtype: torch.dtype,
-) -> Cells:
-    """What finds representations under a decoder that stays as it is."""
-    if not likelihood.constant_curvature:
-        return NewtonCells.of(likelihood, pattern, weight, m, ridge)
-    return shared_projector(likelihood, pattern, weight.to(dtype), ridge, m)
-
-
-def shared_projector(
-    likelihood: Likelihood, pattern: Pattern, weight: Tensor, ridge: Tensor, m: int
-) -> CellSolver:
-    """The solver of a decoder under squared error, by what is cheapest for cells of that likelihood."""
-    solver = cell_solver if likelihood.zeros_are_values else quick_solver
-    return solver(pattern, weight, m, ridge)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver
-from grnrep.core.als.problem import Problem
+from grnrep.core.als.loop import Problem
 from grnrep.core.likelihoods.base import Block
 
 # degrees of freedom left, by parameters, from which counting parameters is good enough

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.genes import GeneSolver, append, take
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.counts import size_factors_of
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 _ENTRIES = 2**22  # of the systems, and of expression, of cells that are looked at at once
