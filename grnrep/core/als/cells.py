@@ -108,7 +108,7 @@ class CellSolver:
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """The inverse times ``gradient`` (m, n_cells)."""
-        return self.inverse * gradient if self.inverse.shape[1] == 1 else self.inverse @ gradient
+        return _times(self.inverse, gradient)
 
     @cached_property
     def rows(self) -> tuple[Rows, Rows, Rows]:
@@ -178,11 +178,7 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
     truth = torch.randn(len(system), 1, generator=generator, dtype=torch.float64).to(system)
     right = system @ truth
     enough = _PROBE_TOL * torch.linalg.vector_norm(right)
-
-    def precondition(r: Tensor) -> Tensor:
-        return inverse * r if inverse.shape[1] == 1 else inverse @ r
-
-    steps = conjugate_gradients(right, lambda d: system @ d, precondition)
+    steps = conjugate_gradients(right, lambda d: system @ d, lambda r: _times(inverse, r))
     for i, (_, residual) in zip(range(1, _PROBE_ITERATIONS), steps, strict=False):
         if torch.linalg.vector_norm(residual) <= enough:
             return i
@@ -285,6 +281,11 @@ def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, to
     parts = (part.numpy() for part in (solver.ridge, residual, codes, start[:m]))
     descend(*solver.rows, *parts, bits, max_iter, tol, out[:m].numpy(), iterations)
     return out
+
+
+def _times(inverse: Tensor, gradient: Tensor) -> Tensor:
+    """Product with an inverse, which may be that of a diagonal, (m, 1)."""
+    return inverse * gradient if inverse.shape[1] == 1 else inverse @ gradient
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

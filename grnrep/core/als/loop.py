@@ -90,10 +90,9 @@ class Problem:
 
     def cells(self, weight: Tensor, *, frozen: bool = False) -> CellSolver | NewtonCells:
         """What finds representations under a decoder: :func:`solver_of`."""
-        ridge, m = self.penalty.z[: self.n_free], self.n_free
-        return solver_of(
-            self.likelihood, self.pattern, weight, m, ridge, self.precision, frozen=frozen
-        )
+        weight, m = weight.to(self.precision), self.n_free
+        ridge = self.penalty.z[:m]
+        return solver_of(self.likelihood, self.pattern, weight, m, ridge, frozen=frozen)
 
     def begin(self, weight: Tensor) -> State:
         """First iterate of all cells."""
@@ -164,25 +163,17 @@ class Problem:
 
 
 def solver_of(
-    likelihood: Likelihood,
-    pattern: Pattern,
-    weight: Tensor,
-    n_free: int,
-    ridge: Tensor,
-    dtype: torch.dtype,
-    *,
-    frozen: bool,
+    likelihood: Likelihood, pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, *, frozen: bool
 ) -> CellSolver | NewtonCells:
-    """What finds the representations of any cells under a decoder, ``dtype`` being the precision of the data.
+    """What finds the representations of any cells under a decoder; ``weight`` is in the precision of the data.
 
     Either has the same methods: ``begin``, ``step`` and ``work`` of an iteration, and ``project`` to the end. A
     decoder that is ``frozen`` is for the last alone, by what is quickest then.
     """
     if not likelihood.constant_curvature:
-        return NewtonCells.of(likelihood, pattern, weight, n_free, ridge)
+        return NewtonCells.of(likelihood, pattern, weight, m, ridge)
     quick = frozen and not likelihood.zeros_are_values
-    solver = quick_solver if quick else cell_solver
-    return solver(pattern, weight.to(dtype), n_free, ridge)
+    return (quick_solver if quick else cell_solver)(pattern, weight, m, ridge)
 
 
 def alternate(
@@ -225,8 +216,7 @@ def alternate(
         At Ctrl-C, with the last iterate.
     """
     previous, momentum, history = state, 1.0, list[float]()
-    sum_squares = problem.penalty.scale.squares
-    column = problem.pattern.regulator
+    column, sum_squares = problem.pattern.regulator, problem.penalty.scale.squares
     # history[-1] was measured at these weights, and at the z of ``state`` in the scale that it had before
     reached, scale = state.weight, torch.ones_like(problem.penalty.z)
     losses = scale.new_zeros(problem.network.n_genes)

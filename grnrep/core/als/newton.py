@@ -58,21 +58,15 @@ class NewtonCells:
 
     @classmethod
     def of(
-        cls,
-        likelihood: Likelihood,
-        pattern: Pattern,
-        weight: Tensor,
-        n_free: int,
-        ridge: Tensor,
+        cls, likelihood: Likelihood, pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor
     ) -> NewtonCells:
         """Factorise the shared Gram matrix, in float64. ``ridge`` is ``(m,)``."""
-        typical = likelihood.curvature()
-        narrow = weight.to(typical)
-        first = cell_solver(pattern, narrow * typical[pattern.gene, 0].sqrt(), n_free, ridge)
+        root = likelihood.curvature()[pattern.gene, 0].sqrt()
+        first = cell_solver(pattern, weight * root, n_free, ridge)
         n_known = pattern.shape[1] - n_free
         inverse = torch.nn.functional.pad(first.inverse, (0, n_known, 0, n_known))
         padded = torch.nn.functional.pad(first.ridge, (0, n_known))[:, None]
-        matrices = (pattern.matrix(narrow), pattern.matrix_t(narrow))
+        matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
         return cls(likelihood, *matrices, padded, inverse, first)
 
     @property

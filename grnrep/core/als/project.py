@@ -38,8 +38,8 @@ class Projection:
     ----------
     network
         Edges, those of known columns too.
-    n_free
-        m, the number of regulators.
+    pattern
+        Their positions.
     cells
         What finds representations.
     likelihood
@@ -53,7 +53,7 @@ class Projection:
     """
 
     network: Network
-    n_free: int
+    pattern: Pattern
     cells: CellSolver | NewtonCells
     likelihood: Likelihood
     intercept: bool
@@ -72,13 +72,12 @@ class Projection:
         """Prepare weights, intercepts and ridges of ``fit``, whose edges are those of ``network``."""
         m, (full, weight) = network.n_regulators, full_network(network, fit)
         like = torch.zeros(0, dtype=dtype, device=device)
-        likelihood = fit.likelihood.to(like)
-        ridge = np.zeros(m) if fit.ridge is None else fit.ridge
+        likelihood, pattern = fit.likelihood.to(like), Pattern(full).to(like.device)
+        ridge = torch.as_tensor(np.zeros(m) if fit.ridge is None else fit.ridge, device=like.device)
+        w = torch.as_tensor(weight).to(like)
         with side_by_side(1):  # the rounding of a factorisation depends on threads
-            pattern = Pattern(full).to(like.device)
-            weights, ridges = (torch.as_tensor(a, device=like.device) for a in (weight, ridge))
-            cells = solver_of(likelihood, pattern, weights, m, ridges, dtype, frozen=True)
-        return cls(full, m, cells, likelihood, fit.bias is not None, fit.depth, like)
+            cells = solver_of(likelihood, pattern, w, m, ridge, frozen=True)
+        return cls(full, pattern, cells, likelihood, fit.bias is not None, fit.depth, like)
 
     def __call__(
         self,
@@ -102,11 +101,17 @@ class Projection:
         tol
             A cell is done when its preconditioned gradient, or a Newton step, is less than this share of its
             representation, or than rounding.
+
+        Raises
+        ------
+        ValueError
+            If the fit was made with size factors of its own, and those of these cells are not given.
         """
-        out = np.zeros((len(x), self.n_free))
+        m = self.cells.n_free
+        out = np.zeros((len(x), m))
 
         def keep(cut: slice, block: Block, z: Tensor) -> None:
-            out[cut] = z[: self.n_free].mT.cpu().numpy()
+            out[cut] = z[:m].mT.cpu().numpy()
 
         for _ in self._each_cut(x, covariates, size_factors, keep, max_iter, tol):
             pass
@@ -122,15 +127,11 @@ class Projection:
         total = self._genes.no_stats(self.like.device)
 
         def add(cut: slice, block: Block, z: Tensor) -> Stats:
-            return self._genes.stats(self._pattern, z, self.cells.work(block, z))
+            return self._genes.stats(self.pattern, z, self.cells.work(block, z))
 
         for part in self._each_cut(x, covariates, size_factors, add, MAX_ITER, _ROUGH):
             total.merge(part)
         return total
-
-    @cached_property
-    def _pattern(self) -> Pattern:
-        return Pattern(self.network).to(self.like.device)
 
     @cached_property
     def _genes(self) -> GeneSolver:
@@ -183,25 +184,9 @@ def project(
     tol: float | None = None,
     device: str | torch.device | None = None,
 ) -> np.ndarray:
-    """Activities of cells under the decoder of a fit, (n_cells, n_regulators).
+    """Activities (n_cells, m) of cells, once: :meth:`Projection.of` and :meth:`Projection.__call__` in one.
 
-    Parameters
-    ----------
-    x
-        Expression, (n_cells, n_genes), genes in the order of ``network``; its precision is that of the work.
-    fit
-        Weights, intercepts and the ridge of every regulator.
-    network
-        Edges, in the order of ``fit.weight``.
-    covariates, size_factors, max_iter, tol
-        As in :meth:`Projection.__call__`.
-    device
-        Where to compute; the CPU by default.
-
-    Raises
-    ------
-    ValueError
-        If the fit was made with size factors of its own, and those of these cells are not given.
+    The precision of ``x`` is that of the work.
     """
     projection = Projection.of(fit, network, dtype=precision_of(x), device=device)
     return projection(x, covariates, size_factors, max_iter=max_iter, tol=tol)

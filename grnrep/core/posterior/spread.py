@@ -54,31 +54,29 @@ def curvature_spread(
         As in the fit.
     """
     at = Systems(fit, network)
-    column = at.pattern.regulator
+    column, model = at.pattern.regulator, at.likelihood
     size = torch.zeros(at.full.n_regulators, dtype=torch.float64)
     size.index_add_(0, column, at.weight.square())
     prior = (torch.bincount(column, minlength=len(size)) / size.clamp(min=_TINY))[column]
-    precision = torch.zeros_like(at.product)  # of the weights of every gene
-    none = at.weight.new_zeros(len(at.weight), 0)
-    mean_square = np.square(fit.activity).mean(0)
-    if not isinstance(at.likelihood, Counts):
+    scatter, inside = torch.ones(at.full.n_genes, dtype=torch.float64), 0.0
+    shift = torch.zeros_like(prior)  # what softness leaves open of the variance
+    if isinstance(model, Counts):
+        sums = _CountSums(at, model)
         for part in at.cells(x, size_factors):
-            precision += at.of_genes(part.curvature * _left(at, part), part.z)
-        covariance, _ = at.inverse(precision, prior, none)
-        sd = at.diagonal(covariance).sqrt().minimum(prior.rsqrt())
-        scatter = torch.ones(at.full.n_genes, dtype=torch.float64)
-        return Spread(sd[at.free].numpy(), scatter.numpy(), mean_square, covariance.numpy())
-    model, sums = at.likelihood, _CountSums(at, at.likelihood)
+            sums.add(part)
+        scatter, inside = sums.scatter(), sums.inside()
+        _, steps = at.inverse(sums.system, prior, sums.pull)
+        shift = sums.softness_step(steps, scatter).square()
+    precision = torch.zeros_like(at.product)  # of the weights of every gene
     for part in at.cells(x, size_factors):
-        sums.add(part)
-    inside, scatter = sums.inside(), sums.scatter()
-    for part in at.cells(x, size_factors):
-        a = _curvature_above_zero(model, part) * _left(at, part)
+        a = part.curvature
+        if isinstance(model, Counts):
+            a = _curvature_above_zero(model, part)
+        a = a * _left(at, part)
         precision += at.of_genes(a / (scatter[:, None] + inside * a), part.z)
-    covariance, _ = at.inverse(precision, prior, none)
-    _, steps = at.inverse(sums.system, prior, sums.pull)
-    shift = sums.softness_step(steps, scatter).square()
+    covariance, _ = at.inverse(precision, prior, prior.new_zeros(len(prior), 0))
     sd = (at.diagonal(covariance) + shift).sqrt().minimum(prior.rsqrt())
+    mean_square = np.square(fit.activity).mean(0)
     return Spread(sd[at.free].numpy(), scatter.numpy(), mean_square, covariance.numpy())
 
 
