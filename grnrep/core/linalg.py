@@ -126,12 +126,7 @@ class Pattern(nn.Module):
 def inverse_spd(system: Tensor, precision: torch.dtype) -> Tensor:
     """Inverse of a symmetric positive semi-definite matrix (k, k), damped if it is singular to rounding.
 
-    Parameters
-    ----------
-    system
-        Matrix, float64 or in ``precision``.
-    precision
-        Of the data that it was computed from, and of the products with the inverse.
+    ``precision`` is that of the data behind it, and of products with the inverse.
     """
     return torch.cholesky_inverse(_factor(system[None], precision)[0])
 
@@ -165,12 +160,8 @@ def conjugate_gradients(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Solve a system in every column, all at once, from zero; solutions and residuals after every iteration.
 
-    Parameters
-    ----------
-    residual
-        Right sides, (k, n): one system a column.
-    apply, precondition
-        What the systems, and approximate inverses of them, make of columns.
+    The right sides are the first ``residual`` (k, n); ``apply`` and ``precondition`` are what the systems, and
+    approximate inverses of them, make of columns.
     """
     y = precondition(residual)
     x, direction, slope = torch.zeros_like(residual), y, (residual * y).sum(0)

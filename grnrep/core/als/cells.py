@@ -192,20 +192,8 @@ def project_cells(
 
     The problem is convex, and quadratic wherever no entry enters or leaves its censored range.
     Each cell runs preconditioned conjugate gradients (Polak-Ribière+) with its own steps
-    and end, so that cells do not influence each other.
-
-    Parameters
-    ----------
-    solver
-        From :func:`cell_solver` or :func:`quick_solver`.
-    block
-        Expression of the cells.
-    start
-        Where the search starts, and the values of the known columns, (m + q, n_cells).
-    max_iter
-        Limit of iterations.
-    tol
-        A cell is done when its preconditioned gradient is less than this share of its representation.
+    and end, so that cells do not influence each other. A cell is done when its preconditioned gradient is less
+    than the share ``tol`` of its representation. ``start`` (m + q, n_cells) has the values of known columns.
     """
     if block.most is None:
         return solver.step(block, start)

@@ -49,11 +49,8 @@ class Stats:
 
     def merge(self, other: Stats) -> None:
         """Add the sums of other cells."""
-        self.gram += other.gram
-        self.edge += other.edge
-        self.loss += other.loss
-        if self.systems is not None and other.systems is not None:
-            self.systems += other.systems
+        for name, value in other.parts().items():
+            getattr(self, name).add_(value)
 
 
 class Work(NamedTuple):
@@ -157,15 +154,7 @@ class GeneSolver:
         return Stats(_lower(z), pattern.edge_products(work.r, z), work.loss, systems)
 
     def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
-        """Σ a z z' of every gene over its own columns, in rows, gene after gene, ``(n_pairs,)``.
-
-        Parameters
-        ----------
-        z
-            Representations, (m + q, n_cells).
-        curvature
-            a of every entry, (n_genes, n_cells).
-        """
+        """Σ a z z' of every gene, as in :class:`Stats`, of z (m + q, n_cells) with curvatures (n_genes, n_cells)."""
         padded = torch.cat([z, z.new_zeros(1, z.shape[1])])
         out = z.new_zeros(self.n_pairs + 1)
         for genes, _, column, entry in self.groups:
@@ -185,20 +174,9 @@ class GeneSolver:
         anchor: Tensor,
         precision: torch.dtype = torch.float64,
     ) -> Tensor:
-        """Weights that minimise the majoriser at which ``stats`` were summed, float64.
+        """Weights that minimise the majoriser, with the penalty ridge (w - anchor)², ``(n_edges,)`` float64.
 
-        Parameters
-        ----------
-        stats
-            Sums at the point where the residuals were taken.
-        weight
-            Weights at that point, ``(n_edges,)``.
-        ridge
-            λ of the penalty λ (w - anchor)², ``(n_edges,)``.
-        anchor
-            What weights are shrunk to, ``(n_edges,)``.
-        precision
-            Of the representations that were summed.
+        ``stats`` were summed at ``weight``, from representations in ``precision``.
         """
         weight, lam = weight.double(), ridge.double()
         # every gene: (Σ a z z' + λ) Δw = Σ r z + λ (anchor - w)

@@ -239,8 +239,7 @@ def alternate(
                     share = cut[problem.pattern.gene]
                     at = State(torch.lerp(reached, whole.weight, share), whole.z)
                 z, stats, objective = problem.cell_step(at)
-                rounding = _is_rounding(objective, history, sum_squares, problem.precision)
-                if trial == 0 and rounding:
+                if _is_rounding(objective, history, sum_squares, problem.precision) and trial == 0:
                     return state, history, True  # nothing is left to gain
             if history and not objective <= history[-1]:
                 _warn_of_rise(objective, history)

@@ -146,18 +146,8 @@ def gene_lengths(
 ) -> Tensor:
     """Lengths of the steps of all genes, ``(n_genes,)``: :func:`backtrack`.
 
-    Parameters
-    ----------
-    likelihood, blocks
-        Of all cells.
-    p
-        Pre-activations of every block, and what whole steps add to them.
-    shrinkage
-        Penalty of every gene at lengths of all.
-    before
-        Objective of every gene before its step.
-    each
-        Map over blocks.
+    ``p`` are pre-activations of every block, and what whole steps add to them; ``shrinkage`` gives the penalty of
+    every gene at lengths of all; ``each`` maps over blocks.
     """
     none = torch.zeros_like(before)
 

@@ -60,16 +60,8 @@ def start_weights(blocks: list[Tensor], network: Network, rng: int | np.random.G
     an edge is known) or random draws (where not) towards the loadings of the first
     principal component of each regulator's targets. Alternating from random draws
     alone can end with regulators in each other's place; from here it did not in
-    any of the simulations under docs, and it needs a third fewer iterations.
-
-    Parameters
-    ----------
-    blocks
-        Expression in blocks of cells, (n_genes, cells) each.
-    network
-        Edges with prior signs.
-    rng
-        Source of the draws.
+    any of the simulations under docs, and it needs a third fewer iterations. ``blocks`` hold expression,
+    (n_genes, cells) each.
     """
     draw = np.random.default_rng(rng).standard_normal(network.n_edges)
     weight = torch.as_tensor(np.where(network.sign != 0, network.sign, draw)).to(blocks[0])

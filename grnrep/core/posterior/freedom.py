@@ -42,18 +42,8 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     """Trace of (I - H)² over entries that are not censored, by ‖(I - H) v‖² for a v of random signs.
 
     By conjugate gradients from zero, each of which costs what an iteration of the fit does. The standard
-    error is at most sqrt(2 / result), as a share of the result.
-
-    Parameters
-    ----------
-    problem
-        Data, edges and penalties.
-    solver
-        Of the cells, with the decoder of the fit.
-    z
-        Representations of every block, (m + q, cells).
-    seed
-        Of v.
+    error is at most sqrt(2 / result), as a share of the result. ``solver`` has the decoder of the fit, ``z``
+    the representations (m + q, cells) of every block of the problem.
     """
     pattern, m = problem.pattern, problem.n_free
     generator = torch.Generator().manual_seed(seed)

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, softplus
+from torch.nn.functional import pad
 
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.counts import Counts
@@ -146,16 +146,9 @@ def _left(at: Systems, part: CellPart) -> Tensor:
     return (1 - part.curvature * at.from_cells(part.inverse)).clamp(min=0)
 
 
-def _link(model: Counts, part: CellPart) -> tuple[Tensor, Tensor, Tensor]:
-    """Slope f' / f, σ(p / τ) and the expected count μ of every entry."""
-    u = part.p / model.softness
-    soft, up = softplus(u).clamp(min=_TINY), u.sigmoid()
-    return up / soft / model.softness, up, soft * model.softness * part.block.counted()[1]
-
-
 def _expected_curvature(model: Counts, part: CellPart) -> tuple[Tensor, Tensor]:
     """Fisher information μ (f' / f)² / (1 + φ μ), and the expected count, of every entry."""
-    slope, _, mu = _link(model, part)
+    slope, _, mu = model.link(part.block, part.p)
     information = mu * slope.square()
     if model.excess is not None:
         information = information / (1 + model.excess * mu)
@@ -164,7 +157,6 @@ def _expected_curvature(model: Counts, part: CellPart) -> tuple[Tensor, Tensor]:
 
 def _curvature_above_zero(model: Counts, part: CellPart) -> Tensor:
     """The part of the curvature that comes from counts above zero, -c (log f)''."""
-    slope, up, mu = _link(model, part)
-    bend = (slope.square() - slope * (1 - up) / model.softness).clamp(min=0)
-    above = part.block.x * bend
+    slope, bend, mu = model.link(part.block, part.p)
+    above = part.block.x * (slope.square() - bend).clamp(min=0)
     return above if model.excess is None else above / (1 + model.excess * mu)
