@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.als.cells import project_cells
+from grnrep.core.als.cells import CellSolver, project_cells
 from grnrep.core.als.data import Data, Penalty, cuts
 from grnrep.core.als.loop import Problem, State, alternate, check_finite
 from grnrep.core.als.newton import NewtonCells
@@ -27,13 +27,16 @@ from grnrep.core.design import full_network, split_rows, split_weights, unconfou
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.likelihoods.gaussian import squared_sum
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.posterior.freedom import noise_variance
+from grnrep.core.posterior.freedom import residual_freedom
 from grnrep.core.threads import side_by_side
 
 # ridges of the stages, each with so many iterations and this tolerance:
 _STAGES = (0.1, 0.01, 1e-3)
 _STAGE_ITERATIONS, _STAGE_TOL = 30, 1e-2
 _WINDOW = 10  # iterations over which the stopping rule looks back
+_COUNTED = (
+    1.0  # degrees of freedom left, by parameters, from which counting parameters is good enough
+)
 _NEWTON_WINDOW = 5  # the same, where curvatures change: a step then does more
 
 
@@ -171,7 +174,7 @@ def fit_decoder(
         z = list(each(partial(project_cells, cells, max_iter=max_iter), blocks, state.z))
         residuals = (cells.residual(*pair) for pair in zip(blocks, z, strict=True))
         error = sum(float(squared_sum(r)) for r in residuals)
-        noise = noise_variance(problem, cells, z, error) if without is None else None
+        noise = _noise_variance(problem, cells, z, error) if without is None else None
     return replace(fit, activity=_activity_of(z, m), squared_error=error, noise_variance=noise)
 
 
@@ -192,6 +195,22 @@ def _fit_of(data: Data, problem: Problem, state: State) -> Fit:
 def _activity_of(z: list[Tensor], m: int) -> np.ndarray:
     """Representations (m + q, cells) of blocks as activities, (n_cells, m) float64."""
     return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy()
+
+
+def _noise_variance(
+    problem: Problem, solver: CellSolver, z: list[Tensor], squared_error: float
+) -> float | None:
+    """Σ residual² by the degrees of freedom that it has left; None where that is less than one.
+
+    Within a third of the truth from an effective load of 0.5 on, unless the ridge is so strong (0.3) that
+    residuals hold as much of the signal again.
+    """
+    n_seen = sum(b.x.numel() if b.most is None else int((b.most > 0).sum()) for b in problem.blocks)
+    n_parameters = problem.network.n_edges + problem.n_free * sum(part.shape[1] for part in z)
+    freedom = float(n_seen - n_parameters)
+    if freedom < _COUNTED * n_parameters:
+        freedom = residual_freedom(problem, solver, z)
+    return squared_error / freedom if freedom >= 1 else None
 
 
 def _estimated(data: Data, problem: Problem, state: State) -> Data:
