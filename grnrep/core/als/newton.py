@@ -26,9 +26,7 @@ _START_ITERATIONS, _START_TOL = 50, 1e-2
 _HALVINGS = 25
 _TOL = 1e-7  # a Newton step ends far closer to the minimum than a gradient step
 _ROUNDING = 16  # relative rise of a sum that says nothing, in units of its values' precision
-_STILL = (
-    8  # change of a representation that rounding makes in every step, in units of its precision
-)
+_STILL = 8  # change of a representation that is rounding, in units of its precision
 
 
 @dataclass(frozen=True)
