@@ -83,8 +83,8 @@ def rates(job: dict, clock: Clock) -> dict:
     import torch
 
     from grnrep.core.als import cells
-    from grnrep.core.decoder import Pattern
     from grnrep.core.likelihoods.gaussian import Tobit
+    from grnrep.core.linalg import Pattern
     from grnrep.core.network import Network
 
     torch.set_num_threads(1)

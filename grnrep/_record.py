@@ -14,10 +14,10 @@ from grnrep import _checks, _keys
 from grnrep._cells import Cells, Covariates, is_count, link_of, read_cells
 from grnrep._match import network_of
 from grnrep._record_check import TYPICAL_SIZE, check_record, likelihood_of
-from grnrep.core.decoder import Pattern
 from grnrep.core.fitted import Fit
 from grnrep.core.kernels import residuals
 from grnrep.core.likelihoods import LIKELIHOODS, restored
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.rows.blocks import row_slices
 from grnrep.rows.scan import Scan

@@ -33,7 +33,7 @@ class Fit:
     squared_error
         Σ residual² over all entries, at the decoder returned; NaN where not computed.
     noise_variance
-        squared_error by the degrees of freedom that it has left (:mod:`grnrep.core.posterior.freedom`);
+        squared_error by the degrees of freedom that it has left (:mod:`grnrep.core.posterior.freedom` at low load);
         None where not computed, and where it has none.
     effects
         Effect of every covariate on every gene, (n_genes, n_covariates), or None.

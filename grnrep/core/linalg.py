@@ -1,4 +1,4 @@
-"""Linear systems of the solver: those that may be singular, and many small ones by conjugate gradients.
+"""Linear algebra of the solver: products with a sparse decoder, and systems, of which some may be singular.
 
 Collinear regulators, and a ridge of zero or near it, make normal equations singular.
 Rounding decides whether a Cholesky factorisation of a singular matrix succeeds. Where it does, what it gives
@@ -9,26 +9,124 @@ lies above the objective and touches it: the objective cannot rise, and steps en
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from grnrep.core.kernels import Rows, add_gram
+from grnrep.core.network import Network
+
+with warnings.catch_warnings():
+    # torch says once a process that CSR tensors are "beta"; the notice is not for our users
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor([0, 1], [0], [0.0], size=(1, 1), check_invariants=False)
+
+_DENSE = 2**18  # entries up to which a weight matrix is small
+_PER_EDGE = 4  # entries per edge up to which it is better dense
+_GATHER_BYTES = 2**26  # block size of the portable edge kernel, in bytes
 # Share of a column that the others do not explain, below which it is rounding. An inverse in float32 is off
 # by 6e-8 of its largest eigenvalue; steps with it contract where condition numbers are well below 1 / 6e-8.
 _TELLABLE = {torch.float32: 1e-6, torch.float64: 1e-9}
 _ATTEMPTS = 7  # at damping, each with ten times as much
 
 
+class Pattern(nn.Module):
+    """Positions of the edges in the weight matrix (n_genes, n_regulators), by row and by column.
+
+    Holds only index buffers, so it moves between devices with the module that
+    owns it. All products below cost the number of edges times the number of cells.
+    """
+
+    gene: Tensor
+    regulator: Tensor
+    indptr: Tensor
+    order_t: Tensor
+    gene_t: Tensor
+    indptr_t: Tensor
+
+    def __init__(self, network: Network):
+        super().__init__()
+        order = network.transpose_order
+        targets = network.targets_per_regulator()
+        self.shape = (network.n_genes, network.n_regulators)
+        for name, value in {
+            "gene": network.gene,
+            "regulator": network.regulator,
+            "indptr": network.indptr,
+            "order_t": order,
+            "gene_t": network.gene[order],
+            "indptr_t": np.concatenate([[0], np.cumsum(targets)]),
+        }.items():
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.int64), persistent=False)
+
+    def matrix(self, weight: Tensor) -> Tensor:
+        """Weights as a CSR matrix (n_genes, n_regulators)."""
+        return torch.sparse_csr_tensor(
+            self.indptr, self.regulator, weight, size=self.shape, check_invariants=False
+        )
+
+    def matrix_t(self, weight: Tensor) -> Tensor:
+        """Transposed weights as a CSR matrix (n_regulators, n_genes)."""
+        return torch.sparse_csr_tensor(
+            self.indptr_t,
+            self.gene_t,
+            weight[self.order_t],
+            size=self.shape[::-1],
+            check_invariants=False,
+        )
+
+    @cached_property
+    def _positions(self) -> tuple[np.ndarray, ...]:
+        """Of W and of W', as compiled code reads them."""
+        parts = (self.indptr, self.regulator, self.indptr_t, self.gene_t)
+        return tuple(part.cpu().numpy().astype(np.int32) for part in parts)
+
+    def rows(self, weight: Tensor) -> tuple[Rows, Rows]:
+        """W and W' for compiled code; on the CPU only."""
+        indptr, regulator, indptr_t, gene_t = self._positions
+        return Rows(indptr, regulator, weight.numpy()), Rows(
+            indptr_t, gene_t, weight[self.order_t].numpy()
+        )
+
+    def matmul(self, weight: Tensor, z: Tensor) -> Tensor:
+        """W z: from (n_regulators, n_cells) to (n_genes, n_cells)."""
+        return self.matrix(weight) @ z
+
+    def matmul_t(self, weight: Tensor, r: Tensor) -> Tensor:
+        """Wᵀ r: from (n_genes, n_cells) to (n_regulators, n_cells)."""
+        return self.matrix_t(weight) @ r
+
+    def gram(self, weight: Tensor) -> Tensor:
+        """W'W, dense (n_regulators, n_regulators)."""
+        if weight.is_cuda or self.shape[0] * self.shape[1] <= max(
+            _DENSE, _PER_EDGE * len(self.gene)
+        ):
+            return self.matrix_t(weight) @ self.matrix(weight).to_dense()
+        out = np.zeros((self.shape[1], self.shape[1]), dtype=weight.detach().numpy().dtype)
+        add_gram(self.indptr.numpy(), self.regulator.numpy(), weight.detach().numpy(), out)
+        return torch.from_numpy(out)
+
+    def edge_products(self, r: Tensor, z: Tensor) -> Tensor:
+        """Σ_cells r[gene] · z[regulator] for every edge, shape (n_edges,); never a dense matrix."""
+        if r.is_cuda or torch.backends.mkl.is_available():
+            zero = self.matrix(r.new_zeros(len(self.gene)))
+            return torch.sparse.sampled_addmm(zero, r, z.mT).values()
+        out = r.new_empty(len(self.gene))
+        step = max(1, _GATHER_BYTES // (r.element_size() * max(1, r.shape[1])))
+        for start in range(0, len(out), step):
+            edges = slice(start, start + step)
+            out[edges] = (r[self.gene[edges]] * z[self.regulator[edges]]).sum(1)
+        return out
+
+
 def inverse_spd(system: Tensor, precision: torch.dtype) -> Tensor:
     """Inverse of a symmetric positive semi-definite matrix (k, k), damped if it is singular to rounding.
 
-    Parameters
-    ----------
-    system
-        Matrix, float64 or in ``precision``.
-    precision
-        Of the data that it was computed from, and of the products with the inverse.
+    ``precision`` is that of the data behind it, and of products with the inverse.
     """
     return torch.cholesky_inverse(_factor(system[None], precision)[0])
 
@@ -62,12 +160,8 @@ def conjugate_gradients(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Solve a system in every column, all at once, from zero; solutions and residuals after every iteration.
 
-    Parameters
-    ----------
-    residual
-        Right sides, (k, n): one system a column.
-    apply, precondition
-        What the systems, and approximate inverses of them, make of columns.
+    The right sides are the first ``residual`` (k, n); ``apply`` and ``precondition`` are what the systems, and
+    approximate inverses of them, make of columns.
     """
     y = precondition(residual)
     x, direction, slope = torch.zeros_like(residual), y, (residual * y).sum(0)

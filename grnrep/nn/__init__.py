@@ -1,6 +1,5 @@
 """Torch modules: parts of autoencoders and of the decoder without encoder, and ways to train them."""
 
-from grnrep.core.decoder import SparseLinear
 from grnrep.nn.bottlenecks import KSparse, Variational
 from grnrep.nn.classic import PCA, KMeans
 from grnrep.nn.conv import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
@@ -14,6 +13,7 @@ from grnrep.nn.model import Batch, Code, Model
 from grnrep.nn.penalties import KL, MMD, Contractive
 from grnrep.nn.recipe import fit_gradient, project_gradient
 from grnrep.nn.representation import Representation
+from grnrep.nn.sparse import SparseLinear
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
 

@@ -11,9 +11,9 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from grnrep.core.decoder import SparseLinear
 from grnrep.core.network import Network
 from grnrep.nn.representation import Representation
+from grnrep.nn.sparse import SparseLinear
 
 Matrix: TypeAlias = np.ndarray | sparse.sparray | sparse.spmatrix
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from grnrep.core.decoder import SparseLinear
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 from grnrep.nn._descent import check
+from grnrep.nn.sparse import SparseLinear
 
 _START = 0.3  # size of the first weights, in standard deviations of a gene
 

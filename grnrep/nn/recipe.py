@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.decoder import SparseLinear
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Likelihood
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit, residual
@@ -19,6 +18,7 @@ from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 from grnrep.nn._descent import Matrix, Rows, check, run_epoch
 from grnrep.nn.representation import Representation
+from grnrep.nn.sparse import SparseLinear
 
 logger = logging.getLogger("grnrep")
 

@@ -209,15 +209,17 @@ def learn_from_all(
     prepared = Prepared.of(
         sample.x, model.likelihood, cells.size_factors, model.intercept, cells.covariates, None
     )
-    squares = float(data.scan.squares.sum()) if constant else prepared.sums.squares * share
+    # sums of the sample, as those of all cells
+    squares = float(data.scan.squares.sum()) if constant else prepared.scale.squares * share
+    beyond_known = prepared.scale.beyond_known * share
+    scale = replace(
+        prepared.scale, squares=squares, beyond_known=beyond_known, n_cells=data.scan.n_obs
+    )
     fit = _limited(refine, max_iter=config.max_iter)(
         fit,
         network,
         sums,
-        sum_squares=squares,
-        beyond_known=prepared.sums.beyond_known * share,
-        p_unit=prepared.unit,
-        n_cells=data.scan.n_obs,
+        scale,
         ridge=penalties.ridge,
         prior=penalties.sign_shrinkage,
         shared=penalties.shared,

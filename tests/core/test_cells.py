@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 
 from grnrep.core.als import cells
 from grnrep.core.als.cells import cell_solver, project_cells, quick_solver
-from grnrep.core.decoder import Pattern
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 OF_NAME = {"tobit": Tobit(), "gaussian": Gaussian()}

@@ -8,9 +8,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from grnrep.core import decoder
-from grnrep.core.decoder import Pattern, SparseLinear
+from grnrep.core import linalg
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
+from grnrep.nn import sparse
+from grnrep.nn.sparse import SparseLinear
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 TOLERANCE = {
@@ -53,7 +55,7 @@ def kernel(request, monkeypatch):
     """Run with the kernel of the platform, and with the portable one in blocks of few edges."""
     if request.param == "portable":
         monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
-        monkeypatch.setattr(decoder, "_GATHER_BYTES", 100)
+        monkeypatch.setattr(linalg, "_GATHER_BYTES", 100)
     return request.param
 
 
@@ -98,7 +100,7 @@ def test_gradients_by_finite_differences(name, device, kernel):
         .to(device)
         .requires_grad_()
     )
-    assert torch.autograd.gradcheck(lambda w, z: decoder._Product.apply(w, z, pattern), (weight, z))
+    assert torch.autograd.gradcheck(lambda w, z: sparse._Product.apply(w, z, pattern), (weight, z))
 
 
 @pytest.mark.parametrize("device", DEVICES)

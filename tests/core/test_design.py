@@ -6,7 +6,6 @@ import torch
 
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import (
     full_network,
     known_columns,
@@ -16,6 +15,7 @@ from grnrep.core.design import (
     without_known,
 )
 from grnrep.core.fitted import Fit
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.posterior.sample import sample_posterior
 from grnrep.core.signs import orient

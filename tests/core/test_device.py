@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from grnrep.core.als.data import Scale
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import Stats
 from grnrep.core.als.passes import refine
@@ -310,8 +311,8 @@ def test_passes_over_all_cells(fake, known):
             return Projection.of(decoder, network, dtype=torch.float64, device=device).sums(x, v)
 
         squares = float(np.square(x).sum())
-        size = {"sum_squares": squares, "beyond_known": squares, "n_cells": len(x)}
-        return refine(fit, network, sums, **size, ridge=1e-3, max_iter=8)
+        scale = Scale(squares, squares, len(x))
+        return refine(fit, network, sums, scale, ridge=1e-3, max_iter=8)
 
     assert_same_fit(refined("cuda"), refined(None), rel=1e-2)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from grnrep.core.als import data
+from grnrep.core.als.data import typical_gram
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.penalty import typical_gram
 from grnrep.core.als.project import project
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.signs import orient

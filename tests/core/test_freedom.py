@@ -5,7 +5,6 @@ import pytest
 
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.posterior import freedom
 from grnrep.core.posterior.freedom import residual_freedom
 from grnrep.core.signs import orient
 
@@ -53,8 +52,8 @@ def test_estimate_is_the_dense_trace(monkeypatch, likelihood, intercept, n_cells
         estimates.extend(residual_freedom(problem, solver, z, seed) for seed in range(12))
         return estimates[0]
 
-    monkeypatch.setattr(freedom, "residual_freedom", several)
-    monkeypatch.setattr(freedom, "_COUNTED", np.inf)
+    monkeypatch.setattr("grnrep.core.als.fit.residual_freedom", several)
+    monkeypatch.setattr("grnrep.core.als.fit._COUNTED", np.inf)
     fit = fit_decoder(x, network, likelihood=likelihood, intercept=intercept, ridge=ridge)
     wanted = dense_trace(fit, x, network, fit.ridge[0], likelihood)
     assert np.mean(estimates) == pytest.approx(wanted, rel=0.15)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from grnrep.core.als.genes import GeneSolver, Work
-from grnrep.core.decoder import Pattern
 from grnrep.core.likelihoods.gaussian import residual
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from tqdm.auto import tqdm
 
 from grnrep.core.als import loop
+from grnrep.core.als.data import Penalty, Scale
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.loop import alternate
-from grnrep.core.als.penalty import Penalty
-from grnrep.core.als.problem import Problem, State
+from grnrep.core.als.loop import Problem, State, alternate
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian
 from grnrep.core.network import Network
@@ -60,13 +59,12 @@ def rising(objectives, dtype=torch.float32):
     """Run the loop with the objectives given; what it returns, and the weights it started from."""
     network = Network.from_edges([0, 1], [0, 0], [0, 0], 2, 1)
     x = torch.ones(2, 3, dtype=dtype)
-    options = {"sum_squares": 6.0, "energy": 6.0, "n_cells": 3, "ridge": 0.1, "prior": 0.0}
     problem = Problem(
         [Block(x)],
         [torch.zeros(0, 3, dtype=dtype)],
         network,
         1,
-        Penalty.build(network, 1, **options),
+        Penalty.of(network, 1, Scale(6.0, 6.0, 3), ridge=0.1, prior=0.0),
         Gaussian(),
     )
     start, left, step = torch.ones(2, dtype=torch.float64), list(objectives), problem.cell_step
@@ -77,9 +75,7 @@ def rising(objectives, dtype=torch.float32):
 
     problem.cell_step = cell_step
     with tqdm(disable=True) as bar:
-        return alternate(
-            problem, problem.begin(start), sum_squares=6.0, max_iter=9, tol=0.0, window=10, bar=bar
-        )
+        return alternate(problem, problem.begin(start), max_iter=9, tol=0.0, window=10, bar=bar)
 
 
 def test_a_rise_within_rounding_is_the_end_and_one_beyond_it_is_a_failure(caplog):
@@ -99,21 +95,18 @@ def test_a_rise_within_rounding_is_the_end_and_one_beyond_it_is_a_failure(caplog
 
 def test_after_a_rise_the_iterate_before_is_returned():
     network = Network.from_edges([0, 1], [0, 0], [0, 0], 2, 1)
-    options = {"sum_squares": 6.0, "energy": 6.0, "n_cells": 3, "ridge": 0.1, "prior": 0.0}
     problem = Problem(
         [Block(torch.tensor([[1.0, 2.0, 4.0], [3.0, 1.0, 1.0]]))],
         [torch.zeros(0, 3)],
         network,
         1,
-        Penalty.build(network, 1, **options),
+        Penalty.of(network, 1, Scale(6.0, 6.0, 3), ridge=0.1, prior=0.0),
         Gaussian(),
     )
     problem.gene_step = lambda stats, at: -3 * at.weight  # worse than before
     with tqdm(disable=True) as bar:
         start = problem.begin(torch.ones(2, dtype=torch.float64))
-        state, history, converged = alternate(
-            problem, start, sum_squares=32.0, max_iter=9, tol=0, window=10, bar=bar
-        )
+        state, history, converged = alternate(problem, start, max_iter=9, tol=0, window=10, bar=bar)
     assert not converged
     assert len(history) == 1
     _, _, objective = problem.cell_step(State(state.weight, state.z))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from grnrep.core.als import project as projection
-from grnrep.core.als.data import Data
+from grnrep.core.als.data import Data, Scale
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.passes import refine
@@ -70,13 +70,9 @@ def in_passes(x, network, some, *, likelihood, covariates=None, interrupt=None, 
             total.merge(whole.sums(x[cells], None if covariates is None else covariates[cells]))
         return total
 
-    size = {
-        "sum_squares": float(np.square(x, dtype=float).sum()),
-        "beyond_known": float(np.square(rest).sum()),
-    }
-    size["n_cells"] = len(x)
+    scale = Scale(float(np.square(x, dtype=float).sum()), float(np.square(rest).sum()), len(x))
     shrinkage = {name: options[name] for name in ("ridge", "prior") if name in options}
-    return first, refine(first, network, sums, **size, **shrinkage), calls
+    return first, refine(first, network, sums, scale, **shrinkage), calls
 
 
 @pytest.mark.parametrize(
@@ -163,16 +159,7 @@ def test_passes_are_of_every_likelihood(likelihood):
         return total
 
     data = Data.of(x, likelihood, sizes, True, None, None)
-    fit = refine(
-        first,
-        network,
-        sums,
-        sum_squares=data.sums.squares,
-        beyond_known=data.sums.beyond_known,
-        p_unit=data.unit,
-        n_cells=len(x),
-        ridge=1e-2,
-    )
+    fit = refine(first, network, sums, data.scale, ridge=1e-2)
     assert fit.converged
     assert np.all(np.diff(fit.history) <= 0)
     # with the likelihood's parameters of the sample, the same objective as a fit to all cells at once

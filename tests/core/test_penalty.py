@@ -1,19 +1,21 @@
 """What weights are shrunk to, how strongly, and what of it an edge without a sign shares."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grnrep.core.als.data import Penalty, Scale, typical_gram
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.penalty import Penalty, typical_gram
 from grnrep.core.als.project import project
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.signs import orient
 
-SUMS = {"sum_squares": 900.0, "energy": 500.0, "n_cells": 40}
+SCALE = Scale(900.0, 500.0, 40)
 
 
 def problem(seed, hidden, *, n_cells=150, n_genes=100, m=10, noise=0.5, likelihood="gaussian"):
@@ -33,7 +35,7 @@ def problem(seed, hidden, *, n_cells=150, n_genes=100, m=10, noise=0.5, likeliho
 @pytest.mark.parametrize("shared", [False, True])
 def test_regulators_with_all_signs_or_none_have_one_penalty_each(shared):
     network = Network.from_edges([0, 0, 1, 2, 2], [0, 1, 0, 1, 2], [1, 0, -1, 0, 1], 3, 3)
-    penalty = Penalty.build(network, 3, **SUMS, ridge=0.1, prior=2.0, shared=shared)
+    penalty = Penalty.of(network, 3, SCALE, ridge=0.1, prior=2.0, shared=shared)
     size = np.array([1, 1, 1, 1, 1]) / np.sqrt([2, 2, 1, 2, 2] if shared else [1] * 5)
     squares, unit = np.square(size).sum(), 0.1 * typical_gram(900.0, 3)
     strong = 2 * 500 / squares
@@ -47,10 +49,10 @@ def test_regulators_with_all_signs_or_none_have_one_penalty_each(shared):
 @given(ridge=st.floats(1e-4, 10), prior=st.floats(1e-3, 100), shared=st.booleans())
 def test_an_unsigned_edge_beside_signed_ones_has_the_variance_of_either_sign(ridge, prior, shared):
     network = Network.from_edges([0, 0, 1, 1], [0, 1, 0, 1], [1, 1, 0, 1], 2, 2)
-    penalty = Penalty.build(network, 2, **SUMS, ridge=ridge, prior=prior, shared=shared)
+    penalty = Penalty.of(network, 2, SCALE, ridge=ridge, prior=prior, shared=shared)
     squares = 2.0 if shared else 4.0
     # the variance of an activity, if weights are as the prior has them
-    activity = SUMS["energy"] / (squares * SUMS["n_cells"])
+    activity = SCALE.beyond_known / (squares * SCALE.n_cells)
     noise = float(penalty.z[0]) * activity
     variance = noise / penalty.w.numpy()
     # N(size, v) by two points
@@ -63,7 +65,7 @@ def test_an_unsigned_edge_beside_signed_ones_has_the_variance_of_either_sign(rid
 def test_without_a_ridge_only_signs_are_believed():
     network = Network.from_edges([0, 1], [0, 0], [1, 0], 2, 1)
     for energy in (500.0, 0.0):
-        penalty = Penalty.build(network, 1, **SUMS | {"energy": energy}, ridge=0.0, prior=1.0)
+        penalty = Penalty.of(network, 1, replace(SCALE, beyond_known=energy), ridge=0.0, prior=1.0)
         assert penalty.w[1] == 0
 
 

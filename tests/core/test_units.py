@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grnrep.core.als.data import Scale
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
@@ -137,8 +138,8 @@ def test_of_passes_over_all_cells(problem, c):
             bare = replace(decoder, covariates=None)
             return Projection.of(bare, network, dtype=torch.float64).sums(x, v)
 
-        size = {"sum_squares": squares, "beyond_known": squares, "n_cells": len(x), "max_iter": 10}
-        fit, *_ = orient(refine(fit, network, sums, **size, **penalty), network)
+        scale = Scale(squares, squares, len(x))
+        fit, *_ = orient(refine(fit, network, sums, scale, max_iter=10, **penalty), network)
         return of_fit(fit)
 
     assert_units(results(c * x), results(x), c, share=2e-2 if mixed else None)

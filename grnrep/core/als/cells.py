@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.genes import Work
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import (
     CENSORED,
@@ -25,8 +24,10 @@ from grnrep.core.kernels import (
     residuals,
 )
 from grnrep.core.likelihoods.base import Block
-from grnrep.core.linalg import conjugate_gradients, inverse_spd
+from grnrep.core.linalg import Pattern, conjugate_gradients, inverse_spd
 
+MAX_ITER = 500  # steps of a cell at most
+_TOL = 1e-5
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
 _PASSES = 13  # edges that the rest of an iteration costs, per gene
 _ACTIVE = 3  # one gene in so many constrains the typical cell: what preconditioners are compared on
@@ -79,10 +80,12 @@ class CellSolver:
         r = self.residual(block, z)
         return Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
 
-    def project(self, block: Block, known: Tensor, *, max_iter: int, tol: float) -> Tensor:
+    def project(
+        self, block: Block, known: Tensor, *, max_iter: int = MAX_ITER, tol: float | None = None
+    ) -> Tensor:
         """Representations (m + q, n_cells) at the minimum, from zero on: :func:`project_cells`."""
         z = known_rows(block.x, self.n_free, known)
-        return project_cells(self, block, z, max_iter=max_iter, tol=tol)
+        return project_cells(self, block, z, max_iter=max_iter, tol=_TOL if tol is None else tol)
 
     def descent(self, block: Block, z: Tensor) -> Tensor:
         """Minus half the gradient of the objective, (m, n_cells)."""
@@ -105,7 +108,7 @@ class CellSolver:
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """The inverse times ``gradient`` (m, n_cells)."""
-        return self.inverse * gradient if self.inverse.shape[1] == 1 else self.inverse @ gradient
+        return _times(self.inverse, gradient)
 
     @cached_property
     def rows(self) -> tuple[Rows, Rows, Rows]:
@@ -175,11 +178,7 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
     truth = torch.randn(len(system), 1, generator=generator, dtype=torch.float64).to(system)
     right = system @ truth
     enough = _PROBE_TOL * torch.linalg.vector_norm(right)
-
-    def precondition(r: Tensor) -> Tensor:
-        return inverse * r if inverse.shape[1] == 1 else inverse @ r
-
-    steps = conjugate_gradients(right, lambda d: system @ d, precondition)
+    steps = conjugate_gradients(right, lambda d: system @ d, lambda r: _times(inverse, r))
     for i, (_, residual) in zip(range(1, _PROBE_ITERATIONS), steps, strict=False):
         if torch.linalg.vector_norm(residual) <= enough:
             return i
@@ -187,26 +186,14 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
 
 
 def project_cells(
-    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = 500, tol: float = 1e-5
+    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = MAX_ITER, tol: float = _TOL
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 
     The problem is convex, and quadratic wherever no entry enters or leaves its censored range.
     Each cell runs preconditioned conjugate gradients (Polak-Ribière+) with its own steps
-    and end, so that cells do not influence each other.
-
-    Parameters
-    ----------
-    solver
-        From :func:`cell_solver` or :func:`quick_solver`.
-    block
-        Expression of the cells.
-    start
-        Where the search starts, and the values of the known columns, (m + q, n_cells).
-    max_iter
-        Limit of iterations.
-    tol
-        A cell is done when its preconditioned gradient is less than this share of its representation.
+    and end, so that cells do not influence each other. A cell is done when its preconditioned gradient is less
+    than the share ``tol`` of its representation. ``start`` (m + q, n_cells) has the values of known columns.
     """
     if block.most is None:
         return solver.step(block, start)
@@ -282,6 +269,11 @@ def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, to
     parts = (part.numpy() for part in (solver.ridge, residual, codes, start[:m]))
     descend(*solver.rows, *parts, bits, max_iter, tol, out[:m].numpy(), iterations)
     return out
+
+
+def _times(inverse: Tensor, gradient: Tensor) -> Tensor:
+    """Product with an inverse, which may be that of a diagonal, (m, 1)."""
+    return inverse * gradient if inverse.shape[1] == 1 else inverse @ gradient
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

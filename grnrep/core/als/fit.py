@@ -18,31 +18,25 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from grnrep.core.als.cells import project_cells
-from grnrep.core.als.data import Data, cuts
-from grnrep.core.als.loop import alternate, check_finite
-from grnrep.core.als.penalty import Penalty
-from grnrep.core.als.problem import Problem, State
-from grnrep.core.als.project import Projection, shared_projector
-from grnrep.core.als.start import start_weights
-from grnrep.core.design import (
-    full_network,
-    regress,
-    split_rows,
-    split_weights,
-    unconfound,
-    without_known,
-)
+from grnrep.core.als.cells import CellSolver, project_cells
+from grnrep.core.als.data import Data, Penalty, cuts
+from grnrep.core.als.loop import Problem, State, alternate, check_finite
+from grnrep.core.als.newton import NewtonCells
+from grnrep.core.als.start import first_weights
+from grnrep.core.design import full_network, split_rows, split_weights, unconfound
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.likelihoods.gaussian import squared_sum
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.posterior.freedom import noise_variance
+from grnrep.core.posterior.freedom import residual_freedom
 from grnrep.core.threads import side_by_side
 
 # ridges of the stages, each with so many iterations and this tolerance:
 _STAGES = (0.1, 0.01, 1e-3)
 _STAGE_ITERATIONS, _STAGE_TOL = 30, 1e-2
 _WINDOW = 10  # iterations over which the stopping rule looks back
+_COUNTED = (
+    1.0  # degrees of freedom left, by parameters, from which counting parameters is good enough
+)
 _NEWTON_WINDOW = 5  # the same, where curvatures change: a step then does more
 
 
@@ -108,7 +102,7 @@ def fit_decoder(
     progress
         Whether to show a progress bar.
     start
-        Start weights, ``(n_edges,)``. By default those of :func:`grnrep.core.als.start.start_weights`,
+        Start weights, ``(n_edges,)``. By default those of :func:`grnrep.core.als.start.first_weights`,
         and where the effective load is below 1.5 and weights are free, those of fits with
         stronger ridges, one from the other. Without these, one fit in ten or so near load 1
         ends in a worse optimum, with regulators in each other's place. Likelihoods whose curvature changes
@@ -132,31 +126,27 @@ def fit_decoder(
         At Ctrl-C, with the fit so far.
     """
     data = Data.of(x, likelihood, size_factors, intercept, covariates, device)
-    full = with_known_columns(network, data.known.shape[1])
-    m = network.n_regulators
+    m, full = network.n_regulators, with_known_columns(network, data.known.shape[1])
+    same_curvature = data.likelihood.constant_curvature
 
     def penalty(ridge: float) -> Penalty:
-        squares, beyond_known = data.sums
-        built = Penalty.build(
-            full, m, sum_squares=squares, energy=beyond_known, n_cells=len(data.x),
-            ridge=ridge, prior=prior, shared=shared, p_unit=data.unit,
-        )  # fmt: skip
-        return built.to(data.x.device)
+        return Penalty.of(
+            full, m, data.scale, ridge=ridge, prior=prior, shared=shared, device=data.x.device
+        )
 
     with (
         side_by_side(len(cuts(data.x))) as each,
         tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
     ):
-        check_finite(data.sums.squares, [])  # the objective where nothing is explained
+        check_finite(data.scale.squares, [])  # the objective where nothing is explained
         blocks = data.blocks(without)
         known = split_rows(data.known, [block.x for block in blocks])
         problem = Problem(blocks, known, full, m, penalty(ridge), data.likelihood.to(data.x), each)
-        window = _WINDOW if data.likelihood.constant_curvature else _NEWTON_WINDOW
-        run = partial(alternate, problem, sum_squares=data.sums.squares, window=window)
-        if start is None and not data.likelihood.constant_curvature:
+        run = partial(alternate, problem, window=_WINDOW if same_curvature else _NEWTON_WINDOW)
+        if start is None and not same_curvature:
             weight = _first_fit(data, network, ridge=ridge, prior=prior, rng=rng, progress=progress)
         else:
-            weight = _first_weight(problem, data, network, rng, start)
+            weight = first_weights(problem, data, network, rng, start)
         state = problem.begin(torch.as_tensor(weight, device=data.x.device))
         try:
             if start is None and prior == 0 and data.is_open(full.n_edges + len(data.x) * m):
@@ -177,20 +167,15 @@ def fit_decoder(
             matrix = problem.pattern.matrix(state.weight)
             state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
         fit = replace(_fit_of(data, problem, state), history=history, converged=converged)
-        if not data.likelihood.constant_curvature:
-            projection = Projection.of(fit, network, dtype=data.x.dtype, device=data.x.device)
-            sizes = None if data.size is None else data.size.numpy()
-            return replace(fit, activity=projection(data.x.cpu().numpy(), covariates, sizes))
-        solver = shared_projector(
-            problem.likelihood, problem.pattern, state.weight.to(data.x), problem.penalty.z[:m], m
-        )
-        z = list(each(partial(project_cells, solver, max_iter=max_iter), blocks, state.z))
-        error = sum(
-            float(squared_sum(solver.residual(*pair))) for pair in zip(blocks, z, strict=True)
-        )
-        noise = noise_variance(problem, solver, z, error) if without is None else None
-    activity = _activity_of(z, m)
-    return replace(fit, activity=activity, squared_error=error, noise_variance=noise)
+        cells = problem.cells(state.weight, frozen=True)
+        if isinstance(cells, NewtonCells):
+            z = list(each(cells.project, blocks, known))
+            return replace(fit, activity=_activity_of(z, m))
+        z = list(each(partial(project_cells, cells, max_iter=max_iter), blocks, state.z))
+        residuals = (cells.residual(*pair) for pair in zip(blocks, z, strict=True))
+        error = sum(float(squared_sum(r)) for r in residuals)
+        noise = _noise_variance(problem, cells, z, error) if without is None else None
+    return replace(fit, activity=_activity_of(z, m), squared_error=error, noise_variance=noise)
 
 
 def _fit_of(data: Data, problem: Problem, state: State) -> Fit:
@@ -210,6 +195,22 @@ def _fit_of(data: Data, problem: Problem, state: State) -> Fit:
 def _activity_of(z: list[Tensor], m: int) -> np.ndarray:
     """Representations (m + q, cells) of blocks as activities, (n_cells, m) float64."""
     return torch.cat(z, dim=1)[:m].mT.double().cpu().numpy()
+
+
+def _noise_variance(
+    problem: Problem, solver: CellSolver, z: list[Tensor], squared_error: float
+) -> float | None:
+    """Σ residual² by the degrees of freedom that it has left; None where that is less than one.
+
+    Within a third of the truth from an effective load of 0.5 on, unless the ridge is so strong (0.3) that
+    residuals hold as much of the signal again.
+    """
+    n_seen = sum(b.x.numel() if b.most is None else int((b.most > 0).sum()) for b in problem.blocks)
+    n_parameters = problem.network.n_edges + problem.n_free * sum(part.shape[1] for part in z)
+    freedom = float(n_seen - n_parameters)
+    if freedom < _COUNTED * n_parameters:
+        freedom = residual_freedom(problem, solver, z)
+    return squared_error / freedom if freedom >= 1 else None
 
 
 def _estimated(data: Data, problem: Problem, state: State) -> Data:
@@ -233,7 +234,7 @@ def _first_fit(
     """Weights of all edges to start from, ``(n_edges,)``, by a fit to working values."""
     try:
         fit = fit_decoder(
-            (data.unit * data.working).cpu().numpy(),
+            (data.scale.p_unit * data.working).cpu().numpy(),
             network,
             likelihood=data.likelihood.first,
             intercept=data.intercept,
@@ -248,45 +249,4 @@ def _first_fit(
         raise KeyboardInterrupt from stop
     full, weight = full_network(network, fit)
     # in p, of which activities take the unit; known columns cannot
-    return np.where(full.regulator < network.n_regulators, weight, weight / data.unit)
-
-
-def _first_weight(
-    problem: Problem,
-    data: Data,
-    network: Network,
-    rng: int | np.random.Generator,
-    start: np.ndarray | None,
-) -> np.ndarray:
-    """Weights of all edges to start from, ``(n_edges,)``.
-
-    Of regulators as given; or else prior signs where weights are shrunk to them, elsewhere principal components,
-    balanced. Of covariates those of a regression on known columns: activities would start with a share of them.
-    """
-    full, free = problem.network, problem.network.regulator < problem.n_free
-    weight = np.zeros(full.n_edges)
-    weight[free] = _components(problem, data, network, rng) if start is None else start
-    if data.covariates is not None:
-        first = regress(data.working, data.known)
-        first[: int(data.intercept)] = 0
-        weight[~free] = first.mT.cpu().numpy().ravel()
-    return weight
-
-
-def _components(
-    problem: Problem, data: Data, network: Network, rng: int | np.random.Generator
-) -> np.ndarray:
-    """Start weights of regulators, from principal components of their targets beyond covariates."""
-    blocks = [block.x for block in problem.blocks]
-    if data.covariates is not None:
-        rest = without_known(data.x, data.known)
-        blocks = [rest[cut].mT.contiguous() for cut in cuts(rest)]
-    draw = start_weights(blocks, network, rng).cpu().numpy()
-    column = network.regulator
-    # a component has either sign; edges without a prior sign must not start against those with one
-    agree = np.bincount(column, weights=draw * network.sign, minlength=network.n_regulators)
-    draw *= np.where(agree < 0, -1.0, 1.0)[column]
-    anchor = problem.penalty.anchor.cpu().numpy()[problem.network.regulator < network.n_regulators]
-    balanced = problem.penalty.balanced.cpu().numpy()[column]
-    unit = problem.penalty.unit / network.targets_per_regulator()[column]
-    return np.where(balanced, draw * np.sqrt(unit), np.where(anchor != 0, anchor, 0.1 * draw))
+    return np.where(full.regulator < network.n_regulators, weight, weight / data.scale.p_unit)

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.decoder import Pattern
-from grnrep.core.linalg import solve_spd
+from grnrep.core.linalg import Pattern, solve_spd
 from grnrep.core.network import Network
 
 _STRIP = 128  # rows of a product of which only one triangle is needed
@@ -31,8 +30,8 @@ class Stats:
     loss
         Of every gene, ``(n_genes,)`` float64.
     systems
-        Σ a z z' of every gene at its own columns, with the curvature a of its entries: as :class:`GeneSolver` lays
-        them out, one behind the other, float64. None where a is 1 everywhere: ``gram`` has them all then.
+        Σ a z z' of every gene at its own columns, with the curvature a of its entries, in rows, gene after gene:
+        ``(n_pairs,)`` float64. None where a is 1 everywhere: ``gram`` has them all then.
     """
 
     gram: Tensor
@@ -50,11 +49,8 @@ class Stats:
 
     def merge(self, other: Stats) -> None:
         """Add the sums of other cells."""
-        self.gram += other.gram
-        self.edge += other.edge
-        self.loss += other.loss
-        if self.systems is not None and other.systems is not None:
-            self.systems += other.systems
+        for name, value in other.parts().items():
+            getattr(self, name).add_(value)
 
 
 class Work(NamedTuple):
@@ -82,13 +78,12 @@ class _Group(NamedTuple):
     ----------
     genes
         Which they are, ``(b,)``.
-    edge
-        Their edges, (b, d); padded slots stand behind the last edge.
-    column
-        Regulators of these, (b, d); padded slots stand behind the last column.
+    edge, column
+        Their edges, and the regulators of these, (b, d).
     entry
-        Entries of their systems in ``Stats.gram`` or ``Stats.systems``, (b, d, d); padded ones of the former stand
-        behind the last.
+        Entries of their systems in ``Stats.gram`` or ``Stats.systems``, (b, d, d).
+
+    What is padded stands behind the last edge, column or entry.
     """
 
     genes: Tensor
@@ -117,22 +112,23 @@ class GeneSolver:
         self, network: Network, device: torch.device | str | None = None, *, shared: bool = True
     ):
         degree, n_columns = network.regulators_per_gene(), network.n_regulators
-        self.shared, self.n_entries = shared, 0
+        # the systems of all genes, gene after gene, each in rows
+        self.first_pair = np.append(0, np.cumsum(degree**2))
+        self.shared, self.n_pairs = shared, int(self.first_pair[-1])
         self.groups: list[_Group] = []
         slots = []
         for genes in similar(degree):
-            slot = np.arange(degree[genes].max())
-            real = slot < degree[genes][:, None]
-            # padded slots read what stands behind the last edge, or the last entry of the Gram matrix
+            slot, n = np.arange(degree[genes].max()), degree[genes][:, None]
+            real = slot < n
             edge = np.where(real, network.indptr[genes][:, None] + slot, network.n_edges)
             column = np.append(network.regulator, n_columns)[edge]
             if shared:
                 row, other = column[:, :, None], column[:, None, :]
                 entry = np.maximum(row, other) * n_columns + np.minimum(row, other)
-                entry[~(real[:, :, None] & real[:, None, :])] = n_columns**2
             else:
-                entry = self.n_entries + np.arange(edge.size * len(slot)).reshape(*edge.shape, -1)
-                self.n_entries += entry.size
+                entry = (self.first_pair[genes][:, None] + slot * n)[:, :, None] + slot
+            last = n_columns**2 if shared else self.n_pairs
+            entry = np.where(real[:, :, None] & real[:, None, :], entry, last)
             parts = (torch.as_tensor(part, device=device) for part in (genes, edge, column, entry))
             self.groups.append(_Group(*parts))
             slots.append(edge.ravel())
@@ -145,7 +141,7 @@ class GeneSolver:
         n_genes, n_edges, n_columns = self.sizes
         shapes = [(n_columns, n_columns), (n_edges,), (n_genes,)]
         if not self.shared:
-            shapes.append((self.n_entries,))
+            shapes.append((self.n_pairs,))
         return Stats(*(torch.zeros(size, dtype=torch.float64, device=device) for size in shapes))
 
     def stats(self, pattern: Pattern, z: Tensor, work: Work) -> Stats:
@@ -158,25 +154,17 @@ class GeneSolver:
         return Stats(_lower(z), pattern.edge_products(work.r, z), work.loss, systems)
 
     def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
-        """Σ a z z' of every gene over its own columns, one behind the other, ``(n_entries,)``.
-
-        Parameters
-        ----------
-        z
-            Representations, (m + q, n_cells).
-        curvature
-            a of every entry, (n_genes, n_cells).
-        """
+        """Σ a z z' of every gene, as in :class:`Stats`, of z (m + q, n_cells) with curvatures (n_genes, n_cells)."""
         padded = torch.cat([z, z.new_zeros(1, z.shape[1])])
-        parts = [z.new_zeros(0)]
-        for genes, _, column, _ in self.groups:
+        out = z.new_zeros(self.n_pairs + 1)
+        for genes, _, column, entry in self.groups:
             n = max(1, _GATHERED // max(1, column.shape[1] * z.shape[1]))
             for start in range(0, len(genes), n):
                 some = slice(start, start + n)
                 of_gene = padded[column[some]]  # (b, d, n_cells)
                 weighted = of_gene * curvature[genes[some]][:, None]
-                parts.append((weighted @ of_gene.mT).reshape(-1))
-        return torch.cat(parts)
+                out[entry[some].reshape(-1)] = (weighted @ of_gene.mT).reshape(-1)
+        return out[:-1]
 
     def step(
         self,
@@ -186,20 +174,9 @@ class GeneSolver:
         anchor: Tensor,
         precision: torch.dtype = torch.float64,
     ) -> Tensor:
-        """Weights that minimise the majoriser at which ``stats`` were summed, float64.
+        """Weights that minimise the majoriser, with the penalty ridge (w - anchor)², ``(n_edges,)`` float64.
 
-        Parameters
-        ----------
-        stats
-            Sums at the point where the residuals were taken.
-        weight
-            Weights at that point, ``(n_edges,)``.
-        ridge
-            λ of the penalty λ (w - anchor)², ``(n_edges,)``.
-        anchor
-            What weights are shrunk to, ``(n_edges,)``.
-        precision
-            Of the representations that were summed.
+        ``stats`` were summed at ``weight``, from representations in ``precision``.
         """
         weight, lam = weight.double(), ridge.double()
         # every gene: (Σ a z z' + λ) Δw = Σ r z + λ (anchor - w)

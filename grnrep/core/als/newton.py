@@ -1,34 +1,32 @@
-"""Representations given the decoder, where every entry has a curvature of its own: Newton steps.
+"""Newton steps, where every entry has a curvature of its own: of cells, and how far those of genes go.
 
 Every cell has a Gram matrix W'AW of its own. None of them is built: a few conjugate gradients per cell solve the
 systems, all at once, with the Gram matrix that they would share under typical curvatures as the preconditioner. Each
-cell then halves its step until its own objective does not rise.
+cell, and each gene, then halves its step until its own objective does not rise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from grnrep.core.als.cells import CellSolver, cell_solver, project_cells
+from grnrep.core.als.cells import MAX_ITER, CellSolver, cell_solver, project_cells
 from grnrep.core.als.genes import Work
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import known_rows
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.base import Block, Likelihood
-from grnrep.core.linalg import conjugate_gradients
+from grnrep.core.linalg import Pattern, conjugate_gradients
 
 _GRADIENTS = 6  # conjugate gradients a step
 _START_ITERATIONS, _START_TOL = 50, 1e-2
 _HALVINGS = 25
+_TOL = 1e-7  # a Newton step ends far closer to the minimum than a gradient step
 _ROUNDING = 16  # relative rise of a sum that says nothing, in units of its values' precision
-_STILL = (
-    8  # share by which rounding changes a representation in every step, in units of its precision
-)
+_STILL = 8  # change of a representation that is rounding, in units of its precision
 
 
 @dataclass(frozen=True)
@@ -58,21 +56,15 @@ class NewtonCells:
 
     @classmethod
     def of(
-        cls,
-        likelihood: Likelihood,
-        pattern: Pattern,
-        weight: Tensor,
-        n_free: int,
-        ridge: Tensor,
+        cls, likelihood: Likelihood, pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor
     ) -> NewtonCells:
         """Factorise the shared Gram matrix, in float64. ``ridge`` is ``(m,)``."""
-        typical = likelihood.curvature()
-        narrow = weight.to(typical)
-        first = cell_solver(pattern, narrow * typical[pattern.gene, 0].sqrt(), n_free, ridge)
+        root = likelihood.curvature()[pattern.gene, 0].sqrt()
+        first = cell_solver(pattern, weight * root, n_free, ridge)
         n_known = pattern.shape[1] - n_free
         inverse = torch.nn.functional.pad(first.inverse, (0, n_known, 0, n_known))
         padded = torch.nn.functional.pad(first.ridge, (0, n_known))[:, None]
-        matrices = (pattern.matrix(narrow), pattern.matrix_t(narrow))
+        matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
         return cls(likelihood, *matrices, padded, inverse, first)
 
     @property
@@ -119,14 +111,16 @@ class NewtonCells:
         loss = self.likelihood.loss(block, p).sum(1, dtype=torch.float64)
         return Work(*self.likelihood.work(block, p), loss)
 
-    def project(self, block: Block, known: Tensor, *, max_iter: int, tol: float) -> Tensor:
+    def project(
+        self, block: Block, known: Tensor, *, max_iter: int = MAX_ITER, tol: float | None = None
+    ) -> Tensor:
         """Representations (m + q, n_cells) at the minimum.
 
         Newton steps of every cell until one changes its representation by less than the share ``tol``, or than
         rounding does; cells that are done leave.
         """
         z = self.begin(block, known)
-        tol = max(tol, _STILL * torch.finfo(z.dtype).eps)
+        tol = max(_TOL if tol is None else tol, _STILL * torch.finfo(z.dtype).eps)
         out, left = z.clone(), torch.arange(z.shape[1], device=z.device)
         for _ in range(max_iter):
             new = self.step(block, z)
@@ -138,6 +132,42 @@ class NewtonCells:
                 break
             block, left, z = block.cells(moving), left[moving], new[:, moving]
         return out
+
+
+def gene_lengths(
+    likelihood: Likelihood,
+    blocks: list[Block],
+    p: list[tuple[Tensor, Tensor]],
+    shrinkage: Callable[[Tensor], Tensor],
+    before: Tensor,
+    each: Callable[..., Iterator] = map,
+) -> Tensor:
+    """Lengths of the steps of all genes, ``(n_genes,)``: :func:`backtrack`.
+
+    ``p`` are pre-activations of every block, and what whole steps add to them; ``shrinkage`` gives the penalty of
+    every gene at lengths of all; ``each`` maps over blocks.
+    """
+    none = torch.zeros_like(before)
+
+    def objective(length: Tensor, some: Tensor | None) -> Tensor:
+        model, total = (
+            likelihood,
+            shrinkage(length if some is None else none.index_copy(0, some, length)),
+        )
+        if some is not None:
+            model, total = likelihood.genes(some), total[some]
+
+        def loss(block: Block, parts: tuple[Tensor, Tensor]) -> Tensor:
+            if some is not None:
+                block, parts = block.genes(some), (parts[0][some], parts[1][some])
+            at_length = parts[0] + length.to(parts[0])[:, None] * parts[1]
+            return model.loss(block, at_length).sum(1, dtype=torch.float64)
+
+        for part in each(loss, blocks, p):
+            total = total + part
+        return total
+
+    return backtrack(objective, before, none, p[0][0].dtype)
 
 
 def backtrack(

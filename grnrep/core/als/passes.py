@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from grnrep.core.als.data import Penalty, Scale
 from grnrep.core.als.genes import Stats
-from grnrep.core.als.loop import alternate
-from grnrep.core.als.penalty import Penalty
-from grnrep.core.als.problem import Problem, State
+from grnrep.core.als.loop import Problem, State, alternate
 from grnrep.core.design import full_network, share_of_known, split_weights, with_effects
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
@@ -26,11 +25,8 @@ def refine(
     fit: Fit,
     network: Network,
     sums: Callable[[Fit], Stats],
+    scale: Scale,
     *,
-    sum_squares: float,
-    beyond_known: float,
-    n_cells: int,
-    p_unit: float = 1.0,
     ridge: float,
     prior: float = 0.0,
     shared: bool = False,
@@ -51,11 +47,8 @@ def refine(
         Edges, in the order of ``fit.weight``.
     sums
         Of all cells, at their activities under the decoder it is given (:meth:`Projection.sums`).
-    sum_squares, beyond_known, p_unit
-        Σx² of all cells by typical curvatures, what known columns leave of it, and the unit of p: as
-        :class:`grnrep.core.als.data.Data` has them.
-    n_cells
-        Their number.
+    scale
+        What there is to explain in all cells.
     ridge, prior, shared
         As in :func:`grnrep.core.als.fit.fit_decoder`.
     max_iter
@@ -74,10 +67,7 @@ def refine(
     """
     m, intercept = network.n_regulators, fit.bias is not None
     full, weight = full_network(network, fit)
-    penalty = Penalty.build(
-        full, m, sum_squares=sum_squares, energy=beyond_known, n_cells=n_cells, ridge=ridge, prior=prior,
-        shared=shared, p_unit=p_unit,
-    )  # fmt: skip
+    penalty = Penalty.of(full, m, scale, ridge=ridge, prior=prior, shared=shared)
 
     def decoder(weight: Tensor) -> Fit:
         parts = split_weights(weight.cpu().numpy(), full, m, intercept=intercept)
@@ -103,13 +93,7 @@ def refine(
     try:
         with tqdm(desc="passes", total=max_iter, disable=not progress) as bar:
             state, history, converged = alternate(
-                problem,
-                state,
-                sum_squares=sum_squares,
-                max_iter=max_iter,
-                tol=_TOL,
-                window=_WINDOW,
-                bar=bar,
+                problem, state, max_iter=max_iter, tol=_TOL, window=_WINDOW, bar=bar
             )
     except Interrupted as stop:
         stop.so_far = replace(decoder(stop.so_far.weight), converged=False)

@@ -11,23 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
+from grnrep.core.als.cells import MAX_ITER, CellSolver
 from grnrep.core.als.data import cuts, precision_of
 from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.loop import solver_of
 from grnrep.core.als.newton import NewtonCells
-from grnrep.core.als.problem import Cells
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.likelihoods.counts import size_factors_of
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
 T = TypeVar("T")
 
-_MAX_ITER = 500
-_TOL, _NEWTON_TOL = 1e-5, 1e-7  # a Newton step ends far closer to the minimum than a gradient step
 # tolerance of activities on the way; at 1e-3 the end of a search hangs on the order of rows
 _ROUGH = 1e-4
 
@@ -40,8 +38,8 @@ class Projection:
     ----------
     network
         Edges, those of known columns too.
-    n_free
-        m, the number of regulators.
+    pattern
+        Their positions.
     cells
         What finds representations.
     likelihood
@@ -55,8 +53,8 @@ class Projection:
     """
 
     network: Network
-    n_free: int
-    cells: Cells
+    pattern: Pattern
+    cells: CellSolver | NewtonCells
     likelihood: Likelihood
     intercept: bool
     depth: float
@@ -74,13 +72,12 @@ class Projection:
         """Prepare weights, intercepts and ridges of ``fit``, whose edges are those of ``network``."""
         m, (full, weight) = network.n_regulators, full_network(network, fit)
         like = torch.zeros(0, dtype=dtype, device=device)
-        likelihood = fit.likelihood.to(like)
-        ridge = np.zeros(m) if fit.ridge is None else fit.ridge
+        likelihood, pattern = fit.likelihood.to(like), Pattern(full).to(like.device)
+        ridge = torch.as_tensor(np.zeros(m) if fit.ridge is None else fit.ridge, device=like.device)
+        w = torch.as_tensor(weight).to(like)
         with side_by_side(1):  # the rounding of a factorisation depends on threads
-            pattern = Pattern(full).to(like.device)
-            weights, ridges = (torch.as_tensor(a, device=like.device) for a in (weight, ridge))
-            cells = projector(likelihood, pattern, weights, ridges, m, dtype)
-        return cls(full, m, cells, likelihood, fit.bias is not None, fit.depth, like)
+            cells = solver_of(likelihood, pattern, w, m, ridge, frozen=True)
+        return cls(full, pattern, cells, likelihood, fit.bias is not None, fit.depth, like)
 
     def __call__(
         self,
@@ -88,7 +85,7 @@ class Projection:
         covariates: np.ndarray | None = None,
         size_factors: np.ndarray | None = None,
         *,
-        max_iter: int = _MAX_ITER,
+        max_iter: int = MAX_ITER,
         tol: float | None = None,
     ) -> np.ndarray:
         """Activities (n_cells, m) of cells.
@@ -104,13 +101,17 @@ class Projection:
         tol
             A cell is done when its preconditioned gradient, or a Newton step, is less than this share of its
             representation, or than rounding.
+
+        Raises
+        ------
+        ValueError
+            If the fit was made with size factors of its own, and those of these cells are not given.
         """
-        out = np.zeros((len(x), self.n_free))
-        if tol is None:
-            tol = _TOL if self.likelihood.constant_curvature else _NEWTON_TOL
+        m = self.cells.n_free
+        out = np.zeros((len(x), m))
 
         def keep(cut: slice, block: Block, z: Tensor) -> None:
-            out[cut] = z[: self.n_free].mT.cpu().numpy()
+            out[cut] = z[:m].mT.cpu().numpy()
 
         for _ in self._each_cut(x, covariates, size_factors, keep, max_iter, tol):
             pass
@@ -126,15 +127,11 @@ class Projection:
         total = self._genes.no_stats(self.like.device)
 
         def add(cut: slice, block: Block, z: Tensor) -> Stats:
-            return self._genes.stats(self._pattern, z, self.cells.work(block, z))
+            return self._genes.stats(self.pattern, z, self.cells.work(block, z))
 
-        for part in self._each_cut(x, covariates, size_factors, add, _MAX_ITER, _ROUGH):
+        for part in self._each_cut(x, covariates, size_factors, add, MAX_ITER, _ROUGH):
             total.merge(part)
         return total
-
-    @cached_property
-    def _pattern(self) -> Pattern:
-        return Pattern(self.network).to(self.like.device)
 
     @cached_property
     def _genes(self) -> GeneSolver:
@@ -148,7 +145,7 @@ class Projection:
         size_factors: np.ndarray | None,
         use: Callable[[slice, Block, Tensor], T],
         max_iter: int,
-        tol: float,
+        tol: float | None,
     ) -> Iterator[T]:
         """What ``use`` makes of some cells and their representations (m + q, cells), in order."""
         size = self._sizes(x, size_factors)
@@ -183,51 +180,13 @@ def project(
     *,
     covariates: np.ndarray | None = None,
     size_factors: np.ndarray | None = None,
-    max_iter: int = _MAX_ITER,
+    max_iter: int = MAX_ITER,
     tol: float | None = None,
     device: str | torch.device | None = None,
 ) -> np.ndarray:
-    """Activities of cells under the decoder of a fit, (n_cells, n_regulators).
+    """Activities (n_cells, m) of cells, once: :meth:`Projection.of` and :meth:`Projection.__call__` in one.
 
-    Parameters
-    ----------
-    x
-        Expression, (n_cells, n_genes), genes in the order of ``network``; its precision is that of the work.
-    fit
-        Weights, intercepts and the ridge of every regulator.
-    network
-        Edges, in the order of ``fit.weight``.
-    covariates, size_factors, max_iter, tol
-        As in :meth:`Projection.__call__`.
-    device
-        Where to compute; the CPU by default.
-
-    Raises
-    ------
-    ValueError
-        If the fit was made with size factors of its own, and those of these cells are not given.
+    The precision of ``x`` is that of the work.
     """
     projection = Projection.of(fit, network, dtype=precision_of(x), device=device)
     return projection(x, covariates, size_factors, max_iter=max_iter, tol=tol)
-
-
-def projector(
-    likelihood: Likelihood,
-    pattern: Pattern,
-    weight: Tensor,
-    ridge: Tensor,
-    m: int,
-    dtype: torch.dtype,
-) -> Cells:
-    """What finds representations under a decoder that stays as it is."""
-    if not likelihood.constant_curvature:
-        return NewtonCells.of(likelihood, pattern, weight, m, ridge)
-    return shared_projector(likelihood, pattern, weight.to(dtype), ridge, m)
-
-
-def shared_projector(
-    likelihood: Likelihood, pattern: Pattern, weight: Tensor, ridge: Tensor, m: int
-) -> CellSolver:
-    """The solver of a decoder under squared error, by what is cheapest for cells of that likelihood."""
-    solver = cell_solver if likelihood.zeros_are_values else quick_solver
-    return solver(pattern, weight, m, ridge)

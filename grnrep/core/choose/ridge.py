@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
+from grnrep.core.als.data import typical_gram
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.penalty import typical_gram
 from grnrep.core.fitted import Fit
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network

@@ -46,18 +46,18 @@ class Block:
 
     def cells(self, which: Tensor) -> Block:
         """Some of the cells."""
-        most, least, log_x = (
-            None if a is None else a[:, which] for a in (self.most, self.least, self.log_x)
-        )
-        size = None if self.size is None else self.size[which]
-        return Block(self.x[:, which], most, least, size, log_x)
+        return self._part((slice(None), which), which)
 
     def genes(self, which: Tensor) -> Block:
         """Some of the genes."""
+        return self._part(which, slice(None))
+
+    def _part(self, entries: Tensor | tuple[slice, Tensor], cells: Tensor | slice) -> Block:
         most, least, log_x = (
-            None if a is None else a[which] for a in (self.most, self.least, self.log_x)
+            None if a is None else a[entries] for a in (self.most, self.least, self.log_x)
         )
-        return Block(self.x[which], most, least, self.size, log_x)
+        size = None if self.size is None else self.size[cells]
+        return Block(self.x[entries], most, least, size, log_x)
 
     def censor(self, r: Tensor, out: Tensor | None = None) -> Tensor:
         """Turn x - p into residuals, in place or in ``out``."""

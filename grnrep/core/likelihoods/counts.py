@@ -30,14 +30,9 @@ _LEAST = 1e-3  # dispersion below which float32 cannot tell a negative binomial 
 
 
 def cell_size_factors(counts: np.ndarray, depth: float | None = None) -> tuple[np.ndarray, float]:
-    """Total counts of every cell as a share of ``depth``, and ``depth``.
+    """Total counts of every cell (n_cells, n_genes) as a share of ``depth``, by default the median; and ``depth``.
 
-    Parameters
-    ----------
-    counts
-        (n_cells, n_genes). A cell without counts is taken for one with a single count.
-    depth
-        Total that has size factor 1; by default the median of the cells.
+    A cell without counts is taken for one with a single count.
     """
     totals = np.maximum(counts.sum(1, dtype=np.float64), 1.0)
     depth = (float(np.median(totals)) if len(totals) else 1.0) if depth is None else depth
@@ -128,6 +123,14 @@ class Counts(Likelihood):
         phi = self.excess
         return 2 * (ratio - (c + 1 / phi) * ((1 + phi * c) / (1 + phi * mu)).log())
 
+    def link(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Ratios f' / f and f'' / f, and the expected count μ, of every entry, (n_genes, n_cells) each."""
+        u = p / self.softness
+        soft, up = softplus(u), u.sigmoid()
+        slope = torch.where(u < _FAR, 1.0, up / soft.clamp(min=1e-30)) / self.softness
+        bend = slope * (1 - up) / self.softness
+        return slope, bend, soft * self.softness * block.counted()[1]
+
     def work(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor]:
         """Minus half the slope of the deviance, and a positive weight.
 
@@ -135,12 +138,7 @@ class Counts(Likelihood):
         are positive. Where a count lies far below zero it vanishes, but the slope does not; a
         small share of the weight that log f would have as a straight line keeps the step finite.
         """
-        (c, size, _), u = block.counted(), p / self.softness
-        soft = softplus(u)
-        up = u.sigmoid()
-        slope = torch.where(u < _FAR, 1.0, up / soft.clamp(min=1e-30)) / self.softness  # f' / f
-        bend = slope * (1 - up) / self.softness  # f'' / f
-        mu = soft * self.softness * size
+        c, (slope, bend, mu) = block.x, self.link(block, p)
         square = slope.square()
         r = (c - mu) * slope
         weight = mu * bend + c * ((square - bend).clamp(min=0) + _FLAT * square)
@@ -208,16 +206,8 @@ def shrunk_dispersion(blocks: list[Block], rates: list[Tensor], *, n_parameters:
 
     By moments φ = Σ ((c - μ)² - μ) / Σ μ² over the cells of a gene, the squares corrected for
     the parameters that μ was fitted with. Each gene's value is then drawn towards the pooled
-    one by the share of the spread between genes that its own uncertainty accounts for.
-
-    Parameters
-    ----------
-    blocks
-        Counts and size factors.
-    rates
-        Fitted rate of every entry at size factor 1, (n_genes, n_cells) per block.
-    n_parameters
-        Number of parameters behind the rates.
+    one by the share of the spread between genes that its own uncertainty accounts for. ``rates`` are those
+    fitted at size factor 1, (n_genes, n_cells) of every block, with ``n_parameters`` behind them.
     """
     n_entries = sum(block.x.numel() for block in blocks)
     inflate = n_entries / max(1, n_entries - n_parameters)

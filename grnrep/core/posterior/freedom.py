@@ -13,47 +13,19 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver
-from grnrep.core.als.problem import Problem
+from grnrep.core.als.loop import Problem
 from grnrep.core.likelihoods.base import Block
 
-# degrees of freedom left, by parameters, from which counting parameters is good enough
-_COUNTED = 1.0
 # conjugate gradients end where one changes the result by less than this share
 _MAX_ITER, _TOL = 30, 0.02
-
-
-def noise_variance(
-    problem: Problem, solver: CellSolver, z: list[Tensor], squared_error: float
-) -> float | None:
-    """Σ residual² by the degrees of freedom that it has left; None where that is less than one.
-
-    Within a third of the truth from an effective load of 0.5 on, unless the ridge is so strong (0.3) that
-    residuals hold as much of the signal again. Other parameters as in :func:`residual_freedom`.
-    """
-    n_seen = sum(b.x.numel() if b.most is None else int((b.most > 0).sum()) for b in problem.blocks)
-    n_parameters = problem.network.n_edges + problem.n_free * sum(part.shape[1] for part in z)
-    freedom = float(n_seen - n_parameters)
-    if freedom < _COUNTED * n_parameters:
-        freedom = residual_freedom(problem, solver, z)
-    return squared_error / freedom if freedom >= 1 else None
 
 
 def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed: int = 0) -> float:
     """Trace of (I - H)² over entries that are not censored, by ‖(I - H) v‖² for a v of random signs.
 
     By conjugate gradients from zero, each of which costs what an iteration of the fit does. The standard
-    error is at most sqrt(2 / result), as a share of the result.
-
-    Parameters
-    ----------
-    problem
-        Data, edges and penalties.
-    solver
-        Of the cells, with the decoder of the fit.
-    z
-        Representations of every block, (m + q, cells).
-    seed
-        Of v.
+    error is at most sqrt(2 / result), as a share of the result. ``solver`` has the decoder of the fit, ``z``
+    the representations (m + q, cells) of every block of the problem.
     """
     pattern, m = problem.pattern, problem.n_free
     generator = torch.Generator().manual_seed(seed)

@@ -6,15 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.data import cuts
+from grnrep.core.als.data import Penalty, Scale, cuts
 from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
-from grnrep.core.als.penalty import Penalty
-from grnrep.core.decoder import Pattern
 from grnrep.core.design import full_network, known_columns, split_rows, without_known
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import censored_curvature
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.normal_tail import quantile_below
 from grnrep.core.posterior.jumps import Jumps, likelihood_gain
@@ -98,10 +97,11 @@ class Chain:
         """Priors of weights: N(0, 1) of free ones, the penalties of the fit of those shrunk to signs."""
         m, column = self.m, self.pattern.regulator
         unexplained = without_known(x, torch.as_tensor(known)) if self.n_known else x
-        self.penalty = Penalty.build(
-            self.network, m, sum_squares=float(squares.sum()), ridge=0.0, prior=prior, shared=shared,
-            energy=float(unexplained.double().square().sum()), n_cells=self.n_cells,
-        ).to(x.device)  # fmt: skip
+        beyond_known = float(unexplained.double().square().sum())
+        scale = Scale(float(squares.sum()), beyond_known, self.n_cells)
+        self.penalty = Penalty.of(
+            self.network, m, scale, ridge=0.0, prior=prior, shared=shared, device=x.device
+        )
         self.free = self.penalty.balanced[:m]
         wide = _INTERCEPT_VARIANCE * float(squares.mean()) / self.n_cells or 1.0
         self.own_precision = 1 / torch.where(column < m, 1.0, wide).double()

@@ -48,22 +48,16 @@ class Jumps:
         prior_precision: Tensor,
         blocks: Iterable[tuple[Tensor, Tensor]],
     ) -> Jumps:
-        """Jumps by the curvature of the posterior.
+        """Jumps by the curvature of the posterior, with the prior precision of every weight, ``(n_edges,)``.
 
-        Parameters
-        ----------
-        network
-            Edges.
-        prior_precision
-            Of every weight, ``(n_edges,)``.
-        blocks
-            Representations (m + q, cells) and the curvature of every entry (n_genes, cells), block by block.
+        ``blocks`` are representations (m + q, cells) and curvatures (n_genes, cells), block by block.
         """
         lam = append(prior_precision, 1.0)
         layout = GeneSolver(network, lam.device, shared=False)
-        systems = lam.new_zeros(layout.n_entries)
+        systems = lam.new_zeros(layout.n_pairs)
         for z, curvature in blocks:
             systems += layout.systems(z, curvature)
+        systems = append(systems, 0.0)
         precision = [  # λ + Σ a z z'
             take(systems, entry) + torch.diag_embed(take(lam, edge))
             for _, edge, _, entry in layout.groups
@@ -86,12 +80,7 @@ class Jumps:
 def likelihood_gain(x: Tensor, zeros: Tensor | None, p: Tensor, change: Tensor) -> Tensor:
     """Logarithm of the likelihood at p + change by that at p, of every gene, ``(n_genes,)`` float64.
 
-    Parameters
-    ----------
-    x, p, change
-        Expression and pre-activations, whitened, (n_genes, cells).
-    zeros
-        Positions of censored entries; None where there are none.
+    ``x``, ``p`` and ``change`` are whitened, (n_genes, cells); ``zeros`` are positions of censored entries, if any.
     """
     # seen: -½ ((x - p - d)² - (x - p)²) = d (x - p - d/2); censored: log Φ(-p - d) - log Φ(-p)
     gain = change * (x - p - change / 2)

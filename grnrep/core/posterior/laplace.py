@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.genes import append, similar, take
-from grnrep.core.decoder import Pattern
+from grnrep.core.als.genes import GeneSolver, append, take
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.counts import size_factors_of
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 _ENTRIES = 2**22  # of the systems, and of expression, of cells that are looked at at once
@@ -145,8 +145,7 @@ class Systems:
         self.pairs, self.product = _pairs(self.full, self.weight)
         ridge = np.zeros(self.m) if fit.ridge is None else fit.ridge
         self.ridge = torch.as_tensor(ridge, dtype=torch.float64)
-        degree = self.full.regulators_per_gene()
-        self._first_pair = np.cumsum(degree**2) - degree**2
+        self.genes = GeneSolver(self.full, shared=False)
 
     def cells(
         self, x: np.ndarray, size_factors: np.ndarray | None, scatter: Tensor | None = None
@@ -180,7 +179,7 @@ class Systems:
 
     def of_genes(self, values: Tensor, z: Tensor) -> Tensor:
         """Σ values z z' over the cells, of every gene at its own columns, in rows, ``(n_pairs,)``."""
-        return self.pairs.edge_products(values, _squares(z))
+        return self.genes.systems(z, values)
 
     def from_cells(self, covariance: Tensor) -> Tensor:
         """Variance w' C w of every entry, (n_genes, n_cells), by a covariance of every cell."""
@@ -199,7 +198,7 @@ class Systems:
         on = torch.cat([on, on.new_zeros(1, on.shape[1])])
         inverse, product = values.new_zeros(len(values) + 1), torch.zeros_like(on)
         values, prior = append(values, 0.0), append(prior, 1.0)
-        for edge, pair in self._groups():
+        for _, edge, _, pair in self.genes.groups:
             system = take(values, pair)
             system.diagonal(dim1=1, dim2=2).add_(take(prior, edge))
             found = _inverse(system)
@@ -211,17 +210,7 @@ class Systems:
         """Values of the pairs of every edge with itself, ``(n_edges,)``."""
         gene, degree = self.full.gene, self.full.regulators_per_gene()
         slot = np.arange(self.full.n_edges) - self.full.indptr[gene]
-        return values[torch.as_tensor(self._first_pair[gene] + slot * (degree[gene] + 1))]
-
-    def _groups(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Edges and pairs of genes with similar numbers of edges; padded slots stand behind the last."""
-        full, degree = self.full, self.full.regulators_per_gene()
-        for genes in similar(degree):
-            slot, n = np.arange(degree[genes].max()), degree[genes][:, None]
-            edge = np.where(slot < n, full.indptr[genes][:, None] + slot, full.n_edges)
-            pair = (self._first_pair[genes][:, None] + slot * n)[:, :, None] + slot
-            real = (slot < n)[:, :, None] & (slot < n)[:, None, :]
-            yield torch.as_tensor(edge), torch.as_tensor(np.where(real, pair, len(self.product)))
+        return values[torch.as_tensor(self.genes.first_pair[gene] + slot * (degree[gene] + 1))]
 
 
 def _squares(z: Tensor) -> Tensor:

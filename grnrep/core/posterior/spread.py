@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad, softplus
+from torch.nn.functional import pad
 
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.counts import Counts
@@ -54,31 +54,29 @@ def curvature_spread(
         As in the fit.
     """
     at = Systems(fit, network)
-    column = at.pattern.regulator
+    column, model = at.pattern.regulator, at.likelihood
     size = torch.zeros(at.full.n_regulators, dtype=torch.float64)
     size.index_add_(0, column, at.weight.square())
     prior = (torch.bincount(column, minlength=len(size)) / size.clamp(min=_TINY))[column]
-    precision = torch.zeros_like(at.product)  # of the weights of every gene
-    none = at.weight.new_zeros(len(at.weight), 0)
-    mean_square = np.square(fit.activity).mean(0)
-    if not isinstance(at.likelihood, Counts):
+    scatter, inside = torch.ones(at.full.n_genes, dtype=torch.float64), 0.0
+    shift = torch.zeros_like(prior)  # what softness leaves open of the variance
+    if isinstance(model, Counts):
+        sums = _CountSums(at, model)
         for part in at.cells(x, size_factors):
-            precision += at.of_genes(part.curvature * _left(at, part), part.z)
-        covariance, _ = at.inverse(precision, prior, none)
-        sd = at.diagonal(covariance).sqrt().minimum(prior.rsqrt())
-        scatter = torch.ones(at.full.n_genes, dtype=torch.float64)
-        return Spread(sd[at.free].numpy(), scatter.numpy(), mean_square, covariance.numpy())
-    model, sums = at.likelihood, _CountSums(at, at.likelihood)
+            sums.add(part)
+        scatter, inside = sums.scatter(), sums.inside()
+        _, steps = at.inverse(sums.system, prior, sums.pull)
+        shift = sums.softness_step(steps, scatter).square()
+    precision = torch.zeros_like(at.product)  # of the weights of every gene
     for part in at.cells(x, size_factors):
-        sums.add(part)
-    inside, scatter = sums.inside(), sums.scatter()
-    for part in at.cells(x, size_factors):
-        a = _curvature_above_zero(model, part) * _left(at, part)
+        a = part.curvature
+        if isinstance(model, Counts):
+            a = _curvature_above_zero(model, part)
+        a = a * _left(at, part)
         precision += at.of_genes(a / (scatter[:, None] + inside * a), part.z)
-    covariance, _ = at.inverse(precision, prior, none)
-    _, steps = at.inverse(sums.system, prior, sums.pull)
-    shift = sums.softness_step(steps, scatter).square()
+    covariance, _ = at.inverse(precision, prior, prior.new_zeros(len(prior), 0))
     sd = (at.diagonal(covariance) + shift).sqrt().minimum(prior.rsqrt())
+    mean_square = np.square(fit.activity).mean(0)
     return Spread(sd[at.free].numpy(), scatter.numpy(), mean_square, covariance.numpy())
 
 
@@ -148,16 +146,9 @@ def _left(at: Systems, part: CellPart) -> Tensor:
     return (1 - part.curvature * at.from_cells(part.inverse)).clamp(min=0)
 
 
-def _link(model: Counts, part: CellPart) -> tuple[Tensor, Tensor, Tensor]:
-    """Slope f' / f, σ(p / τ) and the expected count μ of every entry."""
-    u = part.p / model.softness
-    soft, up = softplus(u).clamp(min=_TINY), u.sigmoid()
-    return up / soft / model.softness, up, soft * model.softness * part.block.counted()[1]
-
-
 def _expected_curvature(model: Counts, part: CellPart) -> tuple[Tensor, Tensor]:
     """Fisher information μ (f' / f)² / (1 + φ μ), and the expected count, of every entry."""
-    slope, _, mu = _link(model, part)
+    slope, _, mu = model.link(part.block, part.p)
     information = mu * slope.square()
     if model.excess is not None:
         information = information / (1 + model.excess * mu)
@@ -166,7 +157,6 @@ def _expected_curvature(model: Counts, part: CellPart) -> tuple[Tensor, Tensor]:
 
 def _curvature_above_zero(model: Counts, part: CellPart) -> Tensor:
     """The part of the curvature that comes from counts above zero, -c (log f)''."""
-    slope, up, mu = _link(model, part)
-    bend = (slope.square() - slope * (1 - up) / model.softness).clamp(min=0)
-    above = part.block.x * bend
+    slope, bend, mu = model.link(part.block, part.p)
+    above = part.block.x * (slope.square() - bend).clamp(min=0)
     return above if model.excess is None else above / (1 + model.excess * mu)

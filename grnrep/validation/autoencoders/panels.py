@@ -13,7 +13,6 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from grnrep.core.decoder import SparseLinear
 from grnrep.core.fitted import Fit
 from grnrep.ds.images import Images
 from grnrep.nn.bottlenecks import KSparse
@@ -23,6 +22,7 @@ from grnrep.nn.family import FAMILY, Architecture, Dense, Member, Parts
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.model import Model
 from grnrep.nn.representation import Representation
+from grnrep.nn.sparse import SparseLinear
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
 from grnrep.validation.regulation.load_models import RECIPE, Learned, Problem, draw, learn, measure
