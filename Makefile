@@ -11,7 +11,7 @@ demo: .venv/done
 test: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/mypy grnrep
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/done
 	$(BIN)/ruff check --fix .
