@@ -67,7 +67,7 @@ def test_batches_cost_next_to_nothing():
 
 def test_what_is_stored_and_its_way_through_a_file(tmp_path):
     adata, _, net = batches()
-    record = fit(adata, net, covariates=["pct_mito", "batch"], **GIVEN)
+    record = fit(adata, net, covariates=["pct_mito", "batch"])
     columns = record["covariates"]
     assert columns["covariate"].tolist() == ["batch", "pct_mito"]
     assert columns["kind"].tolist() == ["categorical", "continuous"]
