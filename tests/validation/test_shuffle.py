@@ -95,7 +95,6 @@ def test_one_regulator_or_complete_network_is_left_as_it_is():
         pd.testing.assert_frame_equal(shuffled_network(net), net)
 
 
-@pytest.mark.usefixtures("quick_choices")
 def test_network_that_made_the_data_stands_out():
     adata, net = gr.ds.simulate(n_obs=150, n_vars=150, n_regulators=15, noise_sd=0.5, rng=1)
     answer = network_information(adata, net, n_shuffles=9, progress=False)
