@@ -1,5 +1,6 @@
 # `make demo` runs the main job on simulated data, `make test` passes the tests.
 # Both first build a clean virtual environment in .venv from pyproject.toml and constraints.txt.
+# Tests are several processes that import the same: what Python compiled is kept, whatever the caller's settings.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -11,7 +12,7 @@ demo: .venv/done
 test: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/mypy grnrep
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/done
 	$(BIN)/ruff check --fix .

@@ -127,7 +127,7 @@ def test_dataclasses_are_frozen(name):
 
 
 @every
-@pytest.mark.usefixtures("short_chain")
+@pytest.mark.usefixtures("quick_choices", "short_chain")
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     thing = PUBLIC[name]

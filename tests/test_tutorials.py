@@ -10,6 +10,8 @@ import nbformat
 import pytest
 from matplotlib import pyplot as plt
 
+import grnrep as gr
+from grnrep.validation.regulation import load_models
 from grnrep.validation.regulation import load_study as study_module
 from grnrep.validation.regulation.load_models import RECIPE
 
@@ -32,11 +34,23 @@ def as_before():
     logging.getLogger("grnrep").setLevel(level)
 
 
+def with_a_third_of_the_genes(simulate):
+    """The same simulation of as many cells, with fewer genes and regulators."""
+
+    def smaller(n_obs, n_vars, *, n_regulators, **options):
+        return simulate(n_obs, n_vars // 3, n_regulators=max(5, n_regulators // 3), **options)
+
+    return smaller
+
+
 @pytest.fixture
 def short(quick_choices, short_chain, monkeypatch):
-    """Every training takes two epochs and every choice two steps: what tutorials show is not looked at."""
+    """Few genes, two epochs of every training, two steps of every choice: what tutorials show is not looked at."""
     epochs = {"epochs": 2, "autoencoder_epochs": 2}
     monkeypatch.setattr(study_module, "RECIPE", RECIPE | epochs)
+    for name, value in {"N_GENES": 100, "N_REGULATORS": 10}.items():
+        monkeypatch.setattr(load_models, name, value)
+    monkeypatch.setattr(gr.ds, "simulate", with_a_third_of_the_genes(gr.ds.simulate))
     return lambda source: re.sub(r"""(\bepochs"?[=:]\s*)\d+""", r"\g<1>2", source)
 
 

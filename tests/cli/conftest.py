@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from typer.testing import CliRunner
 
@@ -18,16 +20,23 @@ def grnrep():
     return run
 
 
+@pytest.fixture(scope="session")
+def sources(small, tmp_path_factory):
+    """Folder with ``data.h5ad``, ``new.h5ad`` and ``net.csv``, which nobody changes."""
+    folder = tmp_path_factory.mktemp("sources")
+    adata, net = small(n_obs=80)
+    adata[:60].write_h5ad(folder / "data.h5ad")
+    adata[60:].write_h5ad(folder / "new.h5ad")
+    net.to_csv(folder / "net.csv", index=False)
+    return folder
+
+
 @pytest.fixture
-def work(small, tmp_path, monkeypatch):
+def work(sources, tmp_path, monkeypatch):
     """Folder, the current one, with ``data.h5ad``, ``new.h5ad`` and ``net.csv``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GRNREP_DEBUG", raising=False)
-    adata, net = small(n_obs=80)
-    adata[:60].write_h5ad("data.h5ad")
-    adata[60:].write_h5ad("new.h5ad")
-    net.to_csv("net.csv", index=False)
-    return tmp_path
+    return shutil.copytree(sources, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

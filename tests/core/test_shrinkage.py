@@ -26,9 +26,9 @@ def problem(seed, *, spread, noise, n_cells=80, signed=True):
 def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_without(
     seed, monkeypatch
 ):
-    monkeypatch.setattr(shrinkage, "_ITERATIONS", 10)
-    equal, network = problem(seed, spread=0.0, noise=3.0)
-    unequal, other = problem(seed, spread=0.9, noise=0.05)
+    monkeypatch.setattr(shrinkage, "_ITERATIONS", 5)
+    equal, network = problem(seed, spread=0.0, noise=3.0, n_cells=60)
+    unequal, other = problem(seed, spread=0.9, noise=0.05, n_cells=60)
     options = {"likelihood": "gaussian", "intercept": True}
     assert choose_shrinkage(equal, network, **options)[1] >= 0.3
     assert choose_shrinkage(unequal, other, **options)[1] <= 0.03
@@ -37,7 +37,7 @@ def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_wit
 def test_choice_is_on_the_grid_and_repeatable(monkeypatch):
     monkeypatch.setattr(shrinkage, "_ITERATIONS", 5)
     monkeypatch.setattr(shrinkage, "RIDGES", (0.03, 3.0))
-    x, network = problem(0, spread=0.5, noise=1.0)
+    x, network = problem(0, spread=0.5, noise=1.0, n_cells=40)
     first = choose_shrinkage(np.maximum(x, 0), network, rng=4)
     assert first[1] in (0.0, *PRIORS)
     assert first[0] in RIDGES or first[1] == 0.0
@@ -68,7 +68,8 @@ def test_with_few_genes_values_are_held_out_instead_of_genes():
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("shared", [False, True])
-def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared):
+def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared, monkeypatch):
+    monkeypatch.setattr(shrinkage, "FEW_GENES_PRIORS", (0.03, 0.3, 3.0))
     rng = np.random.default_rng(seed)
     mask = rng.random((60, 30)) < np.where(np.arange(60) % 2, 0.1, 0.6)[:, None]
     mask[np.arange(60), rng.integers(30, size=60)] = True

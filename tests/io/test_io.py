@@ -18,24 +18,27 @@ import grnrep as gr
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
+GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3, "max_iter": 20}
 FITS = {
     "signed": {},
     "unsigned": {"signed": False},
-    "tobit": {"likelihood": "tobit", "intercept": False},
-    "tobit with intercepts": {"likelihood": "tobit", "intercept": True},
+    "tobit": {"likelihood": "tobit", "intercept": False, **GIVEN},
+    "tobit with intercepts": {"likelihood": "tobit", "intercept": True, **GIVEN},
     "gaussian": {"likelihood": "gaussian", "signed": False},
     "fixed penalties": {"ridge": 0.1, "sign_shrinkage": 0.5},
     "gradient": {"epochs": 5},
-    "repair": {"repair": True},
-    "uncertainty": {"uncertainty": True},
-    "covariates": {"covariates": ["batch", "age"]},
+    "repair": {"repair": True, **GIVEN},
+    "uncertainty": {"uncertainty": True, **GIVEN},
+    "covariates": {"covariates": ["batch", "age"], **GIVEN},
     "covariates, signs unknown": {"covariates": "batch", "signed": False, "intercept": True},
-    "everything": {"repair": True, "uncertainty": True, "covariates": ["batch", "age"]},
+    "everything": {
+        "repair": True, "uncertainty": True, "covariates": ["batch", "age"], **GIVEN
+    },
     "poisson": {"likelihood": "poisson", "counts": True},
     "nb": {"likelihood": "nb", "counts": True},
     "nb, covariates": {"likelihood": "nb", "counts": True, "covariates": "batch"},
-    "other key and layer": {"key_added": "mine", "layer": "other"},
-}
+    "other key and layer": {"key_added": "mine", "layer": "other", **GIVEN},
+}  # fmt: skip
 
 
 def _assert_same(one, two):
@@ -167,7 +170,7 @@ def test_a_model_is_replaced_only_when_asked(fitted, model):
 
 @pytest.mark.filterwarnings("ignore:zarr v3|Consolidated")  # of writing data
 @pytest.mark.parametrize("what", ["file", "folder", "data", "damaged model"])
-def test_anything_else_is_never_replaced(fitted, tmp_path, what):
+def test_anything_else_is_never_replaced(fitted, saved, tmp_path, what):
     path = tmp_path / "model.zarr"
     if what == "file":
         path.write_text("dear")
@@ -178,7 +181,7 @@ def test_anything_else_is_never_replaced(fitted, tmp_path, what):
         with ad.settings.override(zarr_write_format=3):
             fitted[0].write_zarr(path)
     else:
-        gr.io.save(fitted[0], path)
+        shutil.copytree(saved, path)
         (path / "zarr.json").write_text("{")
     before = _files(tmp_path)
     with pytest.raises(FileExistsError, match="is no model; it is not replaced"):
@@ -200,10 +203,10 @@ def test_what_cannot_be_written_leaves_nothing(fitted, tmp_path):
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
 @pytest.mark.parametrize("step", ["write_elem", "checksum"])
-def test_stopped_while_writing(fitted, tmp_path, monkeypatch, exists, error, step):
+def test_stopped_while_writing(fitted, saved, tmp_path, monkeypatch, exists, error, step):
     path = tmp_path / "model.zarr"
     if exists:
-        gr.io.save(fitted[0], path)
+        shutil.copytree(saved, path)
     before = _files(tmp_path)
     save = sys.modules["grnrep.io.save"]
     whole = getattr(save, step)

@@ -9,6 +9,8 @@ import scipy.sparse as sp
 
 import grnrep as gr
 
+QUICK = {"ridge": 0.01, "sign_shrinkage": 0.3, "max_iter": 3, "progress": False}
+
 
 @pytest.fixture
 def partial(small):
@@ -78,7 +80,7 @@ def test_genes(partial):
 def test_says_what_fit_will_do(partial):
     adata, net = partial
     report = gr.pp.check_network(adata, net)
-    gr.tl.fit(adata, net, max_iter=3, intercept=False, progress=False)
+    gr.tl.fit(adata, net, intercept=False, **QUICK)
     record = adata.uns["grnrep"]
     assert list(report.genes.index) == list(record["genes"].index)
     kept = report.regulators[report.regulators["kept"]]
@@ -93,7 +95,7 @@ def test_negative_values_all_constrain_and_need_intercepts(partial):
     adata, net = partial
     adata.X = adata.X - adata.X.mean(axis=0)
     report = gr.pp.check_network(adata, net)
-    gr.tl.fit(adata, net, max_iter=3, intercept=True, progress=False)
+    gr.tl.fit(adata, net, intercept=True, **QUICK)
     assert report.summary["effective_load"] == report.summary["decoder_load"]
     assert report.summary["effective_load"] == adata.uns["grnrep"]["params"]["effective_load"]
 

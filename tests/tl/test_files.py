@@ -60,7 +60,7 @@ def test_fit_survives_a_file(small, tmp_path, form, signed):
 def test_transform_and_later_steps_survive_a_file(small, tmp_path, form):
     data, net = small(n_obs=80)
     adata, new = data[:60].copy(), data[60:, 4:].copy()
-    gr.tl.fit(adata, net, progress=False)
+    gr.tl.fit(adata, net, ridge=1e-3, sign_shrinkage=0.3, intercept=False, progress=False)
     gr.tl.transform(new, adata, progress=False)
     back = _write_and_read(new, tmp_path, form)
     _assert_equal(new.uns["grnrep"], back.uns["grnrep"])

@@ -16,6 +16,10 @@ from grnrep._values import SCALE
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
 
+# where nobody asks what is chosen
+GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3, "intercept": False, "max_iter": 20}
+
+
 def _fit(adata, net, **options):
     gr.tl.fit(adata, net, progress=False, **options)
     return adata.uns[options.get("key_added", "grnrep")]
@@ -109,8 +113,9 @@ def test_magnitude_of_prior_weights_does_not_matter(small):
 @pytest.mark.parametrize("unknown", [0.0, np.nan, None])
 def test_unknown_signs_may_be_zero_missing_or_without_column(small, unknown):
     adata, net = small()
-    bare = gr.tl.fit(adata, net[["source", "target"]], progress=False, copy=True)
-    other = gr.tl.fit(adata, net.assign(weight=unknown), progress=False, copy=True)
+    options = GIVEN | {"sign_shrinkage": 0.0, "progress": False, "copy": True}
+    bare = gr.tl.fit(adata, net[["source", "target"]], **options)
+    other = gr.tl.fit(adata, net.assign(weight=unknown), **options)
     pd.testing.assert_frame_equal(bare.obsm["grnrep"], other.obsm["grnrep"], check_exact=True)
     assert (other.uns["grnrep"]["regulators"]["n_signed"] == 0).all()
 
@@ -150,9 +155,14 @@ def test_layer_mask_and_key(small):
     adata.layers["expression"] = adata.X.copy()
     adata.X = np.full(adata.shape, np.nan, dtype=np.float32)  # reading it would be an error
     adata.var["use"] = np.arange(adata.n_vars) % 2 == 0
-    by_name = _fit(adata, net, layer="expression", mask_var="use", key_added="even")
+    by_name = _fit(adata, net, layer="expression", mask_var="use", key_added="even", **GIVEN)
     by_array = _fit(
-        adata, net, layer="expression", mask_var=adata.var["use"].to_numpy(), key_added="array"
+        adata,
+        net,
+        layer="expression",
+        mask_var=adata.var["use"].to_numpy(),
+        key_added="array",
+        **GIVEN,
     )
     assert set(by_name["genes"].index) == set(adata.var_names[::2])
     assert by_name["params"]["layer"] == "expression"
@@ -168,36 +178,36 @@ def test_mask_equals_leaving_genes_out(small):
     adata, net = small()
     mask = np.arange(adata.n_vars) % 2 == 0
     smaller = adata[:, mask].copy()
-    _fit(adata, net, mask_var=mask)
-    _fit(smaller, net)
+    _fit(adata, net, mask_var=mask, **GIVEN)
+    _fit(smaller, net, **GIVEN)
     pd.testing.assert_frame_equal(adata.obsm["grnrep"], smaller.obsm["grnrep"], check_exact=True)
 
 
 def test_nan_in_a_gene_outside_the_network_does_no_harm(small):
     adata, net = small()
     net = net[net["target"] != adata.var_names[0]]
-    clean = gr.tl.fit(adata, net, progress=False, copy=True)
+    clean = gr.tl.fit(adata, net, progress=False, copy=True, **GIVEN)
     adata.X[:, 0] = np.nan
-    _fit(adata, net)
+    _fit(adata, net, **GIVEN)
     pd.testing.assert_frame_equal(adata.obsm["grnrep"], clean.obsm["grnrep"], check_exact=True)
 
 
 def test_copy_leaves_the_original_alone(small, digest):
     adata, net = small()
     before = digest(adata)
-    out = gr.tl.fit(adata, net, progress=False, copy=True)
+    out = gr.tl.fit(adata, net, progress=False, copy=True, **GIVEN)
     assert digest(adata) == before
-    assert gr.tl.fit(adata, net, progress=False) is None
+    assert gr.tl.fit(adata, net, progress=False, **GIVEN) is None
     assert digest(adata) == digest(out)
 
 
 def test_an_earlier_fit_is_replaced_wholly(small):
     adata, net = small()
-    fresh = gr.tl.fit(adata, net, progress=False, copy=True)
-    _fit(adata, net[net["source"] != "TF0"], max_iter=2)
+    fresh = gr.tl.fit(adata, net, progress=False, copy=True, **GIVEN)
+    _fit(adata, net[net["source"] != "TF0"], **GIVEN | {"max_iter": 2})
     adata.uns["grnrep"]["left"] = "over"
     adata.obsm["grnrep_sd"] = np.zeros((adata.n_obs, 2))
-    record = _fit(adata, net)
+    record = _fit(adata, net, **GIVEN)
     assert "grnrep_sd" not in adata.obsm
     assert set(record) == set(fresh.uns["grnrep"])
     assert adata.varm["grnrep"].shape == fresh.varm["grnrep"].shape
@@ -206,7 +216,7 @@ def test_an_earlier_fit_is_replaced_wholly(small):
 def test_net_is_not_changed(small):
     adata, net = small()
     before = net.copy(deep=True)
-    _fit(adata, net)
+    _fit(adata, net, **GIVEN)
     pd.testing.assert_frame_equal(net, before)
 
 
@@ -214,12 +224,12 @@ def test_view_becomes_actual_and_parent_stays(small, digest, caplog):
     adata, net = small()
     before = digest(adata)
     view = adata[5:55, 3:]
-    _fit(view, net)
+    _fit(view, net, **GIVEN)
     assert not view.is_view
     assert "is a view" in caplog.text
     assert digest(adata) == before
     actual = adata[5:55, 3:].copy()
-    _fit(actual, net)
+    _fit(actual, net, **GIVEN)
     pd.testing.assert_frame_equal(view.obsm["grnrep"], actual.obsm["grnrep"], check_exact=True)
 
 
@@ -256,20 +266,24 @@ def test_names_that_are_not_strings_are_matched(small):
     wanted = adata.copy()
     wanted.var_names = [str(number[name]) for name in wanted.var_names]
     wanted.obs_names = [str(i) for i in range(wanted.n_obs)]
-    _fit(wanted, net.assign(target=net["target"].map(number).astype(str)))
+    _fit(wanted, net.assign(target=net["target"].map(number).astype(str)), **GIVEN)
     adata.obsm.clear()  # tables there would keep the old names
     adata.obs.index = pd.RangeIndex(adata.n_obs)
     adata.var.index = pd.Index(range(adata.n_vars))
-    _fit(adata, net.assign(target=net["target"].map(number)))
+    _fit(adata, net.assign(target=net["target"].map(number)), **GIVEN)
     np.testing.assert_array_equal(adata.obsm["grnrep"], wanted.obsm["grnrep"])
     assert adata.obsm["grnrep"].index.equals(adata.obs.index)
 
 
 def test_categorical_columns_work(small):
     adata, net = small()
-    plain = gr.tl.fit(adata, net, progress=False, copy=True)
+    plain = gr.tl.fit(adata, net, progress=False, copy=True, **GIVEN)
     other = gr.tl.fit(
-        adata, net.astype({"source": "category", "target": "category"}), progress=False, copy=True
+        adata,
+        net.astype({"source": "category", "target": "category"}),
+        progress=False,
+        copy=True,
+        **GIVEN,
     )
     pd.testing.assert_frame_equal(plain.obsm["grnrep"], other.obsm["grnrep"], check_exact=True)
 
@@ -278,11 +292,11 @@ def test_backed_data_is_fitted_and_copied_to_memory(small, tmp_path):
     adata, net = small()
     adata.write_h5ad(tmp_path / "data.h5ad")
     backed = ad.read_h5ad(tmp_path / "data.h5ad", backed="r")
-    out = gr.tl.fit(backed, net, progress=False, copy=True)
+    out = gr.tl.fit(backed, net, progress=False, copy=True, **GIVEN)
     assert backed.isbacked
     assert not out.isbacked
     assert "grnrep" not in backed.obsm
-    _fit(backed, net)
-    _fit(adata, net)
+    _fit(backed, net, **GIVEN)
+    _fit(adata, net, **GIVEN)
     pd.testing.assert_frame_equal(backed.obsm["grnrep"], adata.obsm["grnrep"], check_exact=True)
     pd.testing.assert_frame_equal(out.obsm["grnrep"], adata.obsm["grnrep"], check_exact=True)

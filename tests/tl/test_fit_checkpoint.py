@@ -127,13 +127,25 @@ def test_the_decoder_is_not_learned_twice(data, tmp_path, monkeypatch):
     gr.tl.fit(adata.copy(), net, checkpoint=tmp_path / "run", **OPTIONS)
 
 
-@pytest.mark.parametrize("after", [0, 1, 9])
-def test_passes_are_not_repeated(tmp_path, monkeypatch, after):
-    """Blocks of 300 of 1,500 cells: Ctrl-C in the first block, in the second, and in the second pass."""
+PASSES = {"max_cells": None, "block_size": 300, "progress": False, **CHOSEN}
+
+
+@pytest.fixture(scope="module")
+def by_passes():
+    """1,500 cells and their network, and the same cells with a fit to all of them."""
     adata, net = gr.ds.simulate(1500, 60, n_regulators=4, noise_sd=1.0, rng=0, progress=False)
-    options = {"max_cells": None, "block_size": 300, **CHOSEN}
-    wanted = adata.copy()
-    gr.tl.fit(wanted, net, progress=False, **options)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    wanted = gr.tl.fit(adata, net, copy=True, **PASSES)
+    torch.set_num_threads(before)
+    return adata, net, wanted
+
+
+@pytest.mark.parametrize("after", [0, 1, 9])
+def test_passes_are_not_repeated(by_passes, tmp_path, monkeypatch, after):
+    """Blocks of 300 of 1,500 cells: Ctrl-C in the first block, in the second, and in the second pass."""
+    cells, net, wanted = by_passes
+    adata = cells.copy()
     projection = gr.core.als.project.Projection
     sums, calls = projection.sums, []
 
@@ -146,14 +158,14 @@ def test_passes_are_not_repeated(tmp_path, monkeypatch, after):
     with monkeypatch.context() as patch:
         patch.setattr(projection, "sums", stopping)
         with pytest.raises(gr.tl.FitInterrupted) as stop:
-            gr.tl.fit(adata, net, checkpoint=tmp_path / "run", progress=False, **options)
+            gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **PASSES)
     gr.tl.transform(adata.copy(), stop.value.model, progress=False)
     assert len(list((tmp_path / "run").glob("pass-*"))) == after // 5
     calls.clear()
     monkeypatch.setattr(
         projection, "sums", lambda self, *args: calls.append(1) or sums(self, *args)
     )
-    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", progress=False, **options)
+    gr.tl.fit(adata, net, checkpoint=tmp_path / "run", **PASSES)
     same(adata, wanted)
 
 

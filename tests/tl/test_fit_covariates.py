@@ -12,6 +12,8 @@ from grnrep._cells import read_covariates
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
+GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.03}  # where nobody asks what is chosen
+
 
 def batches(seed=0, *, n_obs=300, n_vars=80, n_regulators=6, shift=1.0):
     """Eq. 6 with a shift per gene and batch inside the ReLU; and the same cells without it."""
@@ -85,20 +87,20 @@ def test_order_of_covariates_cells_and_levels_does_not_matter():
     adata, _, net = batches()
     other = adata[::-1].copy()
     other.obs["batch"] = other.obs["batch"].astype(str)
-    fit(adata, net, covariates=["batch", "pct_mito"])
-    fit(other, net, covariates=["pct_mito", "batch"])
+    fit(adata, net, covariates=["batch", "pct_mito"], **GIVEN)
+    fit(other, net, covariates=["pct_mito", "batch"], **GIVEN)
     pd.testing.assert_frame_equal(adata.obsm["grnrep"], other.obsm["grnrep"].loc[adata.obs_names])
     # which level is the reference changes nothing but the effects' sign
     swapped = adata.copy()
     swapped.obs["batch"] = swapped.obs["batch"].map({"one": "zzz", "two": "aaa"})
-    fit(swapped, net, covariates=["batch", "pct_mito"])
+    fit(swapped, net, covariates=["batch", "pct_mito"], **GIVEN)
     np.testing.assert_allclose(swapped.obsm["grnrep"], adata.obsm["grnrep"], atol=2e-3)
 
 
 def test_new_cells_of_one_batch():
     adata, _, net = batches()
     adata, new = adata[:200].copy(), adata[200:]
-    fit(adata, net, covariates="batch")
+    fit(adata, net, covariates="batch", **GIVEN)
     new = new[new.obs["batch"] == "two"].copy()
     gr.tl.transform(new, adata, progress=False)
     assert gr.metrics.recovery(new)["pearson"].mean() > 0.95
@@ -112,7 +114,7 @@ def test_new_cells_of_one_batch():
 
 def test_fewer_genes_in_new_data():
     adata, _, net = batches()
-    fit(adata, net, covariates=["batch"])
+    fit(adata, net, covariates=["batch"], **GIVEN)
     new = adata[:, 10:].copy()
     gr.tl.transform(new, adata, progress=False)
     found = gr.metrics.recovery(new)["pearson"]
@@ -121,7 +123,7 @@ def test_fewer_genes_in_new_data():
 
 def test_many_cells_learn_from_a_part():
     adata, _, net = batches()
-    record = fit(adata, net, covariates=["batch"], max_cells=150)
+    record = fit(adata, net, covariates=["batch"], max_cells=150, **GIVEN)
     assert record["params"]["n_obs_learned"] == 150
     assert gr.metrics.recovery(adata)["pearson"].mean() > 0.95
 
@@ -129,7 +131,7 @@ def test_many_cells_learn_from_a_part():
 @pytest.mark.usefixtures("short_chain")
 def test_repair_and_uncertainty_go_with_covariates():
     adata, _, net = batches()
-    record = fit(adata, net, covariates=["batch"], repair=True, uncertainty=True)
+    record = fit(adata, net, covariates=["batch"], repair=True, uncertainty=True, **GIVEN)
     assert (record["repair"]["status"] == "kept").mean() > 0.9
     assert gr.metrics.recovery(adata)["pearson"].mean() > 0.95
     assert np.isfinite(adata.obsm["grnrep_sd"]).all(axis=None)
@@ -149,7 +151,7 @@ def test_a_covariate_that_hides_a_regulator_is_named(caplog):
     )
     more = pd.DataFrame({"source": "HIDDEN", "target": extra, "weight": 1.0})
     with caplog.at_level(logging.WARNING, logger="grnrep"):
-        record = fit(both, pd.concat([net, more]), covariates=["score"])
+        record = fit(both, pd.concat([net, more]), covariates=["score"], **GIVEN)
     assert "cannot be told from them: 'HIDDEN'" in caplog.text
     assert record["regulators"].loc["HIDDEN", "covariate_r2"] > 0.9
 

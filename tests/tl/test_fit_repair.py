@@ -7,6 +7,8 @@ import pytest
 
 import grnrep as gr
 
+OPTIONS = {"ridge": 1e-3, "intercept": False, "progress": False}
+
 
 @pytest.fixture(scope="module")
 def repaired():
@@ -14,13 +16,13 @@ def repaired():
         300, 200, n_regulators=20, connectivity=0.2, noise_sd=0.2, rng=0, progress=False
     )
     net = gr.ds.corrupt_network(true, missing=0.2, false=0.2, rng=1)[["source", "target"]]
-    gr.tl.fit(adata, net, repair=True, intercept=False, progress=False)
+    gr.tl.fit(adata, net, repair=True, **OPTIONS)
     return adata, net, true
 
 
 def test_better_than_without(repaired):
     adata, net, _ = repaired
-    plain = gr.tl.fit(adata, net, intercept=False, key_added="plain", copy=True, progress=False)
+    plain = gr.tl.fit(adata, net, key_added="plain", copy=True, **OPTIONS)
     pcc = gr.metrics.recovery(adata)["pearson"].mean()
     assert pcc > 0.95
     assert pcc > gr.metrics.recovery(plain, key="plain")["pearson"].mean() + 0.02
@@ -47,7 +49,7 @@ def test_table_says_what_became_of_every_edge(repaired):
 def test_what_the_stated_rate_rests_on_is_said_where_users_read(repaired, caplog):
     adata, net, _ = repaired
     with caplog.at_level("INFO", logger="grnrep"):
-        gr.tl.fit(adata[:100].copy(), net, repair=True, intercept=False, progress=False, max_iter=3)
+        gr.tl.fit(adata[:100].copy(), net, repair=True, max_iter=3, **OPTIONS)
     assert "more additions are false where programmes outside the network" in caplog.text
     said = " ".join(gr.tl.repair.__doc__.split())
     assert "half of the additions were false (156 of 309)" in said

@@ -8,6 +8,8 @@ import pytest
 import grnrep as gr
 from grnrep.tl import _choose
 
+OPTIONS = {"repair": True, "ridge": 1e-3, "intercept": False, "progress": False}
+
 
 @pytest.fixture
 def used(monkeypatch):
@@ -40,7 +42,7 @@ def test_a_random_part_of_many_cells_is_enough(used, monkeypatch):
     assert _choose._FEWEST_CELLS == 2000
     monkeypatch.setattr(_choose, "_FEWEST_CELLS", 800)  # the same with less to compute
     adata, net, true = simulate(1040)
-    options = {"repair": True, "intercept": False, "max_cells": 300, "progress": False, "rng": 3}
+    options = OPTIONS | {"max_cells": 300, "rng": 3}
     gr.tl.fit(adata, net, **options)
     genes = sorted(set(net["target"]))
     assert used[0].shape == (800, len(genes))
@@ -61,5 +63,5 @@ def test_a_random_part_of_many_cells_is_enough(used, monkeypatch):
 
 def test_few_cells_are_all_used(used):
     adata, net, _ = simulate(400)
-    gr.tl.fit(adata, net, repair=True, intercept=False, progress=False)
+    gr.tl.fit(adata, net, **OPTIONS)
     assert len(used[0]) == 400

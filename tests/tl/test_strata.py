@@ -11,7 +11,7 @@ import grnrep as gr
 from grnrep.tl import _choose
 from grnrep.tl._data import in_turn
 
-pytestmark = pytest.mark.usefixtures("quick_choices")
+GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3, "intercept": False}  # it is cells that are chosen
 
 
 def test_kinds_take_turns_until_they_are_used_up():
@@ -44,7 +44,7 @@ def _learned_from(monkeypatch, adata, net, **options):
         return found[0]
 
     monkeypatch.setattr(sys.modules["grnrep.tl.fit"], "choose", seen)
-    gr.tl.fit(adata, net, max_cells=20, progress=False, **options)
+    gr.tl.fit(adata, net, max_cells=20, progress=False, **GIVEN, **options)
     return adata.obs_names[found[0].sample.rows]
 
 
@@ -56,7 +56,7 @@ def test_rare_cells_are_learned_from_and_order_does_not_matter(adata_net, monkey
     other = adata[np.random.default_rng(1).permutation(300)].copy()
     assert sorted(_learned_from(monkeypatch, other, net, stratify="kind")) == sorted(names)
     pd.testing.assert_frame_equal(other.obsm["grnrep"].loc[adata.obs_names], adata.obsm["grnrep"])
-    gr.tl.fit(adata, net, max_cells=20, progress=False)
+    gr.tl.fit(adata, net, max_cells=20, progress=False, **GIVEN)
     assert "stratify" not in adata.uns["grnrep"]["params"]
 
 
@@ -68,7 +68,7 @@ def test_data_that_were_opened_lazily(adata_net, tmp_path):
     adata.write_h5ad(tmp_path / "data.h5ad")
     lazy = ad.experimental.read_lazy(tmp_path / "data.h5ad")
     for one in (adata, lazy):
-        gr.tl.fit(one, net, max_cells=40, stratify="kind", progress=False)
+        gr.tl.fit(one, net, max_cells=40, stratify="kind", progress=False, **GIVEN)
     found = pd.DataFrame(lazy.obsm["grnrep"], lazy.obs_names, adata.obsm["grnrep"].columns)
     pd.testing.assert_frame_equal(found, adata.obsm["grnrep"], check_dtype=False, atol=1e-4)
 

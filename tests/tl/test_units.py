@@ -54,7 +54,7 @@ def simulated(seed: int) -> tuple[ad.AnnData, pd.DataFrame]:
 
 
 def results(adata: ad.AnnData, net: pd.DataFrame, c: float, *, on_disk: bool, **options) -> dict:
-    """By the power of the unit: what a fit to c x stores, and what a saved decoder makes of other cells."""
+    """By the power of the unit: what a fit to c x stores, and what its decoder makes of other cells."""
     adata = adata.copy()
     adata.X = adata.X * np.float32(c)
     train, new = adata[:45].copy(), adata[45:].copy()
@@ -62,11 +62,7 @@ def results(adata: ad.AnnData, net: pd.DataFrame, c: float, *, on_disk: bool, **
         store = Path(folder) / "activities.zarr" if on_disk else None
         fit = gr.tl.fit(train, net, activity_store=store, **MODEL, **options)
         sets = [np.asarray(fit.obsm[name]) for name in ("grnrep", "grnrep_sd") if name in fit.obsm]
-        gr.io.save(fit, Path(folder) / "model.zarr")
-        model = gr.io.load(Path(folder) / "model.zarr")
-        sets.append(
-            gr.tl.transform(new, model, copy=True, progress=False).obsm["grnrep"].to_numpy()
-        )
+    sets.append(gr.tl.transform(new, fit, copy=True, progress=False).obsm["grnrep"].to_numpy())
     record = fit.uns["grnrep"]
     genes, regulators, edges = (record[name] for name in ("genes", "regulators", "network"))
     one = [*sets, genes["intercept"]]

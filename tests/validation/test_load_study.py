@@ -60,6 +60,7 @@ def test_measures_as_the_verbs_do():
     options = {
         "likelihood": "tobit",
         "intercept": False,
+        "ridge": 1e-4,
         "rng": 0,
         "progress": False,
     }
