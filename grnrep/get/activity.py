@@ -9,17 +9,33 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, stored_names
+from grnrep._marginal import marginal_activities
 
 
-def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
-    """Get activities as an AnnData cells × regulators, for all of scanpy's plots and tests.
+def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) -> AnnData:
+    r"""Get activities as an AnnData cells × regulators, for all of scanpy's plots and tests.
+
+    Activities are *conditional* as a fit finds them: of every regulator given all others. *Marginal* ones
+    are of every regulator by itself, with the weights of the fit. A regulator that was perturbed is told
+    from those that share its targets by conditional activities; one that marks a lineage is
+    seen best by marginal ones, since what it shares with its partners is not divided among them.
+
+    The genes of a cell, centred and divided by their mean and standard deviation in the cells of the fit,
+    are regressed on the weights :math:`a_{ij} = w_{ij} / \mathrm{sd}_i` of regulator j, 0 where there is no
+    edge, and a constant. The score is the slope over :math:`1 / \sqrt{\sum_i (a_{ij} - \bar a_j)^2}`, the
+    standard error that it has if genes are independent and vary in the cell as they do over all cells. It compares
+    regulators and cells, as the t of decoupler's ulm does.
 
     Parameters
     ----------
     adata
-        Data on which :func:`grnrep.tl.fit` or :func:`grnrep.tl.transform` was run.
+        Data on which :func:`grnrep.tl.fit` or :func:`grnrep.tl.transform` was run. For marginal activities
+        its expression is read, in blocks, from where the fit, or the transform, read it; genes are
+        matched by name.
     key
-        Where the activities are in ``adata.obsm``.
+        Where the activities are in ``adata.obsm``, and the fit in ``adata.uns``.
+    marginal
+        Whether to score every regulator by itself. The fit must be of normalised expression, not of counts.
 
     Returns
     -------
@@ -27,10 +43,27 @@ def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
     ``obs``, ``obsm`` and the colours in ``uns`` are copies of those of ``adata``; ``var`` holds what the
     fit knows of every regulator.
 
+    With ``marginal=True`` X has the scores, in memory, and ``layers`` the regression by itself:
+
+    ``slope``
+        In the units of conditional activities, which are those of expression.
+    ``std_err``
+        Its standard error from the scatter of the cell's own genes.
+    ``pvalue``
+        Two-sided, by the t distribution of slope over ``std_err``, not corrected for many regulators. It asks
+        whether the genes of this one cell follow the weights more closely than if these were given to genes at
+        random. Genes that are correlated for other reasons make it too small, and it compares no
+        groups of cells: for that use :func:`grnrep.tl.rank_regulators`.
+
+    Effects of covariates are taken out first, under a ReLU of the values above zero. NaN has a regulator without
+    a target in ``adata``, or whose weights tell no gene from another.
+
     Raises
     ------
     KeyError, TypeError
-        If there is no table of activities under ``key``.
+        If there is no table of activities under ``key``; for marginal ones, no fit.
+    ValueError
+        If there is no expression for marginal activities, it cannot be that of the fit, or the fit is of counts.
 
     Examples
     --------
@@ -40,20 +73,31 @@ def activity(adata: AnnData, *, key: str = _keys.FIT) -> AnnData:
     >>> adata.obsm["grnrep"] = pd.DataFrame({"P": [1.0, 3.0], "Q": [2.0, 4.0]}, index=adata.obs_names)
     >>> gr.get.activity(adata)[:, "Q"].X.tolist()
     [[2.0], [4.0]]
+
+    >>> adata, net = gr.ds.simulate(n_obs=50, n_vars=40, n_regulators=3, rng=0)
+    >>> gr.tl.fit(adata, net, progress=False)
+    >>> alone = gr.get.activity(adata, marginal=True)
+    >>> alone.shape, sorted(alone.layers)
+    ((50, 3), ['pvalue', 'slope', 'std_err'])
     """
     check_adata(adata, min_obs=0)
-    names = stored_names(adata, key) if key in adata.obsm else None
-    if names is None:
+    layers = {}
+    if marginal:
+        alone = marginal_activities(adata, key, verb="activity")
+        names, values = alone.regulators, alone.score
+        layers = {"slope": alone.slope, "std_err": alone.std_err, "pvalue": alone.pvalue}
+    elif key in adata.obsm and stored_names(adata, key) is not None:
+        names, values = stored_names(adata, key), adata.obsm[key]
+    else:
         table = activities(adata, key)
         names, values = table.columns, table.to_numpy(copy=True)
-    else:
-        values = adata.obsm[key]
     record = adata.uns.get(key)
     var = pd.DataFrame(index=names)
     if isinstance(record, Mapping) and _keys.REGULATORS in record:
         var = record[_keys.REGULATORS].reindex(names)
     return AnnData(
         X=values,
+        layers=layers,
         obs=adata.obs.copy(),
         var=var,
         obsm={name: values.copy() for name, values in adata.obsm.items()},

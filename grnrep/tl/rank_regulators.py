@@ -12,6 +12,7 @@ from scipy import stats
 
 from grnrep import _keys
 from grnrep._checks import activities, check_table_place, obs_column, set_table, some
+from grnrep._marginal import marginal_activities
 from grnrep.tl._results import copy_of
 
 logger = logging.getLogger("grnrep")
@@ -26,6 +27,7 @@ def rank_regulators(
     sample: str,
     reference: str = REST,
     key: str = _keys.FIT,
+    marginal: bool = False,
     key_added: str = "rank_regulators",
     copy: bool = False,
 ) -> AnnData | None:
@@ -49,7 +51,10 @@ def rank_regulators(
         ``"rest"``: compare each group with all other cells. Else the group that the
         others are compared with.
     key
-        Where the activities are in ``adata.obsm``.
+        Where the activities are in ``adata.obsm``, and the fit in ``adata.uns``.
+    marginal
+        Whether to compare the activity of every regulator by itself, the slopes of
+        :func:`grnrep.get.activity` with ``marginal=True``, which says which to use for what.
     key_added
         Where the table is kept in ``adata.uns``; a table of an earlier call is replaced.
     copy
@@ -71,7 +76,7 @@ def rank_regulators(
         If there are no activities under ``key``, or no such column in ``adata.obs``.
     ValueError
         If there are fewer than two groups, no such ``reference``, or fewer than two samples
-        on a side.
+        on a side; or if marginal activities cannot be had.
 
     References
     ----------
@@ -92,11 +97,15 @@ def rank_regulators(
     [['sick', 'P', 4.0], ['sick', 'Q', 0.0]]
     """
     check_table_place(adata, key_added, {"regulator", "pvals_adj"}, copy=copy)
-    table = activities(adata, key)
     group, replicate = (
         obs_column(adata, groupby, argument="groupby"),
         obs_column(adata, sample, argument="sample"),
     )
+    if marginal:
+        alone = marginal_activities(adata, key, verb="rank_regulators")
+        table = pd.DataFrame(alone.slope, index=adata.obs_names, columns=alone.regulators)
+    else:
+        table = activities(adata, key)
     known = group.notna().to_numpy() & replicate.notna().to_numpy()
     group, replicate, table = group[known].astype(str), replicate[known].astype(str), table[known]
     groups = _groups(group, groupby, reference)

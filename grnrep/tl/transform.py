@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import replace
@@ -10,28 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._cells import is_count
-from grnrep._checks import (
-    check_adata,
-    check_place,
-    gene_names,
-    record,
-    report_names,
-    some,
-)
-from grnrep._record import Decoder, read_decoder
-from grnrep._values import another_scale, check_values, open_values, report_empty, where
+from grnrep._checks import check_adata, check_place, record, report_names
+from grnrep._expression import open_expression
+from grnrep._record import read_decoder
 from grnrep.rows.sink import ACTIVITY, open_sink
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import check_engine, check_solver
 from grnrep.tl._infer import Inference, infer_blocks
 from grnrep.tl._results import Results, copy_of, write
-
-logger = logging.getLogger("grnrep")
 
 
 @holding_places
@@ -118,29 +106,18 @@ def transform(
     decoder = read_decoder(adata, key)
     solver = decoder.solver if solver is None else solver
     check_solver(solver, epochs=epochs)
-    names = gene_names(new, name="new")
-    known = decoder.restrict(names)
-    _report(decoder, known, names, layer=layer)
-    blocks, scan = open_values(
+    opened = open_expression(
         new,
-        known.genes,
-        names.get_indexer(known.genes),
+        decoder,
+        record(adata, key)[_keys.GENES],
         layer=layer,
+        verb="transform",
         name="new",
         block_size=block_size,
         client=client,
         progress=progress,
     )
-    what = where(layer, name="new")
-    remedy = "Normalise new as the data that was fitted, which had no negative values"
-    check_values(decoder.likelihood, scan, new, known.genes, what=what, remedy=remedy)
-    if is_count(decoder.likelihood):
-        report_empty(scan, what=what)
-    else:  # size factors take up the scale of counts
-        reason = another_scale(record(adata, key)[_keys.GENES].loc[known.genes], blocks, scan)
-        if reason is not None:
-            logger.warning("transform: %s is not on the scale of the fit: %s", what, reason)
-    cells = known.cells(new, scan, name="new")
+    known, blocks = opened.decoder, opened.blocks
 
     regulators = decoder.regulators
     columns = regulators.get_indexer(known.regulators)
@@ -150,7 +127,7 @@ def transform(
         inference = Inference(
             blocks=replace(blocks, in_file_order=sink.in_file_order),
             decoder=known,
-            cells=cells,
+            cells=opened.cells,
             with_errors=False,
             solver=solver,
             device=device,
@@ -170,27 +147,3 @@ def transform(
     out = copy_of(new) if copy else new
     write(Results(obsm=sink.result(), varm=None, uns=uns), out, key)
     return out if copy else None
-
-
-def _report(decoder: Decoder, known: Decoder, names: pd.Index, *, layer: str | None) -> None:
-    """Say what of the decoder is not in ``new``; raise where that is everything."""
-    if len(known.genes) == 0:
-        raise ValueError(
-            "new has no gene of the decoder among new.var_names; first genes of the decoder: "
-            f"{some(decoder.genes)}, of new: {some(names)}. Name genes as in the data that was fitted"
-        )
-    missing = decoder.genes.difference(known.genes)
-    if len(missing):
-        sizes = (len(missing), len(decoder.genes))
-        logger.warning(
-            "transform: new lacks %d of %d genes of the decoder: %s", *sizes, some(missing)
-        )
-    lost = decoder.regulators.difference(known.regulators)
-    if len(lost):
-        logger.warning(
-            "transform: %d regulators have no target in new and get NaN: %s", len(lost), some(lost)
-        )
-    if layer != decoder.layer:
-        logger.warning(
-            "transform: reading %s; the fit read %s", where(layer, name="new"), where(decoder.layer)
-        )

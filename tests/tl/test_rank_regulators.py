@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import grnrep as gr
 from grnrep.tl.rank_regulators import rank_regulators
 
 
@@ -147,3 +148,19 @@ def test_refuses(refuses):
     alone = make(n_samples=1)
     with refuses(ValueError, "two groups", adata=alone):
         rank_regulators(alone, "group", sample="sample")
+
+
+def test_marginal_activities_are_compared_by_their_slopes(small):
+    adata, net = small(n_obs=180)
+    gr.tl.fit(adata, net, max_iter=10, ridge=1e-3, sign_shrinkage=0.3, progress=False)
+    true = adata.obsm["true_activity"].iloc[:, 0]
+    adata.obs["state"] = np.where(true > true.median(), "high", "low")
+    adata.obs["donor"] = [f"donor{i % 6}" for i in range(adata.n_obs)]
+    options = {"sample": "donor", "reference": "low", "copy": True}
+    found = gr.tl.rank_regulators(adata, "state", marginal=True, **options)
+    found = found.uns["rank_regulators"]
+    assert found["regulator"].iloc[0] == true.name
+    assert found["pvals_adj"].iloc[0] < 0.05
+    adata.obsm["alone"] = gr.get.activity(adata, marginal=True).to_df("slope")
+    expected = gr.tl.rank_regulators(adata, "state", key="alone", **options)
+    pd.testing.assert_frame_equal(found, expected.uns["rank_regulators"])

@@ -1,0 +1,119 @@
+"""Expression of cells, opened and checked for a decoder that was learned before."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from grnrep._cells import Cells, is_count
+from grnrep._checks import gene_names, some
+from grnrep._record import Decoder
+from grnrep._values import another_scale, check_values, open_values, report_empty, where
+from grnrep.rows.blocks import Blocks
+
+logger = logging.getLogger("grnrep")
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """Cells that a decoder is held against.
+
+    Parameters
+    ----------
+    blocks
+        Expression of the genes of ``decoder``.
+    decoder
+        The part of the decoder whose genes are there.
+    cells
+        Facts on all cells.
+    """
+
+    blocks: Blocks
+    decoder: Decoder
+    cells: Cells
+
+
+def open_expression(
+    adata: AnnData,
+    decoder: Decoder,
+    genes: pd.DataFrame,
+    *,
+    layer: str | None,
+    verb: str,
+    name: str,
+    block_size: int | None = None,
+    client: Any = None,
+    progress: bool = False,
+) -> Expression:
+    """Open those genes of a decoder that ``adata`` has; say what is missing, and what is on another scale.
+
+    Parameters
+    ----------
+    adata, layer, name
+        Cells, the layer to read, and how messages call the cells.
+    decoder, genes
+        What was learned, and its table of genes.
+    verb
+        Who asks, for messages.
+    block_size, client, progress
+        As in :func:`grnrep.tl.fit`.
+
+    Raises
+    ------
+    ValueError
+        If there is no gene of the decoder, or expression is not what the likelihood can be of.
+    """
+    names = gene_names(adata, name=name)
+    known = decoder.restrict(names)
+    _report(decoder, known, names, layer=layer, verb=verb, name=name)
+    blocks, scan = open_values(
+        adata,
+        known.genes,
+        names.get_indexer(known.genes),
+        layer=layer,
+        name=name,
+        block_size=block_size,
+        client=client,
+        progress=progress,
+    )
+    what = where(layer, name=name)
+    remedy = f"Normalise {name} as the data that was fitted, which had no negative values"
+    check_values(decoder.likelihood, scan, adata, known.genes, what=what, remedy=remedy)
+    if is_count(decoder.likelihood):
+        report_empty(scan, what=what)
+    else:  # size factors take up the scale of counts
+        reason = another_scale(genes.loc[known.genes], blocks, scan)
+        if reason is not None:
+            logger.warning("%s: %s is not on the scale of the fit: %s", verb, what, reason)
+    return Expression(blocks, known, known.cells(adata, scan, name=name))
+
+
+def _report(
+    decoder: Decoder, known: Decoder, names: pd.Index, *, layer: str | None, verb: str, name: str
+) -> None:
+    """Say what of the decoder is not in the data; raise where that is everything."""
+    if len(known.genes) == 0:
+        raise ValueError(
+            f"{name} has no gene of the decoder among {name}.var_names; first genes of the decoder: "
+            f"{some(decoder.genes)}, of {name}: {some(names)}. Name genes as in the data that was fitted"
+        )
+    missing = decoder.genes.difference(known.genes)
+    if len(missing):
+        sizes = (name, len(missing), len(decoder.genes))
+        logger.warning(
+            "%s: %s lacks %d of %d genes of the decoder: %s", verb, *sizes, some(missing)
+        )
+    lost = decoder.regulators.difference(known.regulators)
+    if len(lost):
+        logger.warning(
+            "%s: %d regulators have no target in %s and get NaN: %s",
+            verb, len(lost), name, some(lost)
+        )  # fmt: skip
+    if layer != decoder.layer:
+        logger.warning(
+            "%s: reading %s; the fit read %s", verb, where(layer, name=name), where(decoder.layer)
+        )

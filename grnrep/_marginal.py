@@ -1,0 +1,116 @@
+"""Activities of every regulator by itself, of the cells that a decoder was learned from or held against."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from grnrep import _keys
+from grnrep._cells import is_count
+from grnrep._checks import check_adata, record, some
+from grnrep._expression import Expression, open_expression
+from grnrep._record import Decoder, read_decoder
+from grnrep._values import where
+from grnrep.core.marginal import Marginal, marginal
+from grnrep.rows.engine import map_blocks
+
+_MEAN, _SD = "expression_mean", "expression_sd"  # columns of a fit's genes
+_LIKELIHOODS = ("gaussian", "tobit")  # of normalised expression, whose decoder is linear in it
+
+
+@dataclass(frozen=True, eq=False)
+class MarginalActivities:
+    """What :class:`grnrep.core.marginal.Marginal` holds, of all cells of the data.
+
+    Parameters
+    ----------
+    score, slope, std_err
+        Tables (n_obs, n_regulators) float32, NaN where nothing can be known.
+    pvalue
+        The same, float64, since it can be below 1e-45.
+    regulators
+        Names of the columns.
+    """
+
+    score: np.ndarray
+    slope: np.ndarray
+    std_err: np.ndarray
+    pvalue: np.ndarray
+    regulators: pd.Index
+
+
+def marginal_activities(adata: AnnData, key: str, *, verb: str) -> MarginalActivities:
+    """Score every regulator by itself with the weights kept in ``adata.uns[key]``.
+
+    Raises
+    ------
+    KeyError
+        If there is no fit under ``key``, or no such layer as it read.
+    ValueError
+        If there is no expression, no gene of the decoder, a fit of counts or of 0 and 1, or one of an early
+        version, which kept no means and deviations of genes.
+    """
+    check_adata(adata, min_obs=0)
+    decoder, genes = read_decoder(adata, key), record(adata, key)[_keys.GENES]
+    _check(adata, decoder, genes, key)
+    opened = open_expression(adata, decoder, genes, layer=decoder.layer, verb=verb, name="adata")
+    function = _MarginalBlock(opened, genes.loc[opened.decoder.genes, [_MEAN, _SD]])
+    n_blocks, shape = len(opened.blocks), (adata.n_obs, len(decoder.regulators))
+    score, slope, std_err = (np.full(shape, np.nan, dtype=np.float32) for _ in range(3))
+    pvalue = np.full(shape, np.nan)
+    columns = decoder.regulators.get_indexer(opened.decoder.regulators)
+    with closing(map_blocks(function, n_blocks, desc="marginal", progress=False)) as parts:
+        for k, part in parts:
+            place = np.ix_(opened.blocks.rows(k), columns)
+            score[place], slope[place], std_err[place] = part.score, part.slope, part.std_err
+            pvalue[place] = part.pvalue()
+    return MarginalActivities(score, slope, std_err, pvalue, decoder.regulators)
+
+
+@dataclass(frozen=True, eq=False)
+class _MarginalBlock:
+    """A function of a block of cells."""
+
+    opened: Expression
+    genes: pd.DataFrame
+
+    def __call__(self, k: int) -> Marginal:
+        blocks, decoder = self.opened.blocks, self.opened.decoder
+        known, effects = self.opened.cells.covariates, decoder.fit.effects
+        mean, sd = (self.genes[column].to_numpy(dtype=np.float64) for column in (_MEAN, _SD))
+        if known is None or effects is None:
+            block = blocks.every_gene(k)[:, blocks.genes]
+            if not isinstance(block, np.ndarray):
+                block.sum_duplicates()
+            x = block.astype(np.float32)  # as a fit reads it
+        else:
+            x = blocks.read(k)
+            explained = known[blocks.rows(k)] @ effects.T
+            # a censored zero says that the sum is not positive, and has no share of the effect in it
+            x = x - (np.where(x > 0, explained, 0) if decoder.link == "relu" else explained)
+        return marginal(x, mean, sd, decoder.weights())
+
+
+def _check(adata: AnnData, decoder: Decoder, genes: pd.DataFrame, key: str) -> None:
+    """Check that there is a decoder of normalised expression, and expression."""
+    if decoder.likelihood not in _LIKELIHOODS:
+        kind = "counts" if is_count(decoder.likelihood) else "values of 0 and 1"
+        raise ValueError(
+            f"marginal=True must have a fit of normalised expression; that under key={key!r} is of {kind} "
+            f"(likelihood={decoder.likelihood!r}), whose weights are no slopes of what was measured. Fit logarithms "
+            "(scanpy.pp.normalize_total, scanpy.pp.log1p) under another key_added and name that as key"
+        )
+    if not {_MEAN, _SD} <= {*genes}:
+        raise ValueError(
+            f"marginal=True needs {some((_MEAN, _SD))} of every gene, which adata.uns[{key!r}]['genes'] of an "
+            "early version lacks. Run grnrep.tl.fit again"
+        )
+    if adata.X is None if decoder.layer is None else decoder.layer not in adata.layers:
+        raise ValueError(
+            f"marginal=True needs the expression that activities were found from, {where(decoder.layer)}, which "
+            f"is not there; layers: {some(adata.layers, 10)}. Put it back, or call this before it is dropped"
+        )
