@@ -63,7 +63,7 @@ def measure(
     if method == "grnrep":
         activity = fit().obsm["grnrep"]
     elif method == "grnrep, marginal":
-        activity = marginal(fit())
+        activity = gr.get.activity(fit(), marginal=True).to_df()
     else:
         activity = regulator_activity(data.adata, data.net, method=method, rng=rng)
     seconds = time.perf_counter() - start
@@ -79,24 +79,6 @@ def measure(
             seconds, 2
         ),  # of marginal scores without the fit, where that was made before
     }
-
-
-def marginal(adata: AnnData, key: str = "grnrep") -> pd.DataFrame:
-    """Score every regulator by itself: regress a sample's scaled genes on its learned weights and a constant.
-
-    In units of the standard error that it has if genes are independent, so that regulators compare.
-    """
-    genes = adata.uns[key]["genes"].index
-    x = adata[:, genes].to_df().to_numpy(dtype=np.float64)
-    weight = adata[:, genes].varm[key].toarray()
-    spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1)
-    x, weight = (x - x.mean(axis=0)) / spread, weight / spread[:, None]
-    x, weight = x - x.mean(axis=1, keepdims=True), weight - weight.mean(axis=0)
-    size = np.sqrt(np.square(weight).sum(axis=0))
-    activity = adata.obsm[key]
-    return pd.DataFrame(
-        x @ weight / np.where(size > 0, size, 1), index=activity.index, columns=activity.columns
-    )
 
 
 def what_is_allowed(data: PerturbationSet, *, rng: int, n_draws: int = 10_000) -> dict[str, float]:

@@ -22,53 +22,33 @@ _MEAN, _SD = "expression_mean", "expression_sd"  # columns of a fit's genes
 _LIKELIHOODS = ("gaussian", "tobit")  # of normalised expression, whose decoder is linear in it
 
 
-@dataclass(frozen=True, eq=False)
-class MarginalActivities:
-    """What :class:`grnrep.core.marginal.Marginal` holds, of all cells of the data.
-
-    Parameters
-    ----------
-    score, slope, std_err
-        Tables (n_obs, n_regulators) float32, NaN where nothing can be known.
-    pvalue
-        The same, float64, since it can be below 1e-45.
-    regulators
-        Names of the columns.
-    """
-
-    score: np.ndarray
-    slope: np.ndarray
-    std_err: np.ndarray
-    pvalue: np.ndarray
-    regulators: pd.Index
-
-
-def marginal_activities(adata: AnnData, key: str, *, verb: str) -> MarginalActivities:
+def marginal_activities(adata: AnnData, key: str, *, verb: str) -> tuple[Marginal, pd.Index]:
     """Score every regulator by itself with the weights kept in ``adata.uns[key]``.
+
+    Returns the regressions of all cells, float32, and the names of the regulators; NaN where nothing is known.
 
     Raises
     ------
     KeyError
-        If there is no fit under ``key``, or no such layer as it read.
+        If there is no fit under ``key``.
     ValueError
-        If there is no expression, no gene of the decoder, a fit of counts or of 0 and 1, or one of an early
-        version, which kept no means and deviations of genes.
+        If there is no cell, no expression, no gene of the decoder, a fit of counts or of 0 and 1, or one of an
+        early version, which kept no means and deviations of genes.
     """
-    check_adata(adata, min_obs=0)
+    check_adata(adata)
     decoder, genes = read_decoder(adata, key), record(adata, key)[_keys.GENES]
     _check(adata, decoder, genes, key)
     opened = open_expression(adata, decoder, genes, layer=decoder.layer, verb=verb, name="adata")
     function = _MarginalBlock(opened, genes.loc[opened.decoder.genes, [_MEAN, _SD]])
-    n_blocks, shape = len(opened.blocks), (adata.n_obs, len(decoder.regulators))
+    shape = (adata.n_obs, len(decoder.regulators))
     score, slope, std_err = (np.full(shape, np.nan, dtype=np.float32) for _ in range(3))
-    pvalue = np.full(shape, np.nan)
-    columns = decoder.regulators.get_indexer(opened.decoder.regulators)
-    with closing(map_blocks(function, n_blocks, desc="marginal", progress=False)) as parts:
+    columns, dof = decoder.regulators.get_indexer(opened.decoder.regulators), 0
+    computed = map_blocks(function, len(opened.blocks), desc="marginal", progress=False)
+    with closing(computed) as parts:
         for k, part in parts:
-            place = np.ix_(opened.blocks.rows(k), columns)
+            place, dof = np.ix_(opened.blocks.rows(k), columns), part.dof
             score[place], slope[place], std_err[place] = part.score, part.slope, part.std_err
-            pvalue[place] = part.pvalue()
-    return MarginalActivities(score, slope, std_err, pvalue, decoder.regulators)
+    return Marginal(score, slope, std_err, dof), decoder.regulators
 
 
 @dataclass(frozen=True, eq=False)

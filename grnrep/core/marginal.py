@@ -13,7 +13,7 @@ _ROUNDING = 1e-12  # of a sum of squares: what is left below this share is no sp
 
 @dataclass(frozen=True, eq=False)
 class Marginal:
-    """Of every cell and regulator, (n_cells, n_regulators) float64; NaN where weights do not differ.
+    """Of every cell and regulator, (n_cells, n_regulators); NaN where weights do not differ between genes.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ class Marginal:
     def pvalue(self) -> np.ndarray:
         """Two-sided p-value of every slope, by the t distribution, (n_cells, n_regulators) float64."""
         with np.errstate(divide="ignore", invalid="ignore"):  # cells of no scatter
-            return 2 * stdtr(max(self.dof, 1), -np.abs(self.slope / self.std_err))
+            t = self.slope.astype(np.float64) / self.std_err
+        return 2 * stdtr(max(self.dof, 1), -np.abs(t))
 
 
 def marginal(

@@ -16,9 +16,10 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     r"""Get activities as an AnnData cells × regulators, for all of scanpy's plots and tests.
 
     Activities are *conditional* as a fit finds them: of every regulator given all others. *Marginal* ones
-    are of every regulator by itself, with the weights of the fit. A regulator that was perturbed is told
-    from those that share its targets by conditional activities; one that marks a lineage is
-    seen best by marginal ones, since what it shares with its partners is not divided among them.
+    are of every regulator by itself, with the weights of the fit. Use conditional ones to tell a regulator from
+    others with the same targets, as after a perturbation, and marginal ones to see in which cells a regulator
+    is at work together with its partners, as in lineages and states: what partners share is not
+    divided among them.
 
     The genes of a cell, centred and divided by their mean and standard deviation in the cells of the fit,
     are regressed on the weights :math:`a_{ij} = w_{ij} / \mathrm{sd}_i` of regulator j, 0 where there is no
@@ -83,9 +84,9 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     check_adata(adata, min_obs=0)
     layers = {}
     if marginal:
-        alone = marginal_activities(adata, key, verb="activity")
-        names, values = alone.regulators, alone.score
-        layers = {"slope": alone.slope, "std_err": alone.std_err, "pvalue": alone.pvalue}
+        alone, names = marginal_activities(adata, key, verb="activity")
+        values = alone.score
+        layers = {"slope": alone.slope, "std_err": alone.std_err, "pvalue": alone.pvalue()}
     elif key in adata.obsm and stored_names(adata, key) is not None:
         names, values = stored_names(adata, key), adata.obsm[key]
     else:

@@ -102,8 +102,8 @@ def rank_regulators(
         obs_column(adata, sample, argument="sample"),
     )
     if marginal:
-        alone = marginal_activities(adata, key, verb="rank_regulators")
-        table = pd.DataFrame(alone.slope, index=adata.obs_names, columns=alone.regulators)
+        alone, regulators = marginal_activities(adata, key, verb="rank_regulators")
+        table = pd.DataFrame(alone.slope, index=adata.obs_names, columns=regulators)
     else:
         table = activities(adata, key)
     known = group.notna().to_numpy() & replicate.notna().to_numpy()
