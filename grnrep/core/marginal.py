@@ -72,7 +72,8 @@ def marginal(
     spread = squares_a - total_a**2 / max(n_genes, 1)  # S_j
     spread = np.where(spread > _ROUNDING * squares_a, spread, np.nan)
 
-    products = x @ sp.csr_array(a.multiply(inverse[:, None]))  # Σ_i a_ij x_ki / sd_i
+    # Σ_i a_ij y_ki = Σ_i a_ij x_ki / sd_i - Σ_i a_ij mean_i / sd_i, less ā_j Σ_i y_ki
+    products = x @ sp.csr_array(a.multiply(inverse[:, None]))
     products = products.toarray() if sp.issparse(products) else products
     products = products - a.T @ (mean * inverse)
     total_y = x @ inverse - mean @ inverse
@@ -81,7 +82,7 @@ def marginal(
     squares_y = squares_y - 2 * (x @ (mean * inverse**2)) + np.sum((mean * inverse) ** 2)
     scatter = squares_y - total_y**2 / max(n_genes, 1)  # Σ_i (y_ki - ȳ_k)²
 
-    score = products / np.sqrt(spread)
+    score = products / np.sqrt(spread)  # its square is what the regression explains of the scatter
     dof = n_genes - 2
     residual = np.maximum(scatter[:, None] - score**2, 0.0) / (dof if dof > 0 else np.nan)
     return Marginal(score, products / spread, np.sqrt(residual / spread), dof)
