@@ -26,6 +26,7 @@ from sklearn.metrics import roc_auc_score
 import grnrep as gr
 
 LABELS = "bulk_labels"
+_COLUMNS = 3  # of the figure, which holds six methods
 MIN_TARGETS = 5
 B, MONO, DC, NK, CD34 = "CD19+ B", "CD14+ Monocyte", "Dendritic", "CD56+ NK", "CD34+"
 CD8, CD8_NAIVE, CD4_NAIVE = (
@@ -202,10 +203,12 @@ def summarise(table: pd.DataFrame) -> dict[str, float]:
 def draw(profiles: dict[str, pd.DataFrame], regulators: list[str], path: Path) -> None:
     """Heat map per method; a dot marks where the literature expects the activity."""
     order = [B, DC, MONO, NK, CD8, CD8_NAIVE, CD4_NAIVE, CD4_MEMORY, TREG, CD34]
+    rows = -(-len(profiles) // _COLUMNS)
+    size = (4 * _COLUMNS, 4.5 * rows + 1.5)
     figure, axes = plt.subplots(
-        1, len(profiles), figsize=(5 * len(profiles), 6), sharey=True, layout="constrained"
+        rows, _COLUMNS, figsize=size, sharex=True, sharey=True, layout="constrained"
     )
-    for axis, (name, profile) in zip(axes, profiles.items(), strict=True):
+    for axis, (name, profile) in zip(axes.flat, profiles.items(), strict=True):
         values = profile.loc[order, regulators].T
         image = axis.imshow(values, cmap="RdBu_r", vmin=-2.5, vmax=2.5, aspect="auto")
         dots = [(order.index(x), y) for y, name in enumerate(regulators) for x in EXPECTED[name][0]]
@@ -213,8 +216,8 @@ def draw(profiles: dict[str, pd.DataFrame], regulators: list[str], path: Path) -
         axis.set_xticks(range(len(order)), order, rotation=45, ha="right")
         axis.set_yticks(range(len(regulators)), regulators)
         axis.set_title(name)
-    figure.colorbar(image, ax=axes, label="mean activity, z-score over labels", shrink=0.7)
-    figure.savefig(path, dpi=120)
+    figure.colorbar(image, ax=axes, label="mean activity, z-score over labels", shrink=0.5)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
