@@ -215,5 +215,7 @@ def record(adata: AnnData, key: str, *, name: str = "adata") -> Mapping:
 
 
 def _is_fit(value: object) -> bool:
-    """Whether this is what a fit keeps in uns."""
-    return isinstance(value, Mapping) and _keys.NETWORK in value and _keys.PARAMS in value
+    """Whether this is what a fit keeps in uns; a simulation keeps its network and parameters too."""
+    return isinstance(value, Mapping) and {_keys.NETWORK, _keys.PARAMS, _keys.REGULATORS} <= set(
+        value
+    )

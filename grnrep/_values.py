@@ -51,7 +51,7 @@ _COUNTS: Final = (
     "One is counts and the other is not, most likely: name the layer that is as the fit's"
 )
 _LOGARITHM: Final = "A logarithm was taken of one and not of the other, most likely"
-_OTHER: Final = "Normalise new as the data that was fitted"
+_OTHER: Final = "Normalise these cells as those that were fitted"
 
 # root mean squares between which a fit is the same in any unit; from 1e-18 to 1e16 it was
 _SMALLEST, _LARGEST = 1e-12, 1e12

@@ -180,3 +180,9 @@ def test_a_table_without_a_fit_is_refused(fitted, refuses):
     fitted.obsm["other"] = fitted.obsm["grnrep"]
     with refuses(KeyError, "key='other' is no fit in adata.uns", adata=fitted):
         gr.get.activity(fitted, key="other", marginal=True)
+
+
+def test_a_simulation_is_no_fit(refuses):
+    adata, _ = gr.ds.simulate(n_obs=20, n_vars=20, n_regulators=2, progress=False)
+    with refuses(KeyError, "fits there: none", "Run grnrep.tl.fit first", adata=adata):
+        gr.get.activity(adata, marginal=True)
