@@ -87,8 +87,8 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
         alone, names = marginal_activities(adata, key, verb="activity")
         values = alone.score
         layers = {"slope": alone.slope, "std_err": alone.std_err, "pvalue": alone.pvalue()}
-    elif key in adata.obsm and stored_names(adata, key) is not None:
-        names, values = stored_names(adata, key), adata.obsm[key]
+    elif key in adata.obsm and (stored := stored_names(adata, key)) is not None:
+        names, values = stored, adata.obsm[key]
     else:
         table = activities(adata, key)
         names, values = table.columns, table.to_numpy(copy=True)

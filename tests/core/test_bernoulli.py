@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import optimize, stats
+from twins import dense
 
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
@@ -26,12 +27,6 @@ def problem(seed=0, *, n_cells=300, n_genes=150, m=4):
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.sign(w[gene, regulator]), n_genes, m)
     return (rng.random(chance.shape) < chance).astype(np.float64), network, z, b
-
-
-def dense(fit, network):
-    w = np.zeros((network.n_genes, network.n_regulators))
-    w[network.gene, network.regulator] = fit.weight
-    return w
 
 
 def loss(x, p):
@@ -57,7 +52,7 @@ def test_projection_is_penalised_logistic_regression():
     x, network, *_ = problem()
     fit = fit_decoder(x, network, likelihood="bernoulli", intercept=True, ridge=1e-2, max_iter=10)
     new = problem(1, n_cells=6)[0]
-    z, w = project(new, fit, network), dense(fit, network)
+    z, w = project(new, fit, network), dense(fit.weight, network)
     for k in range(len(new)):
 
         def objective(zk, k=k):
@@ -79,7 +74,7 @@ def test_a_fit_is_a_minimum_and_its_objective_never_rises():
         w, z = theta[: network.n_edges], theta[network.n_edges :].reshape(40, 3)
         at = replace(fit, weight=w)
         penalty = (fit.ridge * z**2).sum() + (lam[network.regulator] * w**2).sum()
-        return loss(x, z @ dense(at, network).T).sum() + penalty
+        return loss(x, z @ dense(at.weight, network).T).sum() + penalty
 
     reached = np.concatenate([fit.weight, fit.activity.ravel()])
     assert fit.history[-1] == pytest.approx(objective(reached), rel=1e-6)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import optimize, special, stats
+from twins import correlation, dense
 
 from grnrep.core.als import data
 from grnrep.core.als.fit import fit_decoder
@@ -54,17 +55,6 @@ def problem(
         z,
         w,
     )
-
-
-def correlation(a, b):
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
-
-
-def dense(weight, network):
-    w = np.zeros((network.n_genes, network.n_regulators))
-    w[network.gene, network.regulator] = weight
-    return w
 
 
 def deviance(c, mu, phi):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from twins import correlation, dense
 
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
@@ -34,17 +35,6 @@ def problem(seed=0, *, n_cells=150, n_genes=60, m=4, noise=0.1, shift=1.0):
     gene, regulator = np.nonzero(mask)
     network = Network.from_edges(gene, regulator, np.sign(w[gene, regulator]), n_genes, m)
     return p + noise * rng.normal(size=p.shape), network, z, w, v, effects
-
-
-def dense(fit, network):
-    w = np.zeros((network.n_genes, network.n_regulators))
-    w[network.gene, network.regulator] = fit.weight
-    return w
-
-
-def correlation(a, b):
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
 
 
 def test_columns_and_their_weights_come_back():
@@ -107,7 +97,7 @@ def test_unconfounding_keeps_predictions_and_leaves_no_correlation(intercept):
 def test_projection_is_ridge_regression_beside_what_is_known():
     x, network, _, _, v, _ = problem()
     fit = fit_decoder(x, network, likelihood="gaussian", intercept=True, covariates=v)
-    w = dense(fit, network)
+    w = dense(fit.weight, network)
     rest = x - fit.bias - v @ fit.effects.T
     wanted = np.linalg.solve(w.T @ w + np.diag(fit.ridge), w.T @ rest.T).T
     np.testing.assert_allclose(fit.activity, wanted, atol=1e-8)

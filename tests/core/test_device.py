@@ -151,11 +151,11 @@ def fake(request, monkeypatch):
     """Whether the device "cuda" is a fake one, whose draws are those of the CPU."""
     if request.param == "cuda":
         if not torch.cuda.is_available():
-            pytest.skip("there is no GPU")
+            pytest.skip("there is no GPU; the same test runs on a fake one")
         yield False
         return
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+        pytest.skip("there is a GPU, on which the same test runs: no fake one is needed")
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # the mode is that of one thread
     monkeypatch.setattr(torch, "Generator", _Source)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from twins import correlation, dense
 
 from grnrep.core.als import data
 from grnrep.core.als.data import typical_gram
@@ -25,17 +26,6 @@ def problem(
     gene, regulator = np.nonzero(mask)
     sign = np.sign(w[gene, regulator]) if signed else np.zeros(len(gene))
     return np.maximum(p, 0), Network.from_edges(gene, regulator, sign, n_genes, m), z, w
-
-
-def correlation(a, b):
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0))
-
-
-def dense(weight, network):
-    w = np.zeros((network.n_genes, network.n_regulators))
-    w[network.gene, network.regulator] = weight
-    return w
 
 
 def objective(x, w, bias, z, lam):

@@ -278,13 +278,8 @@ def test_names_that_are_not_strings_are_matched(small):
 def test_categorical_columns_work(small):
     adata, net = small()
     plain = gr.tl.fit(adata, net, progress=False, copy=True, **GIVEN)
-    other = gr.tl.fit(
-        adata,
-        net.astype({"source": "category", "target": "category"}),
-        progress=False,
-        copy=True,
-        **GIVEN,
-    )
+    categories = net.astype({"source": "category", "target": "category"})
+    other = gr.tl.fit(adata, categories, progress=False, copy=True, **GIVEN)
     pd.testing.assert_frame_equal(plain.obsm["grnrep"], other.obsm["grnrep"], check_exact=True)
 
 
