@@ -10,6 +10,12 @@ import pandas as pd
 from grnrep.ds._check import fraction, number
 
 
+def numbered_names(prefix: str, n: int, width: int) -> pd.Index:
+    """Names from 1, padded with zeros so that their order is the same as text and as number."""
+    width = max(width, len(str(n)))
+    return pd.Index([f"{prefix}_{i:0{width}d}" for i in range(1, n + 1)])
+
+
 def draw_network(
     genes: Sequence[str],
     regulators: Sequence[str],

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from grnrep._checks import check_choice, check_whole
 from grnrep.ds import model
 from grnrep.ds._check import fraction, number
-from grnrep.ds.networks import draw_network
+from grnrep.ds.networks import draw_network, numbered_names
 from grnrep.ds.write import attach, check_path, write_blocks
 
 
@@ -189,8 +189,8 @@ def _draw_decoder_and_cells(
 ) -> tuple[AnnData, pd.DataFrame, model.Expression]:
     """AnnData without X, the network, and what draws X."""
     n_obs = params["n_obs"]
-    cells, genes = _names("cell", n_obs, 4), _names("gene", params["n_vars"], 4)
-    regulators = _names("TF", params["n_regulators"], 3)
+    cells, genes = numbered_names("cell", n_obs, 4), numbered_names("gene", params["n_vars"], 4)
+    regulators = numbered_names("TF", params["n_regulators"], 3)
     keys = ("connectivity", "min_targets", "weight_low", "weight_high")
     rng = model.stream(seed, model.Stream.NETWORK)
     net = draw_network(genes, regulators, **{key: params[key] for key in keys}, rng=rng)
@@ -251,9 +251,3 @@ def _fill(adata: AnnData, blocks: Iterator[dict]) -> AnnData:
     if counts:
         adata.layers["counts"] = sp.csr_matrix(sp.vstack(counts))
     return adata
-
-
-def _names(prefix: str, n: int, width: int) -> pd.Index:
-    """Names from 1, padded with zeros so that their order is the same as text and as number."""
-    width = max(width, len(str(n)))
-    return pd.Index([f"{prefix}_{i:0{width}d}" for i in range(1, n + 1)])

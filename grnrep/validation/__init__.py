@@ -22,6 +22,7 @@ from grnrep.validation.regulation.perturbation_study import (
     yeast_induction,
 )
 from grnrep.validation.regulation.pooled_auc import pooled_auc
+from grnrep.validation.regulation.regimes import simulate_regime
 from grnrep.validation.regulation.regression import tfa_activity
 from grnrep.validation.regulation.sergio import load_sergio, sergio_recovery
 from grnrep.validation.regulation.shuffle import (
@@ -66,6 +67,7 @@ __all__ = [
     "principal_angle",
     "sergio_recovery",
     "shuffled_network",
+    "simulate_regime",
     "tfa_activity",
     "theory_figure",
     "theory_study",
