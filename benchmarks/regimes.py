@@ -32,6 +32,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,7 @@ def weight_correlations(adata: AnnData) -> dict[str, float]:
     return {"weight_pcc": found.mean(), "weight_abs_pcc": found.abs().mean()}
 
 
-def warm_up(methods: list[str]) -> None:
+def warm_up(methods: set[str]) -> None:
     """Import and compile before anything is timed."""
     for method in methods:
         METHODS[method](*drawn_by_simulate(0, **SMALL), {}, 0)
@@ -244,19 +245,21 @@ def main() -> None:
     }
     runs = Runs(args.output, study="regimes", settings=settings)
     methods = [single for name in args.methods for single in GROUPS.get(name, [name])]
-    warm_up(methods)
-    for regime in args.regimes:
-        for seed in range(args.seeds):
-            for method in methods:
-                key = {"regime": regime, "method": method, "seed": seed}
-                if args.again or runs.find(key) is None:
-                    row = measure(DATA_SETS[regime], method, seed)
-                    runs.add(key, row)
-                    print(
-                        f"{regime}, {method}, seed {seed}: {row['pcc']:.3f} "
-                        f"(absolute {row['abs_pcc']:.3f}), {row['seconds']:.1f} s",
-                        flush=True,
-                    )
+    wanted = [
+        {"regime": regime, "method": method, "seed": seed}
+        for regime, seed, method in product(args.regimes, range(args.seeds), methods)
+    ]
+    todo = [key for key in wanted if args.again or runs.find(key) is None]
+    print(f"{len(wanted) - len(todo)} of {len(wanted)} runs are there already", flush=True)
+    warm_up({key["method"] for key in todo})
+    for key in todo:
+        row = measure(DATA_SETS[key["regime"]], key["method"], key["seed"])
+        runs.add(key, row)
+        print(
+            f"{key['regime']}, {key['method']}, seed {key['seed']}: {row['pcc']:.3f} "
+            f"(absolute {row['abs_pcc']:.3f}), {row['seconds']:.1f} s",
+            flush=True,
+        )
     print(tables(runs))
 
 
