@@ -40,7 +40,7 @@ class Unexplained:
         Of every programme in the variance of the residuals, each gene in units of its noise, ``(n_programmes,)``. It
         includes the noise in the direction of the programme.
     loadings
-        (n_genes, n_programmes), in the units of the residuals at a value of 1; most of the largest are positive.
+        (n_genes, n_programmes), in the units of the residuals at a value of 1; those of most genes are positive.
     values
         Of the cells, (n_cells, n_programmes), with mean square 1.
     gene_share
@@ -123,6 +123,9 @@ def unexplained(
     scale = residual.std(axis=0) if scale is None else np.asarray(scale, dtype=np.float64)
     varies = (residual.std(axis=0) > 0) & (scale > 0)
     scale = np.where(varies, scale, 1.0)
+    weight = np.where(
+        varies[network.gene], weight, 0.0
+    )  # constant genes say nothing, and get nothing
     fitted = _Fitted.of(activity, weight, network, scale, covariates)
     before = (residual / scale).T * varies[:, None]
     rest = fitted.take_out(before[:, :, None])[:, :, 0]
@@ -137,14 +140,14 @@ def unexplained(
     singular, genes, cells = _decompose(rest)
     found = int((singular > chance).sum())
     genes, cells = genes[:, :found] * singular[:found], cells[:, :found]
-    total = np.square(singular).sum()
-    sign = np.where((genes**3).sum(axis=0) < 0, -1.0, 1.0)
-    of_gene = np.square(rest).sum(axis=1)[:, None]
+    total, of_gene = np.square(singular).sum(), np.square(rest).sum(axis=1)[:, None]
+    gene_share = np.divide(genes**2, of_gene, out=np.zeros_like(genes), where=of_gene > 0)
+    sign = np.where((np.sign(genes) * gene_share).sum(axis=0) < 0, -1.0, 1.0)
     return Unexplained(
         share=np.square(singular[:found]) / total,
         loadings=(scale * noise)[:, None] * genes * sign / np.sqrt(n_cells),
         values=cells * sign * np.sqrt(n_cells),
-        gene_share=np.divide(genes**2, of_gene, out=np.zeros_like(genes), where=of_gene > 0),
+        gene_share=gene_share,
         singular_values=singular / np.sqrt(total),
         chance=chance / float(np.sqrt(total)),
     )
