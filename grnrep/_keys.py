@@ -19,6 +19,7 @@ COVARIATES: Final = "covariates"
 EFFECTS: Final = "covariate_effects"
 DROPPED_REGULATORS: Final = "dropped_regulators"
 MISSING_GENES: Final = "missing_genes"
+UNEXPLAINED: Final = "unexplained"
 
 # columns of uns[key]["network"]
 SOURCE: Final = "source"

@@ -1,4 +1,4 @@
-"""Tools: learn a decoder with the activities, infer activities of new cells, compare groups."""
+"""Tools: learn a decoder with the activities, infer activities of new cells, compare groups, say what is left."""
 
 from grnrep.tl._results import FitInterrupted
 from grnrep.tl.fit import fit
@@ -7,6 +7,7 @@ from grnrep.tl.posterior import posterior
 from grnrep.tl.rank_regulators import rank_regulators
 from grnrep.tl.repair import repair
 from grnrep.tl.transform import transform
+from grnrep.tl.unexplained import unexplained
 
 __all__ = [
     "FitInterrupted",
@@ -16,4 +17,5 @@ __all__ = [
     "rank_regulators",
     "repair",
     "transform",
+    "unexplained",
 ]

@@ -217,3 +217,47 @@ def test_plots_leave_data_as_they_are(fitted, digest):
     gr.pl.weights(adata, net)
     gr.pl.history(adata)
     assert digest(adata) == before
+
+
+# unexplained
+
+
+def test_unexplained_shows_shares_beside_chance_and_names_genes(fitted):
+    adata = fitted[0].copy()
+    with pytest.raises(KeyError, match=r"grnrep\.tl\.unexplained"):
+        gr.pl.unexplained(adata)
+    value, loading = np.random.default_rng(0).normal(size=(2, 60))
+    adata.X = adata.X + 5 * np.outer(np.abs(value), np.abs(loading)).astype(np.float32)
+    gr.tl.unexplained(adata)
+    found = adata.uns["grnrep"]["unexplained"]
+    n = found["n_programmes"]
+    assert n >= 1
+    ax = gr.pl.unexplained(adata, n_genes=2)
+    beyond, rest = _dots(ax)
+    share = np.square(found["singular_values"])[: len(beyond) + len(rest)]
+    np.testing.assert_allclose(np.concatenate([beyond, rest])[:, 1], share)
+    np.testing.assert_allclose(np.concatenate([beyond, rest])[:, 0], np.arange(len(share)) + 1)
+    band = ax.patches[0].get_y() + ax.patches[0].get_height()
+    np.testing.assert_allclose(band, found["chance"] ** 2)
+    assert beyond[:, 1].min() > band > rest[:, 1].max()
+    assert _labels(ax) == [
+        f"{n} beyond chance: {100 * found['share'].sum():.0f} % of the variance",
+        "the rest",
+    ]
+    top = found["top_genes"].iloc[:2]
+    first = [f"{'' if row.loading > 0 else '−'}{row.gene}" for row in top.itertuples()]
+    assert f"1  {', '.join(first)}" in [text.get_text() for text in ax.texts]
+
+
+def test_unexplained_without_a_programme_or_residuals(fitted):
+    adata = fitted[0].copy()
+    gr.tl.unexplained(adata)
+    kept = adata.uns["grnrep"]["unexplained"]
+    nothing = {"n_programmes": 0, "share": np.zeros(0), "top_genes": kept["top_genes"].iloc[:0]}
+    adata.uns["grnrep"]["unexplained"] = {**kept, **nothing}
+    ax = gr.pl.unexplained(adata)
+    assert _labels(ax)[0] == "0 beyond chance: 0 % of the variance"
+    assert [text.get_text() for text in ax.texts] == ["chance"]
+    adata.uns["grnrep"]["unexplained"] = {**kept, **nothing, "singular_values": np.zeros(0)}
+    with pytest.raises(ValueError, match="no residuals"):
+        gr.pl.unexplained(adata)

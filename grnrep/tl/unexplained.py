@@ -1,0 +1,164 @@
+"""The verb that says what the network of a fit leaves unexplained."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from grnrep import _keys
+from grnrep._cells import Cells
+from grnrep._checks import check_adata, check_whole, record, some
+from grnrep._expression import open_expression
+from grnrep._record import Decoder, read_decoder
+from grnrep._values import where
+from grnrep.core.unexplained import Unexplained, sufficient_cells
+from grnrep.core.unexplained import unexplained as find_unexplained
+from grnrep.tl._config import seed_of
+from grnrep.tl._infer import Inference, infer_cells
+from grnrep.tl._results import copy_of
+
+logger = logging.getLogger("grnrep")
+
+
+def unexplained(
+    adata: AnnData,
+    *,
+    key: str = _keys.FIT,
+    n_genes: int = 50,
+    rng: int | np.random.Generator | None = 0,
+    copy: bool = False,
+) -> AnnData | None:
+    """Look for programmes in the residuals of a fit: what genes do in common that its network does not explain.
+
+    A programme, a value of every cell times a loading of every gene, may be a regulator or a target that the network
+    lacks, the cell cycle, a batch. Singular values of the residuals are compared with those of noise from which
+    the fit has taken as many degrees of freedom (:mod:`grnrep.core.unexplained`). The number is a lower bound where
+    the fit is good, since strong programmes count as noise for weaker ones. Programmes strong enough to
+    hinder the fit itself leave residuals of more directions than they have. Some 500 cells, drawn at random, are
+    looked at.
+
+    Parameters
+    ----------
+    adata
+        Cells with expression, and a fit that they were fitted or projected with.
+    key
+        Where the fit is in ``uns``.
+    n_genes
+        How many genes of every programme to keep, those whose residuals it explains the most of.
+    rng
+        Seed, or a generator to draw it from.
+    copy
+        Whether to return a copy instead of changing ``adata``.
+
+    Returns
+    -------
+    None, or with ``copy=True`` the copy (in memory, also of backed data). Sets the following fields:
+
+    ``adata.uns[key]["unexplained"]`` : dict
+        ``"n_programmes"`` beyond chance, and the ``"share"`` of each in the variance of the residuals, with every
+        gene in units of its noise, ``(n_programmes,)``. ``"singular_values"`` of the residuals, with squares that
+        sum to 1, the largest first, and ``"chance"``: what the first exceeds with a chance of 1 % where there is no
+        programme, or NaN where the fit has as many parameters as values. ``"top_genes"``: a table of ``programme``
+        (1 is the strongest), ``gene``, ``loading`` in units of expression at a value with mean square 1, and
+        ``share`` in the variance of the residuals of the gene. ``"n_cells"``: how many were looked at.
+
+    Raises
+    ------
+    KeyError
+        If there is no fit under ``key``.
+    ValueError, TypeError
+        If there is no expression, or none that the fit can be of, or an argument cannot be used.
+
+    Examples
+    --------
+    >>> import grnrep as gr
+    >>> adata, net = gr.ds.simulate(80, 60, n_regulators=4, connectivity=0.3, noise_sd=1.0, progress=False)
+    >>> gr.tl.fit(adata, net, progress=False)
+    >>> gr.tl.unexplained(adata)
+    >>> adata.uns["grnrep"]["unexplained"]["n_programmes"]
+    0
+    """
+    check_adata(adata)
+    check_whole("n_genes", n_genes)
+    seed = seed_of(rng)
+    kept, decoder = record(adata, key), read_decoder(adata, key)
+    if adata.X is None if decoder.layer is None else decoder.layer not in adata.layers:
+        raise ValueError(
+            f"unexplained needs the expression that key={key!r} was fitted to, {where(decoder.layer)}, which is "
+            f"not there; layers: {some(adata.layers, 10)}. Put it back, or call this before it is dropped"
+        )
+    opened = open_expression(
+        adata, decoder, kept[_keys.GENES], layer=decoder.layer, verb="unexplained", name="adata"
+    )
+    known, blocks = opened.decoder, opened.blocks
+    # drawn by name, so that the order of cells does not matter
+    draw = np.random.default_rng(seed).permutation(blocks.n_obs)
+    drawn = blocks.order[np.sort(draw[: sufficient_cells(len(known.genes))])]
+    x, cells = blocks.take(drawn), opened.cells.part(drawn)
+    inference = Inference(
+        blocks=blocks,
+        decoder=known,
+        cells=cells,
+        with_errors=False,
+        solver=decoder.solver,
+        device=None,
+    )
+    activity = infer_cells(inference, x, cells)
+    found = find_unexplained(
+        _residuals(x, activity, known, cells),
+        activity,
+        known.fit.weight,
+        known.network,
+        covariates=cells.covariates,
+        rng=seed,
+    )
+    logger.info(
+        "unexplained %r: %d programmes beyond chance, %.0f %% of the variance of the residuals",
+        key, found.n_programmes, 100 * found.total_share
+    )  # fmt: skip
+    out = copy_of(adata) if copy else adata
+    out.uns[key] = {**out.uns[key], _keys.UNEXPLAINED: _kept(found, known.genes, n_genes)}
+    return out if copy else None
+
+
+def _residuals(x: np.ndarray, activity: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
+    """What the solver sees as residuals of cells, (n_cells, n_genes) float64: 0 on average wherever p is true.
+
+    Slopes of the log-likelihood over the mean curvature of the gene: x - p where the curvature is constant.
+    """
+    fit = replace(decoder.fit, covariates=cells.covariates)
+    p = torch.from_numpy((decoder.weights() @ activity.T + fit.offset().T).astype(np.float64))
+    likelihood, sizes = fit.likelihood.to(p), cells.size_factors
+    size = None if sizes is None else torch.as_tensor(sizes).to(p)
+    slope, curvature = likelihood.work(likelihood.block(torch.from_numpy(x.T).to(p), size), p)
+    return (slope / curvature.mean(dim=1, keepdim=True)).numpy().T
+
+
+def _kept(found: Unexplained, genes: pd.Index, n_genes: int) -> dict[str, Any]:
+    """What is written: numbers, and a table of the top genes of every programme."""
+    n_genes = min(n_genes, len(genes))
+    top = np.argsort(-found.gene_share, axis=0, kind="stable")[:n_genes].T  # (programmes, n_genes)
+    programme = np.arange(found.n_programmes)[:, None]
+    table = pd.DataFrame(
+        {
+            "programme": np.repeat(programme[:, 0] + 1, n_genes),
+            "gene": genes.to_numpy(dtype=object)[top.ravel()],
+            "loading": found.loadings[top, programme].ravel(),
+            "share": found.gene_share[top, programme].ravel(),
+        }
+    )
+    table.index = table.index.astype(str)
+    return {
+        "n_programmes": found.n_programmes,
+        "share": found.share,
+        "singular_values": found.singular_values,
+        "chance": found.chance,
+        "top_genes": table,
+        "n_cells": len(found.values),
+    }
