@@ -126,6 +126,8 @@ def _columns(params: Mapping[str, Any]) -> dict[str, dict[str, _Numbers]]:
     parameters = LIKELIHOODS[params["likelihood"]].parameter_names()
     genes = {"intercept": _ANY} if params["intercept"] else {}
     genes |= dict.fromkeys(parameters, _Numbers())
+    if "noise_sd" in parameters:  # of fits with given penalties there is none
+        genes["noise_sd"] = _POSITIVE._replace(needed=False)
     if "softness" in parameters:  # follows from the mean where it is not there
         genes["softness"] = _POSITIVE._replace(needed=False)
     for name in SCALE:

@@ -43,9 +43,10 @@ def split_rows(known: Tensor | np.ndarray, blocks: list[Tensor]) -> list[Tensor]
 
 
 def full_network(network: Network, fit: Fit) -> tuple[Network, np.ndarray]:
-    """The network with known columns, and the weights of all its edges."""
+    """The network with the columns of free factors and known ones, and the weights of all its edges."""
     m = network.n_regulators
-    known = [] if fit.bias is None else [fit.bias[:, None]]
+    known = [] if fit.loadings is None else [fit.loadings]
+    known += [] if fit.bias is None else [fit.bias[:, None]]
     known += [] if fit.effects is None else [fit.effects]
     full = with_known_columns(network, sum(part.shape[1] for part in known))
     weight = np.empty(full.n_edges)
@@ -57,13 +58,17 @@ def full_network(network: Network, fit: Fit) -> tuple[Network, np.ndarray]:
     return full, weight
 
 
-def split_weights(weight: np.ndarray, full: Network, m: int, *, intercept: bool) -> dict:
-    """Weights of all edges as the fields ``weight``, ``bias`` and ``effects`` of a fit."""
+def split_weights(
+    weight: np.ndarray, full: Network, m: int, *, intercept: bool, n_factors: int = 0
+) -> dict:
+    """Weights of all edges as the fields ``weight``, ``loadings``, ``bias`` and ``effects`` of a fit."""
     free = full.regulator < m
     known = weight[~free].reshape(full.n_genes, full.n_regulators - m)
+    loadings, known = known[:, :n_factors], known[:, n_factors:]
     effects = known[:, int(intercept) :]
     return {
         "weight": weight[free],
+        "loadings": loadings if n_factors else None,
         "bias": known[:, 0] if intercept else None,
         "effects": effects if effects.shape[1] else None,
     }

@@ -30,6 +30,16 @@ class Fit:
     ridge
         Penalty λ_j on the square of every regulator's activity, ``(n_regulators,)``;
         None where the solver had none.
+    covariance
+        Of the normal prior of activities, (n_regulators, n_regulators), where noise and priors were learned; there
+        is no ``ridge`` then.
+    weight_sd
+        Standard deviation that every weight was left with, ``(n_edges,)``, or None.
+    anchor, anchor_variance
+        Mean and variance of the prior of every weight, ``(n_edges,)``, or None.
+    factors, loadings
+        Free factors, programmes that the network does not know: representations of variance 1, (n_cells, n_factors),
+        and their effects on genes, (n_genes, n_factors). None where there are none.
     squared_error
         Σ residual² over all entries, at the decoder returned; NaN where not computed.
     noise_variance
@@ -55,8 +65,25 @@ class Fit:
     noise_variance: float | None = None
     history: list[float] = field(default_factory=list)
     converged: bool = True
+    covariance: np.ndarray | None = None
+    weight_sd: np.ndarray | None = None
+    anchor: np.ndarray | None = None
+    anchor_variance: np.ndarray | None = None
+    factors: np.ndarray | None = None
+    loadings: np.ndarray | None = None
     effects: np.ndarray | None = None
     covariates: np.ndarray | None = None
+
+    @property
+    def n_factors(self) -> int:
+        """Number of free factors."""
+        return 0 if self.loadings is None else self.loadings.shape[1]
+
+    def representation(self) -> np.ndarray:
+        """Activities, then free factors, (n_cells, m)."""
+        if self.factors is None:
+            return self.activity
+        return np.concatenate([self.activity, self.factors], axis=1)
 
     def offset(self, cells: slice = slice(None)) -> np.ndarray:
         """What the prediction has beside W z: intercepts and covariates, (n_cells or 1, n_genes or 1)."""

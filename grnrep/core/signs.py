@@ -70,12 +70,17 @@ def orient(fit: F, network: Network) -> tuple[F, np.ndarray, np.ndarray]:
 
     size = _rms(fit.weight, network)
     scale = np.where(size > 0, size, 1.0) * np.where(evidence < 0, -1.0, 1.0)
+    edge_size = np.abs(scale)[network.regulator]
     # w / s and z · s predict the same, and λ / s² of (z · s)² is the same penalty
     oriented = replace(
         fit,
         weight=fit.weight / scale[network.regulator],
         activity=fit.activity * scale,
         ridge=None if fit.ridge is None else fit.ridge / scale**2,
+        covariance=None if fit.covariance is None else fit.covariance * np.outer(scale, scale),
+        weight_sd=None if fit.weight_sd is None else fit.weight_sd / edge_size,
+        anchor=None if fit.anchor is None else fit.anchor / scale[network.regulator],
+        anchor_variance=None if fit.anchor_variance is None else fit.anchor_variance / edge_size**2,
     )
     return oriented, confidence, source
 
@@ -130,14 +135,20 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
 
 def _noise_share(fit: Fit, network: Network) -> np.ndarray:
     """Variance of the error of an activity by its mean square: σ² (W'W + λ)⁻¹ / ⟨z²⟩; 0 if σ² is unknown."""
-    if fit.noise_variance is None:
-        return np.zeros(network.n_regulators)
     w = _matrix(fit, network)
-    gram = (w.T @ w).toarray()
-    ridge = (0.0 if fit.ridge is None else fit.ridge) + _JITTER * gram.diagonal()
+    if fit.covariance is not None:
+        white = sp.diags_array(1 / fit.likelihood.arrays()["noise_sd"]) @ w
+        prior = 1 / np.maximum(fit.covariance.diagonal(), np.finfo(np.float64).tiny)
+        gram, noise_variance = (white.T @ white).toarray(), 1.0
+    elif fit.noise_variance is None:
+        return np.zeros(network.n_regulators)
+    else:
+        prior = np.zeros(network.n_regulators) if fit.ridge is None else fit.ridge
+        gram, noise_variance = (w.T @ w).toarray(), fit.noise_variance
+    ridge = prior + _JITTER * gram.diagonal()
     # a regulator without weights gets a 1
     gram[np.diag_indices_from(gram)] += np.where(gram.diagonal() > 0, ridge, 1.0)
-    error = fit.noise_variance * np.linalg.inv(gram).diagonal()
+    error = noise_variance * np.linalg.inv(gram).diagonal()
     return _ratio(error * len(fit.activity), np.square(fit.activity).sum(0))
 
 

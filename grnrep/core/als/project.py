@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from grnrep.core.als.cells import MAX_ITER, CellSolver
 from grnrep.core.als.data import cuts, precision_of
+from grnrep.core.als.expectation import Cells
 from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.als.loop import solver_of
 from grnrep.core.als.newton import NewtonCells
@@ -40,6 +41,8 @@ class Projection:
         Edges, those of known columns too.
     pattern
         Their positions.
+    n_regulators
+        How many of the columns are regulators; free factors follow.
     cells
         What finds representations.
     likelihood
@@ -54,7 +57,8 @@ class Projection:
 
     network: Network
     pattern: Pattern
-    cells: CellSolver | NewtonCells
+    n_regulators: int
+    cells: CellSolver | NewtonCells | Cells
     likelihood: Likelihood
     intercept: bool
     depth: float
@@ -73,11 +77,19 @@ class Projection:
         m, (full, weight) = network.n_regulators, full_network(network, fit)
         like = torch.zeros(0, dtype=dtype, device=device)
         likelihood, pattern = fit.likelihood.to(like), Pattern(full).to(like.device)
-        ridge = torch.as_tensor(np.zeros(m) if fit.ridge is None else fit.ridge, device=like.device)
-        w = torch.as_tensor(weight).to(like)
+        w = torch.as_tensor(weight, device=like.device)
+        cells: CellSolver | NewtonCells | Cells
         with side_by_side(1):  # the rounding of a factorisation depends on threads
-            cells = solver_of(likelihood, pattern, w, m, ridge, frozen=True)
-        return cls(full, pattern, cells, likelihood, fit.bias is not None, fit.depth, like)
+            if fit.covariance is None:
+                ridge = np.zeros(m) if fit.ridge is None else fit.ridge
+                on_device = torch.as_tensor(ridge, device=like.device)
+                cells = solver_of(likelihood, pattern, w.to(like), m, on_device, frozen=True)
+            else:
+                noise = fit.likelihood.arrays()["noise_sd"] ** 2
+                prior = torch.as_tensor(_prior_precision(fit, network, full, noise))
+                noise_on_device = torch.as_tensor(noise, device=like.device)
+                cells = Cells.of(pattern, w, noise_on_device, prior.to(w.device), like)
+        return cls(full, pattern, m, cells, likelihood, fit.bias is not None, fit.depth, like)
 
     def __call__(
         self,
@@ -107,6 +119,19 @@ class Projection:
         ValueError
             If the fit was made with size factors of its own, and those of these cells are not given.
         """
+        both = self.representation(x, covariates, size_factors, max_iter=max_iter, tol=tol)
+        return both[:, : self.n_regulators]
+
+    def representation(
+        self,
+        x: np.ndarray,
+        covariates: np.ndarray | None = None,
+        size_factors: np.ndarray | None = None,
+        *,
+        max_iter: int = MAX_ITER,
+        tol: float | None = None,
+    ) -> np.ndarray:
+        """Activities, then free factors, (n_cells, m); parameters as of a call."""
         m = self.cells.n_free
         out = np.zeros((len(x), m))
 
@@ -116,6 +141,12 @@ class Projection:
         for _ in self._each_cut(x, covariates, size_factors, keep, max_iter, tol):
             pass
         return out
+
+    def into(self, fit: Fit, x: np.ndarray) -> Fit:
+        """The fit with the representations of its cells, with their covariates and expression ``x``."""
+        both, m = self.representation(x, fit.covariates), self.n_regulators
+        factors = both[:, m:] if fit.n_factors else None
+        return replace(fit, activity=both[:, :m], factors=factors)
 
     def sums(
         self,
@@ -190,3 +221,22 @@ def project(
     """
     projection = Projection.of(fit, network, dtype=precision_of(x), device=device)
     return projection(x, covariates, size_factors, max_iter=max_iter, tol=tol)
+
+
+def _prior_precision(fit: Fit, network: Network, full: Network, noise: np.ndarray) -> np.ndarray:
+    """Precision of the prior of representations, (m, m + q), with what is not known of weights.
+
+    C⁻¹ of activities and 1 of free factors; and Σ_i Var w_ij / ψ_i on the diagonal: what a weight may be off by is
+    noise of its target, the larger the larger an activity is.
+    """
+    m, n_factors = network.n_regulators, fit.n_factors
+    out = np.zeros((m + n_factors, full.n_regulators))
+    if fit.covariance is not None:
+        out[:m, :m] = np.linalg.inv(fit.covariance)
+    doubt = np.ones(m + n_factors)
+    doubt[:m] = 0.0
+    if fit.weight_sd is not None:
+        share = fit.weight_sd**2 / noise[network.gene]
+        doubt[:m] = np.bincount(network.regulator, weights=share, minlength=m)
+    out[np.arange(len(out)), np.arange(len(out))] += doubt
+    return out

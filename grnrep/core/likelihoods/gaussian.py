@@ -34,7 +34,16 @@ def residual(x: Tensor, p: Tensor, likelihood: str) -> Tensor:
 
 @dataclass(frozen=True)
 class SquaredError(Likelihood):
-    """Noise of the same variance everywhere: the loss is the squared residual, within the bounds of a block."""
+    """Normal noise: the loss is the squared residual, within the bounds of a block.
+
+    Parameters
+    ----------
+    noise_sd
+        Standard deviation of every gene's noise, (n_genes, 1), in which residuals are measured; None where it is
+        the same for all, and residuals have the unit of expression.
+    """
+
+    noise_sd: Tensor | None = None
 
     constant_curvature: ClassVar[bool] = True
 
@@ -45,15 +54,19 @@ class SquaredError(Likelihood):
 
     def loss(self, block: Block, p: Tensor) -> Tensor:
         """Squared residual."""
-        return block.censor(block.x - p).square()
+        return self._white(block.censor(block.x - p)).square()
 
     def work(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Residual, and 1."""
-        return block.censor(block.x - p), torch.ones_like(p)
+        """Residual, and 1; of noise of every gene both by its variance."""
+        one = torch.ones_like(p)
+        return tuple(self._white(self._white(a)) for a in (block.censor(block.x - p), one))
 
     def curvature(self, size: Tensor | None = None) -> Tensor:
-        """One, of every gene."""
-        return torch.ones(1, 1)
+        """One, of every gene; of noise of every gene one by its variance."""
+        return torch.ones(1, 1) if self.noise_sd is None else 1 / self.noise_sd.square()
+
+    def _white(self, values: Tensor) -> Tensor:
+        return values if self.noise_sd is None else values / self.noise_sd
 
     def working(self, block: Block) -> Tensor:
         """Expression itself."""
@@ -99,7 +112,10 @@ class Tobit(SquaredError):
 
     def information(self, block: Block, p: Tensor, scatter: Tensor) -> Tensor:
         """1 above zero, and at a zero the curvature of -log Φ(-p / σ), with the scatter σ²."""
-        return censored_curvature(block, p / scatter.sqrt())
+        one = scatter.sqrt()
+        sd = one if self.noise_sd is None else one * self.noise_sd
+        curvature = censored_curvature(block, p / sd)
+        return self._white(self._white(curvature))
 
 
 def censored_curvature(block: Block, p: Tensor) -> Tensor:

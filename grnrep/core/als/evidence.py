@@ -1,0 +1,388 @@
+"""Decoder, noise and priors learned together, by variational expectation and maximisation.
+
+Of gene i in cell k, in units of the gene's spread,
+
+    x_ki = p_ki + ε_ki,   p_ki = b_i + Σ_j w_ij z_kj,   ε_ki ~ N(0, ψ_i),   z_k ~ N(0, C),   w_ij ~ N(a_ij, v_ij),
+
+and under a ReLU a zero says p + ε ≤ 0. Posteriors are taken to be q(z_k) = N(z̄_k, Σ), one Σ for all cells,
+q(w_i) = N(w̄_i, V_i), and below a zero the normal distribution cut there. Each is the best given the others, and so
+are ψ, C and v: the bound on the evidence rises with every step. Steps of cells and genes are least squares, with
+N Σ added to Σ z z' and Σ_i V_i / ψ_i to W'Ψ⁻¹W: what is not known well counts for less (Bishop 1999, Variational
+principal components; Attias 1999).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from tqdm.auto import tqdm
+
+from grnrep.core.als.expectation import Cells
+from grnrep.core.als.genes import GeneSolver, Stats, append, take
+from grnrep.core.als.loop import check_finite
+from grnrep.core.als.variances import pooled
+from grnrep.core.fitted import Interrupted
+from grnrep.core.likelihoods.base import Block
+from grnrep.core.linalg import Pattern
+from grnrep.core.network import Network
+
+LEAST_NOISE = 1e-5  # ψ in squared spreads of the gene: below, a value is explained
+_MISFIT = 0.03  # of the mean ψ, added to every gene's: no prediction is better than that
+_LEAST_SPREAD = 1e-8  # C_jj of a regulator that explains nothing
+_LEAST_VARIANCE = 1e-12  # v of a free factor that explains nothing
+_LEAST_TAU2 = 1e-3  # that is learned
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Of weights and representations; variances that are not given are learned.
+
+    Parameters
+    ----------
+    anchor
+        a of every edge, ``(n_edges,)``; 0 where no sign is known.
+    size
+        Size of a typical weight, ``(n_edges,)``.
+    signed, unsigned
+        Which edges of regulators have a known sign, and which have not, ``(n_edges,)`` bool.
+    group
+        Which edges share a variance that is learned, ``(n_edges,)``: one for every free factor, one for all
+        intercepts under a ReLU; -1 elsewhere.
+    tau2
+        v / size² of known signs; None to learn it.
+    correlated
+        Whether correlations of regulators are learned; else they are taken for independent.
+    same_noise
+        Whether all genes have the same ψ.
+    """
+
+    anchor: Tensor
+    size: Tensor
+    signed: Tensor
+    unsigned: Tensor
+    group: Tensor
+    tau2: float | None
+    correlated: bool
+    same_noise: bool
+
+    @property
+    def n_groups(self) -> int:
+        """Number of variances that are learned."""
+        return int(self.group.max()) + 1 if len(self.group) else 0
+
+    def variance(self, tau2: float, of_group: Tensor) -> Tensor:
+        """v of every edge; infinite of known columns, which nothing is known of before.
+
+        A weight of unknown sign is N(0, size² + v): N(± size, v) with either sign as likely has that variance.
+        """
+        square, grouped = self.size.square(), self.group >= 0
+        out = torch.where(self.signed, tau2 * square, torch.inf)
+        out = torch.where(self.unsigned, (1 + tau2) * square, out)
+        out[grouped] = of_group[self.group[grouped]]
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Posteriors and parameters of an iterate.
+
+    Parameters
+    ----------
+    weight
+        w̄ of every edge, ``(n_edges,)`` float64, those of known columns too.
+    z
+        z̄, (m + q, cells) of every block, known rows last.
+    noise
+        ψ of every gene, ``(n_genes,)``.
+    covariance
+        C, (m, m).
+    tau2
+        v / size² of known signs.
+    of_group
+        v of every group of the prior, ``(n_groups,)``.
+    doubt
+        Σ_i V_i / ψ_i, (m + q, m + q).
+    weight_sd
+        √V_ee of every edge, ``(n_edges,)``.
+    divergence
+        Twice that of the posterior of weights from their prior, up to a constant.
+    """
+
+    weight: Tensor
+    z: list[Tensor]
+    noise: Tensor
+    covariance: Tensor
+    tau2: float
+    of_group: Tensor
+    doubt: Tensor
+    weight_sd: Tensor
+    divergence: float = 0.0
+
+
+class Sums(NamedTuple):
+    """Over cells, of what a step of the decoder needs: parts of blocks add up.
+
+    Parameters
+    ----------
+    stats
+        Of expected expression; its loss are squared residuals.
+    hidden
+        Variance of what is below zeros, ``(n_genes,)``.
+    loss
+        Σ -2 log p(x | z̄, w̄), up to constants and log ψ, of every gene.
+    penalty
+        Σ_k z̄'(C⁻¹ + doubt) z̄.
+    z
+        Σ z̄, (m + q,).
+    """
+
+    stats: Stats
+    hidden: Tensor
+    loss: Tensor
+    penalty: Tensor
+    z: Tensor
+
+    def merge(self, other: Sums) -> None:
+        """Add the sums of other cells."""
+        self.stats.merge(other.stats)
+        for mine, theirs in zip(self[1:], other[1:], strict=True):
+            mine.add_(theirs)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What is fixed during a search.
+
+    Parameters
+    ----------
+    blocks
+        Expression in units of the genes' spreads.
+    network
+        Edges: m free columns, of regulators and then of free factors, and known ones.
+    n_free, n_factors
+        m, and how many of these are free factors, whose representations have variance 1.
+    prior
+        Of weights and representations.
+    centred
+        Whether an intercept, the first known column, takes the means of representations.
+    map
+        Over blocks: side by side, if it can.
+    """
+
+    blocks: list[Block]
+    network: Network
+    n_free: int
+    n_factors: int
+    prior: Prior
+    centred: bool
+    map: Callable[..., Iterator] = map
+    pattern: Pattern = field(init=False)
+    genes: GeneSolver = field(init=False)
+    n_cells: int = field(init=False)
+    n_seen: Tensor = field(init=False)  # entries of every gene that are not censored
+
+    def __post_init__(self) -> None:
+        device, x = self.blocks[0].x.device, [block.x for block in self.blocks]
+        seen = [
+            torch.full_like(part[:, 0], part.shape[1]) if block.most is None else (part > 0).sum(1)
+            for block, part in zip(self.blocks, x, strict=True)
+        ]
+        derived = {
+            "pattern": Pattern(self.network).to(device),
+            "genes": GeneSolver(self.network, device),
+            "n_cells": sum(part.shape[1] for part in x),
+            "n_seen": torch.stack([part.double() for part in seen]).sum(0),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def cells(self, at: Moments) -> Cells:
+        """What finds representations under the decoder of an iterate."""
+        m = self.n_free
+        prior = at.doubt[:m].clone()
+        prior[:, :m] += torch.cholesky_inverse(torch.linalg.cholesky(at.covariance))
+        return Cells.of(self.pattern, at.weight, at.noise, prior, self.blocks[0].x)
+
+    def sums(self, cells: Cells, z: list[Tensor]) -> tuple[list[Tensor], Sums]:
+        """Representations after a step from ``z``, and sums over all cells there."""
+        out, total = [], self.no_sums(cells.inverse.device)
+
+        def step(block: Block, before: Tensor) -> tuple[Tensor, Sums]:
+            after, r, loss, hidden, penalty = cells.step(block, before)
+            squares = torch.linalg.vector_norm(r, dim=1).double().square()
+            stats = Stats(after @ after.mT, self.pattern.edge_products(r, after), squares)
+            return after, Sums(stats, hidden, loss, penalty, after.sum(1, dtype=torch.float64))
+
+        for after, part in self.map(step, self.blocks, z):
+            out.append(after)
+            total.merge(part)
+        return out, total
+
+    def no_sums(self, device: torch.device) -> Sums:
+        """Nothing summed yet."""
+        none = torch.zeros(self.network.n_genes, dtype=torch.float64, device=device)
+        columns = none.new_zeros(self.network.n_regulators)
+        return Sums(self.genes.no_stats(device), none, none.clone(), none.new_zeros(()), columns)
+
+    def step(self, at: Moments) -> tuple[Moments, float]:
+        """Representations, then weights, then parameters; and -2 times the bound where it began."""
+        cells = self.cells(at)
+        z, sums = self.sums(cells, at.z)
+        cost = (self.n_seen * at.noise.log()).sum() + sums.loss.sum() + sums.penalty
+        # N (log |Σ⁻¹| + log |C|): what representations that are known cost
+        cost += self.n_cells * (cells.log_det + torch.linalg.slogdet(at.covariance)[1])
+        return self.decoder(replace(at, z=z), sums, cells.sigma), float(cost) + at.divergence
+
+    def decoder(self, at: Moments, sums: Sums, sigma: Tensor) -> Moments:
+        """Weights, noise and variances of priors from sums over cells; ``sigma`` is Σ, (m, m)."""
+        n, m, stats = self.n_cells, self.n_free, sums.stats
+        known = self.network.n_regulators - m
+        spread = pad(n * sigma, (0, known, 0, known))  # N Σ
+        second = stats.gram + spread  # Σ E[z z']
+        variance = self.prior.variance(at.tau2, at.of_group)
+        gram, both, open_ = (append(a.reshape(-1), 0.0) for a in (stats.gram, second, spread))
+        lam, edge_products = append(1 / variance, 1.0), append(stats.edge, 0.0)
+        pull = append((self.prior.anchor - at.weight) / variance, 0.0)
+        before, squares, log_det = append(at.weight, 0.0), stats.loss + sums.hidden, 0.0
+        weights, own, posteriors = [before[:0]], [before[:0]], []
+        for genes, edge, _, entry in self.genes.groups:
+            noise, w, rz = at.noise[genes, None], take(before, edge), take(edge_products, edge)
+            left, of_both = take(open_, entry), take(both, entry)
+            # V⁻¹ = Σ E[z z'] / ψ + 1 / v, and its right side, as a correction of w
+            system = of_both / noise[:, :, None]
+            system.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
+            slope = (rz - _times(left, w)) / noise + take(pull, edge)
+            factor = torch.linalg.cholesky(system)
+            v = torch.cholesky_inverse(factor)
+            change = _times(v, slope)
+            # Σ E[(x - w'z)²] = Σ (x - w̄'z̄)² + w̄'N Σ w̄ + tr V Σ E[z z']
+            fall = 2 * (change * rz).sum(1) - (change * _times(take(gram, entry), change)).sum(1)
+            w = w + change
+            squares[genes] += (w * _times(left, w)).sum(1) + (v * of_both).sum((1, 2)) - fall
+            log_det += 2 * float(factor.diagonal(dim1=1, dim2=2).log().sum())
+            weights.append(w.reshape(-1))
+            own.append(v.diagonal(dim1=1, dim2=2).reshape(-1))
+            posteriors.append(v)
+        slot = self.genes.slot_of_edge
+        weight, own_variance = torch.cat(weights)[slot], torch.cat(own)[slot]
+        noise = self._noise(squares)
+        off = (weight - self.prior.anchor).square() + own_variance
+        proper = variance.isfinite()
+        divergence = (off / variance)[proper].sum() + variance[proper].log().sum() + log_det
+        tau2, of_group = self._variances(at, off)
+        return Moments(
+            weight, at.z, noise, self._covariance(second, sums.z), tau2, of_group,
+            self._doubt(posteriors, noise), own_variance.sqrt(), float(divergence),
+        )  # fmt: skip
+
+    def _noise(self, squares: Tensor) -> Tensor:
+        """ψ of every gene from expected squared residuals."""
+        noise = squares.clamp(min=0) / self.n_cells
+        if self.prior.same_noise:
+            return torch.full_like(noise, float(noise.mean())).clamp(min=LEAST_NOISE)
+        own = pooled(noise, self.n_cells)
+        return (own + _MISFIT * noise.mean()).clamp(min=LEAST_NOISE)
+
+    def _covariance(self, second: Tensor, total: Tensor) -> Tensor:
+        """C from Σ E[z z'] and Σ z̄: variances as much alike as they are, correlations as many as cells show."""
+        m, n = self.n_free, self.n_cells
+        r = m - self.n_factors
+        square = second[:r, :r].tril() + second[:r, :r].tril(-1).mT
+        if self.centred:
+            square = square - torch.outer(total[:r], total[:r]) / n
+        variance = (square.diagonal() / n).clamp(min=_LEAST_SPREAD)
+        out = torch.eye(m, dtype=torch.float64, device=square.device)
+        if self.prior.correlated:
+            # as if one cell more for each of them had shown no correlation
+            n_pairs = r * (r - 1) / 2
+            scale = (n * variance).sqrt()
+            out[:r, :r] = n / (n + n_pairs) * square / scale[:, None] / scale
+            out.diagonal().fill_(1.0)
+        size = out.new_ones(m)
+        size[:r] = pooled(variance, n).sqrt()
+        return out * size[:, None] * size
+
+    def _variances(self, at: Moments, off: Tensor) -> tuple[float, Tensor]:
+        """τ², and v of every group, from expected squared differences of weights from their anchors."""
+        prior, tau2, of_group = self.prior, at.tau2, at.of_group
+        if prior.tau2 is None and bool(prior.signed.any()):
+            tau2 = max(_LEAST_TAU2, float((off / prior.size.square())[prior.signed].mean()))
+        grouped = prior.group >= 0
+        if prior.n_groups:
+            group = prior.group[grouped]
+            sums = torch.zeros_like(of_group).index_add_(0, group, off[grouped])
+            of_group = sums / torch.bincount(group, minlength=prior.n_groups).clamp(min=1)
+            of_group = of_group.clamp(min=_LEAST_VARIANCE)
+        return tau2, of_group
+
+    def _doubt(self, posteriors: list[Tensor], noise: Tensor) -> Tensor:
+        """Σ_i V_i / ψ_i over all columns."""
+        columns = self.network.n_regulators
+        flat = noise.new_zeros(columns**2 + 1)
+        for (genes, _, _, entry), v in zip(self.genes.groups, posteriors, strict=True):
+            flat.index_add_(0, entry.reshape(-1), (v / noise[genes, None, None]).reshape(-1))
+        lower = flat[:-1].view(columns, columns)  # to which both triangles were added
+        return (lower + lower.mT) / 2
+
+
+def _times(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Products (b, d) of matrices (b, d, d) and vectors (b, d)."""
+    return (matrix @ vector[:, :, None])[:, :, 0]
+
+
+def search(
+    model: Model,
+    at: Moments,
+    *,
+    max_iter: int,
+    tol: float,
+    window: int = 10,
+    bar: tqdm | None = None,
+) -> tuple[Moments, list[float], bool]:
+    """Steps with Nesterov's momentum, which starts anew where the bound would fall.
+
+    The end is where the bound rose by less than ``tol`` a value over ``window`` steps.
+
+    Returns
+    -------
+    The last iterate, -2 times the bound before every step, and whether the end was reached.
+
+    Raises
+    ------
+    FloatingPointError
+        If the bound is not a finite number.
+    Interrupted
+        At Ctrl-C, with the last iterate.
+    """
+    previous, momentum, history = at, 1.0, list[float]()
+    enough = tol * model.n_cells * model.network.n_genes
+    try:
+        for _ in range(max_iter):
+            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+            new, cost = model.step(_ahead(at, previous, (momentum - 1) / following))
+            if history and momentum > 1 and not cost <= history[-1]:
+                following = 1.0
+                new, cost = model.step(at)
+            check_finite(cost, history)
+            history.append(cost)
+            previous, at, momentum = at, new, following
+            if bar is not None:
+                bar.update()
+            if len(history) > window and history[-1 - window] - cost <= enough:
+                return at, history, True
+    except KeyboardInterrupt as stop:
+        raise Interrupted(at) from stop
+    return at, history, False
+
+
+def _ahead(at: Moments, previous: Moments, share: float) -> Moments:
+    """Means from ``previous`` through ``at``, and on by a share."""
+    if share == 0:
+        return at
+    z = [torch.lerp(b, a, 1 + share) for a, b in zip(at.z, previous.z, strict=True)]
+    return replace(at, weight=torch.lerp(previous.weight, at.weight, 1 + share), z=z)

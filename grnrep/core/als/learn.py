@@ -1,0 +1,385 @@
+"""A fit with noise of every gene, and with what the network does not know: the evidence decides how much of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from grnrep.core.als.data import cuts, precision_of
+from grnrep.core.als.evidence import Model, Moments, Prior, search
+from grnrep.core.als.project import Projection
+from grnrep.core.als.start import start_weights
+from grnrep.core.design import known_columns, regress, split_rows, split_weights, unconfound
+from grnrep.core.fitted import Fit, Interrupted
+from grnrep.core.likelihoods import LIKELIHOODS
+from grnrep.core.likelihoods.base import Block
+from grnrep.core.likelihoods.gaussian import check_squared_error
+from grnrep.core.network import Network, with_known_columns
+from grnrep.core.threads import side_by_side
+
+_FIRST_ITERATIONS = 10  # before free factors are looked for in residuals
+_FIRST_SPREAD = 0.3  # C_jj at the start
+_FIRST_NOISE = 0.5  # ψ at the start, as a share of the variance
+_POWER_ITERATIONS = 6  # for the first singular vectors of residuals
+_OVERSAMPLED = 5  # columns more than are asked for
+_PRUNINGS = 3  # times that free factors are asked whether they explain anything
+_LEAST_DENSE = 0.2  # share of genes, effectively, that a free factor reaches; edges that are missing reach fewer
+_LEAST_KNOWN = (
+    0.5  # share of loadings that data determine, beside their prior, of a factor that is kept
+)
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What is taken for given of priors; see :class:`grnrep.core.als.evidence.Prior`.
+
+    Parameters
+    ----------
+    tau2
+        Variance of weights about their prior signs, in squared sizes; None to learn it.
+    correlated
+        Whether regulators' activities correlate.
+    same_noise
+        Whether the noise of all genes is the same, in units of their spreads.
+    n_factors
+        Free factors at most; those that explain nothing are dropped.
+    """
+
+    tau2: float | None = None
+    correlated: bool = False
+    same_noise: bool = False
+    n_factors: int = 0
+
+
+def fit_evidence(
+    x: np.ndarray,
+    network: Network,
+    *,
+    likelihood: str = "gaussian",
+    intercept: bool = True,
+    covariates: np.ndarray | None = None,
+    assumptions: Assumptions | None = None,
+    max_iter: int = 200,
+    tol: float = 1e-5,
+    rng: int | np.random.Generator = 0,
+    device: str | torch.device | None = None,
+    progress: bool = False,
+) -> Fit:
+    """Learn decoder, representations, noise and priors together (:mod:`grnrep.core.als.evidence`).
+
+    Every gene is taken in units of its own spread, so that the unit of a gene changes nothing. A weight has the size
+    1 / sqrt(number of regulators of its gene) before anything is known of it: they share the gene's variance.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes). Its precision is that of the products.
+    network
+        Edges; known signs are where weights are expected, and where the search starts.
+    likelihood
+        "gaussian" or "tobit".
+    intercept
+        Whether every gene has an intercept. Under a ReLU their variance is learned: they cost nothing where they
+        are 0.
+    covariates
+        Covariates of cells, (n_cells, n_covariates), beside an intercept.
+    assumptions
+        By default those without any prior knowledge.
+    max_iter
+        Limit of iterations.
+    tol
+        Stop when the bound on the evidence rose by less than this a value over the last 10 iterations.
+    rng
+        Source of the draws that the start is made from.
+    device
+        Where to compute; the CPU by default.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Fit
+        With a ``covariance`` in place of ``ridge``, free factors where there are any, and the noise of genes in its
+        likelihood. Its history is -2 times the bound.
+
+    Raises
+    ------
+    ValueError
+        If the likelihood is not one of squared error.
+    Interrupted
+        At Ctrl-C, with the fit so far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from grnrep.core.als.learn import fit_evidence
+    >>> from grnrep.core.network import Network
+    >>> draw = np.random.default_rng(0)
+    >>> noise = np.repeat([0.1, 0.4], 10)
+    >>> x = draw.standard_normal((200, 1)) + noise * draw.standard_normal((200, 20))
+    >>> network = Network.from_edges(np.arange(20), np.zeros(20), np.zeros(20), 20, 1)
+    >>> fit = fit_evidence(x, network)
+    >>> sd = fit.likelihood.arrays()["noise_sd"]
+    >>> bool(sd[:10].max() < 0.15 < 0.3 < sd[10:].min())
+    True
+    """
+    check_squared_error(likelihood)
+    assumed = Assumptions() if assumptions is None else assumptions
+    values = torch.as_tensor(x, dtype=precision_of(x), device=device)
+    unit = units(values, centred=intercept and likelihood == "gaussian")
+    known = torch.as_tensor(
+        known_columns(len(x), intercept=intercept, covariates=covariates), device=device
+    )
+    scaled = values / unit.to(values)
+    parts, member = cuts(scaled), LIKELIHOODS[likelihood]
+    like = member.of(scaled.mT, None)
+    blocks = [like.block(scaled[cut].mT.contiguous()) for cut in parts]
+    rows = split_rows(known, [block.x for block in blocks])
+    with (
+        side_by_side(len(parts)) as each,
+        tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
+    ):
+
+        def model_of(n_factors: int) -> Model:
+            return _model(
+                blocks, network, known.shape[1], n_factors, assumed, each,
+                intercept=intercept, censored=likelihood == "tobit",
+            )  # fmt: skip
+
+        model, history = model_of(0), list[float]()
+        at = _first(model, scaled, known, rows, network, rng)
+        steps = _FIRST_ITERATIONS if assumed.n_factors else max_iter
+        try:
+            at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
+            if assumed.n_factors:
+                loadings = _programmes(model, at, assumed.n_factors)
+                model = model_of(loadings.shape[1])
+                at = _with_factors(model, at, loadings)
+                for _ in range(_PRUNINGS if model.n_factors else 0):
+                    at, more, _ = search(model, at, max_iter=steps, tol=tol, bar=bar)
+                    model, at = _without_idle(model, at, model_of)
+                    history += more
+                at, more, converged = search(model, at, max_iter=max_iter, tol=tol, bar=bar)
+                history += more
+        except Interrupted as stop:
+            stop.so_far = _fit_of(model, stop.so_far, unit, covariates, likelihood, intercept)
+            raise
+        if covariates is not None:
+            m, matrix = model.n_free, model.pattern.matrix(at.weight)
+            weight, z = unconfound(at.z, at.weight, matrix, model.network, m, intercept=intercept)
+            at = replace(at, weight=weight, z=z)
+        fit = _fit_of(model, at, unit, covariates, likelihood, intercept)
+        fit = replace(fit, history=history, converged=converged)
+    projection = Projection.of(fit, network, dtype=values.dtype, device=device)
+    return projection.into(fit, x)
+
+
+def units(x: Tensor, *, centred: bool) -> Tensor:
+    """Spread of every gene of expression (n_cells, n_genes), ``(n_genes,)`` float64; 1 where there is none."""
+    spread = x.double().std(0, correction=0) if centred else x.double().square().mean(0).sqrt()
+    return torch.where(spread > 0, spread, 1.0)
+
+
+def _model(
+    blocks: list[Block],
+    network: Network,
+    n_known: int,
+    n_factors: int,
+    assumed: Assumptions,
+    each: Callable[..., Iterator],
+    *,
+    intercept: bool,
+    censored: bool,
+) -> Model:
+    """The problem with so many free factors, whose columns stand between regulators and known ones."""
+    m = network.n_regulators
+    full = with_known_columns(network, n_factors + n_known)
+    column, device = full.regulator, blocks[0].x.device
+    n_own = np.maximum(1, network.regulators_per_gene())
+    size = 1 / np.sqrt(n_own[full.gene])
+    free, signed = column < m, (column < m) & (full.sign != 0)
+    group = np.where((column >= m) & (column < m + n_factors), column - m, -1)
+    if censored and intercept:
+        group[column == m + n_factors] = n_factors
+    prior = Prior(
+        anchor=torch.as_tensor(np.where(signed, full.sign * size, 0.0), device=device),
+        size=torch.as_tensor(size, device=device),
+        signed=torch.as_tensor(signed, device=device),
+        unsigned=torch.as_tensor(free & ~signed, device=device),
+        group=torch.as_tensor(group, device=device),
+        tau2=assumed.tau2,
+        correlated=assumed.correlated,
+        same_noise=assumed.same_noise,
+    )
+    return Model(blocks, full, m + n_factors, n_factors, prior, intercept, each)
+
+
+def _first(
+    model: Model,
+    x: Tensor,
+    known: Tensor,
+    rows: list[Tensor],
+    network: Network,
+    rng: int | np.random.Generator,
+) -> Moments:
+    """First iterate: weights at prior signs, or else along principal components of targets."""
+    m, column = network.n_regulators, network.regulator
+    draw = start_weights([block.x for block in model.blocks], network, rng).cpu().numpy()
+    # a component has either sign; edges without a prior sign must not start against those with one
+    agree = np.bincount(column, weights=draw * network.sign, minlength=m)
+    squares = np.bincount(column, weights=draw**2, minlength=m)
+    rms = np.sqrt(squares / np.maximum(1, network.targets_per_regulator()))
+    draw *= (np.where(agree < 0, -1.0, 1.0) / np.where(rms > 0, rms, 1.0))[column]
+    free = torch.as_tensor(model.network.regulator < m, device=x.device)
+    weight = torch.zeros(len(free), dtype=torch.float64, device=x.device)
+    start = torch.as_tensor(np.where(network.sign != 0, network.sign, draw), device=x.device)
+    weight[free] = start * model.prior.size[free]
+    left = x.double()
+    if known.shape[1]:
+        on_known = regress(left, known)
+        weight[~free] = on_known.mT.reshape(-1)
+        left = left - known.to(left) @ on_known
+    noise = (_FIRST_NOISE * left.square().mean(0)).clamp(min=1e-3)
+    columns, eye = model.network.n_regulators, torch.eye(m, dtype=torch.float64, device=x.device)
+    return Moments(
+        weight,
+        [torch.cat([row.new_zeros(m, row.shape[1]), row]) for row in rows],
+        noise,
+        _FIRST_SPREAD * eye,
+        1.0 if model.prior.tau2 is None else model.prior.tau2,
+        weight.new_ones(model.prior.n_groups),
+        weight.new_zeros(columns, columns),
+        torch.zeros_like(weight),
+    )
+
+
+def _programmes(model: Model, at: Moments, n: int) -> Tensor:
+    """Loadings (n_genes, k) of residual programmes beyond chance, n at most.
+
+    The first left singular vectors of whitened residuals, times their values: those above what independent noise
+    of variance 1 reaches, (√n_genes + √n_cells)² (Marchenko & Pastur 1967).
+    """
+    cells = model.cells(at)
+    sd = at.noise.sqrt()[:, None]
+    white = [
+        cells.expected(block, cells.without(block.x, z))[0] / cells.sd
+        for block, z in zip(model.blocks, at.z, strict=True)
+    ]
+    generator = torch.Generator().manual_seed(0)
+    n_genes = len(sd)
+    basis = torch.randn(n_genes, min(n + _OVERSAMPLED, n_genes), generator=generator).to(white[0])
+    for _ in range(_POWER_ITERATIONS):
+        basis, _ = torch.linalg.qr(sum(part @ (part.mT @ basis) for part in white))
+    small = sum((basis.mT @ part) @ (basis.mT @ part).mT for part in white).double()
+    values, vectors = torch.linalg.eigh(small)  # of Σ residual residual'
+    chance = (n_genes**0.5 + model.n_cells**0.5) ** 2
+    order = torch.argsort(values, descending=True)[: min(n, int((values > chance).sum()))]
+    size = (values[order] / model.n_cells).sqrt()
+    return sd * (basis.double() @ vectors[:, order]) * size
+
+
+def _with_factors(model: Model, at: Moments, loadings: Tensor) -> Moments:
+    """An iterate without free factors as one with these."""
+    n, columns = model.n_factors, model.network.n_regulators
+    m, device = model.n_free - n, at.weight.device
+    column = torch.as_tensor(model.network.regulator, device=device)
+    weight = torch.zeros(len(column), dtype=torch.float64, device=device)
+    factor = (column >= m) & (column < m + n)
+    weight[factor] = loadings.reshape(-1)
+    weight[~factor] = at.weight
+    weight_sd = torch.zeros_like(weight)
+    weight_sd[~factor] = at.weight_sd
+    keep = torch.cat([torch.arange(m), torch.arange(m + n, columns)]).to(device)
+    doubt = at.doubt.new_zeros(columns, columns)
+    doubt[keep[:, None], keep] = at.doubt
+    covariance = torch.eye(m + n, dtype=torch.float64, device=device)
+    covariance[:m, :m] = at.covariance
+    z = [torch.cat([z[:m], z.new_zeros(n, z.shape[1]), z[m:]]) for z in at.z]
+    of_group = torch.cat([loadings.square().mean(0), at.of_group])
+    return replace(
+        at,
+        weight=weight,
+        weight_sd=weight_sd,
+        z=z,
+        doubt=doubt,
+        covariance=covariance,
+        of_group=of_group,
+    )
+
+
+def _without_idle(
+    model: Model, at: Moments, model_of: Callable[[int], Model]
+) -> tuple[Model, Moments]:
+    """Leave out free factors that explain nothing, or few genes."""
+    n = model.n_factors
+    m = model.n_free - n
+    group, v = model.prior.group, at.weight_sd.square()
+    doubt = torch.zeros_like(at.of_group).index_add_(
+        0, group.clamp(min=0), torch.where(group < 0, 0.0, v)
+    )
+    # 1 - mean V / v: how far the data determine loadings, beside their prior
+    known = 1 - doubt[:n] / model.network.n_genes / at.of_group[:n]
+    used = (known > _LEAST_KNOWN) & (_density(model, at) > _LEAST_DENSE)
+    columns, device = model.network.n_regulators, at.weight.device
+    keep = torch.ones(columns, dtype=torch.bool, device=device)
+    keep[m : m + n] = used
+    column = torch.as_tensor(model.network.regulator, device=device)
+    rows = torch.nonzero(keep)[:, 0]
+    free = torch.nonzero(keep[: m + n])[:, 0]
+    fewer = model_of(int(used.sum()))
+    return fewer, replace(
+        at,
+        weight=at.weight[keep[column]],
+        weight_sd=at.weight_sd[keep[column]],
+        z=[z[rows] for z in at.z],
+        doubt=at.doubt[rows[:, None], rows],
+        covariance=at.covariance[free[:, None], free],
+        of_group=torch.cat([at.of_group[:n][used], at.of_group[n:]]),
+    )
+
+
+def _density(model: Model, at: Moments) -> Tensor:
+    """Effective share of genes of every free factor: (Σ b²)² / Σ b⁴ / n_genes."""
+    group, n = model.prior.group, model.n_factors
+    ours = (group >= 0) & (group < n)
+    square = at.weight[ours].square()
+    sums = square.new_zeros(2, n).index_add_(1, group[ours], torch.stack([square, square.square()]))
+    return sums[0].square() / sums[1].clamp(min=1e-300) / model.network.n_genes
+
+
+def _fit_of(
+    model: Model,
+    at: Moments,
+    unit: Tensor,
+    covariates: np.ndarray | None,
+    likelihood: str,
+    intercept: bool,
+) -> Fit:
+    """The fit at an iterate, in the units of expression, on the CPU in float64."""
+    n = model.n_factors
+    m = model.n_free - n
+    noise_sd = (at.noise.sqrt() * unit)[:, None].cpu()
+    free = torch.as_tensor(model.network.regulator < m, device=unit.device)
+    own = unit[model.pattern.gene]
+    variance = model.prior.variance(at.tau2, at.of_group) * own.square()
+    both = torch.cat(at.z, dim=1)[: m + n].mT.double().cpu().numpy()
+    weight = (at.weight * own).cpu().numpy()
+    parts = split_weights(weight, model.network, m, n_factors=n, intercept=intercept)
+    return Fit(
+        **parts,
+        activity=both[:, :m],
+        factors=both[:, m:] if n else None,
+        likelihood=LIKELIHOODS[likelihood](noise_sd=noise_sd),
+        covariance=at.covariance[:m, :m].cpu().numpy(),
+        weight_sd=(at.weight_sd * own)[free].cpu().numpy(),
+        anchor=(model.prior.anchor * own)[free].cpu().numpy(),
+        anchor_variance=variance[free].cpu().numpy(),
+        covariates=covariates,
+        noise_variance=float(noise_sd.square().mean()),
+        converged=False,
+    )
