@@ -76,7 +76,7 @@ class Prior:
         return int(self.group.max()) + 1 if len(self.group) else 0
 
     def variance(self, tau2: float, of_group: Tensor) -> Tensor:
-        """v of every edge; infinite of known columns, which nothing is known of before.
+        """Variance v of every edge; infinite of known columns, which nothing is known of before.
 
         A weight of unknown sign is N(0, size² + v): N(± size, v) with either sign as likely has that variance.
         """

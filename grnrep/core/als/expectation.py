@@ -80,7 +80,7 @@ class Cells:
         return len(self.prior)
 
     def without(self, x: Tensor, z: Tensor) -> Tensor:
-        """x - W z, (n_genes, n_cells)."""
+        """Residuals x - W z, (n_genes, n_cells)."""
         if self.rows is None:
             return torch.addmm(x, self.matrix, z, alpha=-1)
         out = torch.empty_like(x)

@@ -16,7 +16,7 @@ from grnrep.core.als.project import Projection
 from grnrep.core.als.start import start_weights
 from grnrep.core.design import known_columns, regress, split_rows, split_weights, unconfound
 from grnrep.core.fitted import Fit, Interrupted
-from grnrep.core.likelihoods import LIKELIHOODS
+from grnrep.core.likelihoods import LIKELIHOODS, restored
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import check_squared_error
 from grnrep.core.network import Network, with_known_columns
@@ -275,7 +275,8 @@ def _programmes(model: Model, at: Moments, n: int) -> Tensor:
     basis = torch.randn(n_genes, min(n + _OVERSAMPLED, n_genes), generator=generator).to(white[0])
     for _ in range(_POWER_ITERATIONS):
         basis, _ = torch.linalg.qr(sum(part @ (part.mT @ basis) for part in white))
-    small = sum((basis.mT @ part) @ (basis.mT @ part).mT for part in white).double()
+    inside = [basis.mT @ part for part in white]
+    small = torch.stack([part @ part.mT for part in inside]).sum(0).double()
     values, vectors = torch.linalg.eigh(small)  # of Σ residual residual'
     chance = (n_genes**0.5 + model.n_cells**0.5) ** 2
     order = torch.argsort(values, descending=True)[: min(n, int((values > chance).sum()))]
@@ -363,7 +364,7 @@ def _fit_of(
     """The fit at an iterate, in the units of expression, on the CPU in float64."""
     n = model.n_factors
     m = model.n_free - n
-    noise_sd = (at.noise.sqrt() * unit)[:, None].cpu()
+    noise_sd = (at.noise.sqrt() * unit).cpu().numpy()
     free = torch.as_tensor(model.network.regulator < m, device=unit.device)
     own = unit[model.pattern.gene]
     variance = model.prior.variance(at.tau2, at.of_group) * own.square()
@@ -374,12 +375,12 @@ def _fit_of(
         **parts,
         activity=both[:, :m],
         factors=both[:, m:] if n else None,
-        likelihood=LIKELIHOODS[likelihood](noise_sd=noise_sd),
+        likelihood=restored(likelihood, {"noise_sd": noise_sd}),
         covariance=at.covariance[:m, :m].cpu().numpy(),
         weight_sd=(at.weight_sd * own)[free].cpu().numpy(),
         anchor=(model.prior.anchor * own)[free].cpu().numpy(),
         anchor_variance=variance[free].cpu().numpy(),
         covariates=covariates,
-        noise_variance=float(noise_sd.square().mean()),
+        noise_variance=float(np.square(noise_sd).mean()),
         converged=False,
     )

@@ -39,7 +39,7 @@ def pooled(variance: Tensor, n: int) -> Tensor:
 
 
 def inverse_trigamma(y: float) -> float:
-    """x with trigamma(x) = y, by Newton's method for 1 / trigamma, which is nearly straight (Smyth 2004)."""
+    """Solve trigamma(x) = y for x, by Newton's method for 1 / trigamma, which is nearly straight (Smyth 2004)."""
     x = 0.5 + 1 / y
     for _ in range(50):
         at = float(polygamma(1, x))

@@ -58,8 +58,8 @@ class SquaredError(Likelihood):
 
     def work(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor]:
         """Residual, and 1; of noise of every gene both by its variance."""
-        one = torch.ones_like(p)
-        return tuple(self._white(self._white(a)) for a in (block.censor(block.x - p), one))
+        r, one = block.censor(block.x - p), torch.ones_like(p)
+        return self._white(self._white(r)), self._white(self._white(one))
 
     def curvature(self, size: Tensor | None = None) -> Tensor:
         """One, of every gene; of noise of every gene one by its variance."""
