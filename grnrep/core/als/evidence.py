@@ -32,7 +32,7 @@ from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 LEAST_NOISE = 1e-5  # ψ in squared spreads of the gene: below, a value is explained
-_MISFIT = 0.03  # of the mean ψ, added to every gene's: no prediction is better than that
+_MISFIT = 0.03  # share of a prediction's variance that is added to ψ: no gene follows its regulators better
 _LEAST_SPREAD = 1e-8  # C_jj of a regulator that explains nothing
 _LEAST_VARIANCE = 1e-12  # v of a free factor that explains nothing
 _LEAST_TAU2 = 1e-3  # that is learned
@@ -249,8 +249,9 @@ class Model:
         lam, edge_products = append(1 / variance, 1.0), append(stats.edge, 0.0)
         pull = append((self.prior.anchor - at.weight) / variance, 0.0)
         before, squares, log_det = append(at.weight, 0.0), stats.loss + sums.hidden, 0.0
+        signal, mean = torch.zeros_like(squares), append(sums.z / n, 0.0)
         weights, own, posteriors = [before[:0]], [before[:0]], []
-        for genes, edge, _, entry in self.genes.groups:
+        for genes, edge, column, entry in self.genes.groups:
             noise, w, rz = at.noise[genes, None], take(before, edge), take(edge_products, edge)
             left, of_both = take(open_, entry), take(both, entry)
             # V⁻¹ = Σ E[z z'] / ψ + 1 / v, and its right side, as a correction of w
@@ -263,6 +264,8 @@ class Model:
             # Σ E[(x - w'z)²] = Σ (x - w̄'z̄)² + w̄'N Σ w̄ + tr V Σ E[z z']
             fall = 2 * (change * rz).sum(1) - (change * _times(take(gram, entry), change)).sum(1)
             w = w + change
+            mean_p = (w * take(mean, column)).sum(1)
+            signal[genes] = (w * _times(take(gram, entry), w)).sum(1) / n - mean_p.square()
             squares[genes] += (w * _times(left, w)).sum(1) + (v * of_both).sum((1, 2)) - fall
             log_det += 2 * float(factor.diagonal(dim1=1, dim2=2).log().sum())
             weights.append(w.reshape(-1))
@@ -270,7 +273,7 @@ class Model:
             posteriors.append(v)
         slot = self.genes.slot_of_edge
         weight, own_variance = torch.cat(weights)[slot], torch.cat(own)[slot]
-        noise = self._noise(squares)
+        noise = self._noise(squares, signal)
         off = (weight - self.prior.anchor).square() + own_variance
         proper = variance.isfinite()
         divergence = (off / variance)[proper].sum() + variance[proper].log().sum() + log_det
@@ -280,13 +283,13 @@ class Model:
             self._doubt(posteriors, noise), own_variance.sqrt(), float(divergence),
         )  # fmt: skip
 
-    def _noise(self, squares: Tensor) -> Tensor:
-        """ψ of every gene from expected squared residuals."""
+    def _noise(self, squares: Tensor, signal: Tensor) -> Tensor:
+        """ψ of every gene from expected squared residuals, and the variance of its prediction."""
         noise = squares.clamp(min=0) / self.n_cells
         if self.prior.same_noise:
             return torch.full_like(noise, float(noise.mean())).clamp(min=LEAST_NOISE)
         own = pooled(noise, self.n_cells)
-        return (own + _MISFIT * noise.mean()).clamp(min=LEAST_NOISE)
+        return (own + _MISFIT * signal.clamp(min=0)).clamp(min=LEAST_NOISE)
 
     def _covariance(self, second: Tensor, total: Tensor) -> Tensor:
         """C from Σ E[z z'] and Σ z̄: variances as much alike as they are, correlations as many as cells show."""
@@ -298,10 +301,9 @@ class Model:
         variance = (square.diagonal() / n).clamp(min=_LEAST_SPREAD)
         out = torch.eye(m, dtype=torch.float64, device=square.device)
         if self.prior.correlated:
-            # as if one cell more for each of them had shown no correlation
-            n_pairs = r * (r - 1) / 2
+            # as if r more cells had shown no correlation
             scale = (n * variance).sqrt()
-            out[:r, :r] = n / (n + n_pairs) * square / scale[:, None] / scale
+            out[:r, :r] = n / (n + r) * square / scale[:, None] / scale
             out.diagonal().fill_(1.0)
         size = out.new_ones(m)
         size[:r] = pooled(variance, n).sqrt()

@@ -47,13 +47,16 @@ class Assumptions:
     same_noise
         Whether the noise of all genes is the same, in units of their spreads.
     n_factors
-        Free factors at most; those that explain nothing are dropped.
+        Free factors at most; those that explain nothing, or few genes, are dropped.
+    exactly
+        Whether none is dropped.
     """
 
     tau2: float | None = None
     correlated: bool = False
     same_noise: bool = False
     n_factors: int = 0
+    exactly: bool = False
 
 
 def fit_evidence(
@@ -157,10 +160,11 @@ def fit_evidence(
         try:
             at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
             if assumed.n_factors:
-                loadings = _programmes(model, at, assumed.n_factors)
+                loadings = _programmes(model, at, assumed.n_factors, every=assumed.exactly)
                 model = model_of(loadings.shape[1])
                 at = _with_factors(model, at, loadings)
-                for _ in range(_PRUNINGS if model.n_factors else 0):
+                prunings = _PRUNINGS if model.n_factors and not assumed.exactly else 0
+                for _ in range(prunings):
                     at, more, _ = search(model, at, max_iter=steps, tol=tol, bar=bar)
                     model, at = _without_idle(model, at, model_of)
                     history += more
@@ -258,11 +262,11 @@ def _first(
     )
 
 
-def _programmes(model: Model, at: Moments, n: int) -> Tensor:
+def _programmes(model: Model, at: Moments, n: int, *, every: bool) -> Tensor:
     """Loadings (n_genes, k) of residual programmes beyond chance, n at most.
 
     The first left singular vectors of whitened residuals, times their values: those above what independent noise
-    of variance 1 reaches, (√n_genes + √n_cells)² (Marchenko & Pastur 1967).
+    of variance 1 reaches, (√n_genes + √n_cells)² (Marchenko & Pastur 1967), or ``every`` one.
     """
     cells = model.cells(at)
     sd = at.noise.sqrt()[:, None]
@@ -279,8 +283,9 @@ def _programmes(model: Model, at: Moments, n: int) -> Tensor:
     small = torch.stack([part @ part.mT for part in inside]).sum(0).double()
     values, vectors = torch.linalg.eigh(small)  # of Σ residual residual'
     chance = (n_genes**0.5 + model.n_cells**0.5) ** 2
-    order = torch.argsort(values, descending=True)[: min(n, int((values > chance).sum()))]
-    size = (values[order] / model.n_cells).sqrt()
+    n_above = len(values) if every else int((values > chance).sum())
+    order = torch.argsort(values, descending=True)[: min(n, n_above)]
+    size = (values[order].clamp(min=0) / model.n_cells).sqrt()
     return sd * (basis.double() @ vectors[:, order]) * size
 
 

@@ -247,7 +247,7 @@ def held_out_score(
     products, squares = [], np.zeros(2)  # Σ_cells a b of every gene; Σ a², Σ b²
     for f in range(min(_FOLDS, -(-_FOLDS * _HELD_OUT // network.n_genes))):
         held_out = fold == f
-        others, test = _of_genes(network, ~held_out), _of_genes(network, held_out)
+        others, test = of_genes(network, ~held_out), of_genes(network, held_out)
         fit = model.fit(
             x[:, ~held_out], others, ridge=ridge, prior=prior, max_iter=_ITERATIONS, tol=_TOL
         )
@@ -263,6 +263,11 @@ def held_out_score(
         )
         products.append((a * b).sum(0))
         squares += [(a * a).sum(), (b * b).sum()]
+    return score_of(products, squares)
+
+
+def score_of(products: list[np.ndarray], squares: np.ndarray) -> Score:
+    """Score from Σ a b of every gene, in parts, and Σ a² and Σ b² of all."""
     size = float(np.sqrt(squares[0]) * np.sqrt(squares[1]))
     # what every gene adds to the correlation
     share = np.concatenate(products) / (size if size > 0 else 1.0)
@@ -287,7 +292,7 @@ def predict_by_signs(
     return np.maximum(p - cut, 0)
 
 
-def _of_genes(network: Network, genes: np.ndarray) -> Network:
+def of_genes(network: Network, genes: np.ndarray) -> Network:
     """The network of the genes where ``genes`` (n_genes,) is true."""
     keep = genes[network.gene]
     position = np.cumsum(genes) - 1

@@ -1,0 +1,146 @@
+"""What a fit by evidence takes for given, where the data say more of it than the evidence does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from grnrep.core.als.learn import Assumptions, fit_evidence, units
+from grnrep.core.choose.shrinkage import (
+    Score,
+    draw_held_out,
+    has_signs,
+    of_genes,
+    predict_by_signs,
+    score_of,
+)
+from grnrep.core.design import known_columns, without_known
+from grnrep.core.load import count_constraints
+from grnrep.core.network import Network
+from grnrep.core.threads import side_by_side
+
+TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
+MOST_FACTORS = 20  # free factors that are looked for
+_CELLS_PER_REGULATOR = 10  # from which correlations of regulators are learned
+_ITERATIONS, _TOL = 30, 1e-4  # of the fits that are compared: enough to rank them
+_SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
+_GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
+_CHANCE = 2.0  # standard errors of a correlation of signs that say nothing
+_LOAD = 1.5  # effective load from which weights of unknown sign are learned by evidence
+
+
+class Chosen(NamedTuple):
+    """Assumptions; ``signs_predict`` is False where prior signs were found to predict no better than chance."""
+
+    assumptions: Assumptions
+    signs_predict: bool = True
+
+
+def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
+    """Whether the evidence can tell weights: signs are given, or values constrain all parameters.
+
+    Below an effective load of 1.5 variational posteriors take what is not determined for noise.
+    """
+    if has_signs(network):
+        return True
+    n_constraints = count_constraints(x) if likelihood == "tobit" else x.size
+    return n_constraints >= _LOAD * (network.n_edges + len(x) * network.n_regulators)
+
+
+def choose_assumptions(
+    x: np.ndarray,
+    network: Network,
+    *,
+    likelihood: str = "gaussian",
+    covariates: np.ndarray | None = None,
+    n_factors: int | None = None,
+    rng: int = 0,
+) -> Chosen:
+    """Choose what :func:`grnrep.core.als.learn.fit_evidence` takes for given.
+
+    Where at least half of the edges have a sign, genes are held out, activities are learned from the others, and the
+    held-out genes are predicted from the activities of their regulators with the prior signs as weights
+    (:func:`grnrep.core.choose.shrinkage.held_out_score`). The weaker of two priors of weights is taken if it comes
+    within 5 % of the correlation of the other one. Free factors are taken if they raise it by more than 5 %: on real
+    data they explain much of what regulators would, and activities are then worse. Without signs the evidence
+    decides: those are kept that rise above chance, reach many genes and are determined by the data.
+
+    Parameters
+    ----------
+    x
+        Expression, (n_cells, n_genes).
+    network
+        Edges.
+    likelihood, covariates
+        As in the fit.
+    n_factors
+        Number of free factors, if it is settled.
+    rng
+        Source of the choice of cells and genes, and of the fits' start.
+    """
+    correlated = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
+    settled = Assumptions(None, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
+    if not has_signs(network):
+        if n_factors is None and network.n_genes > 5 * MOST_FACTORS:
+            settled = replace(settled, n_factors=MOST_FACTORS)
+        return Chosen(settled)
+    cells, fold = draw_held_out(len(x), network, rng=rng)
+    drawn = x[cells]
+    of_cells = None if covariates is None else covariates[cells]
+
+    def score(assumed: Assumptions) -> Score:
+        return _held_out(drawn, network, fold == 0, assumed, likelihood, of_cells, rng)
+
+    tight, wide = (replace(settled, tau2=tau2) for tau2 in TAU2)
+    tried = [tight, wide]
+    if n_factors is None:
+        tried += [replace(one, n_factors=MOST_FACTORS) for one in (tight, wide)]
+    with side_by_side(2) as each:
+        scores = dict(zip(tried, each(score, tried), strict=True))
+    best = wide if _close(scores[wide], scores[tight]) else tight
+    if n_factors is None:
+        more = max(tried[2:], key=lambda one: scores[one])
+        highest = max(scores[tight], scores[wide])
+        if scores[more].correlation > (1 + _GAIN) * highest.correlation:
+            best = tried[3] if _close(scores[tried[3]], scores[tried[2]]) else tried[2]
+    at = scores[best]
+    return Chosen(best, signs_predict=at.correlation > _CHANCE * at.error)
+
+
+def _close(weak: Score, strong: Score) -> bool:
+    """Whether a weaker prior does as well as a stronger one."""
+    return weak.correlation >= strong.correlation - _SLACK * abs(strong.correlation)
+
+
+def _held_out(
+    x: np.ndarray,
+    network: Network,
+    held_out: np.ndarray,
+    assumed: Assumptions,
+    likelihood: str,
+    covariates: np.ndarray | None,
+    rng: int,
+) -> Score:
+    """Correlation of genes ``held_out`` (n_genes,) with their prediction, each in units of its spread."""
+    known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=covariates))
+    others, test = of_genes(network, ~held_out), of_genes(network, held_out)
+    fit = fit_evidence(
+        x[:, ~held_out],
+        others,
+        likelihood=likelihood,
+        covariates=covariates,
+        assumptions=assumed,
+        max_iter=_ITERATIONS,
+        tol=_TOL,
+        rng=rng,
+    )
+    signs = np.zeros((test.n_genes, test.n_regulators))
+    signs[test.gene, test.regulator] = test.sign
+    values = torch.as_tensor(x[:, held_out].astype(np.float64))
+    scaled = (values / units(values, centred=likelihood == "gaussian")).numpy()
+    predicted = predict_by_signs(fit.activity, signs, scaled, likelihood=likelihood)
+    a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (predicted, scaled))
+    return score_of([(a * b).sum(0)], np.array([(a * a).sum(), (b * b).sum()]))
