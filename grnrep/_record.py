@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,6 +61,11 @@ class Decoder:
         return read_cells(adata, scan, self.covariates, counts=counts, depth=depth, name=name)
 
     @property
+    def factors(self) -> pd.Index:
+        """Names of free factors."""
+        return pd.Index([f"free_{k + 1}" for k in range(self.fit.n_factors)], dtype=object)
+
+    @property
     def link(self) -> str:
         """What zeros say, "relu" or "identity"; see :func:`grnrep._cells.link_of`."""
         return link_of(self.likelihood)
@@ -94,6 +101,11 @@ class Decoder:
             activity=np.empty((0, smaller.n_regulators)),
             bias=None if fit.bias is None else fit.bias[keep_gene],
             effects=None if fit.effects is None else fit.effects[keep_gene],
+            loadings=None if fit.loadings is None else fit.loadings[keep_gene],
+            weight_sd=None if fit.weight_sd is None else fit.weight_sd[keep],
+            covariance=None
+            if fit.covariance is None
+            else fit.covariance[keep_regulator][:, keep_regulator],
             ridge=None if fit.ridge is None else fit.ridge[keep_regulator],
             likelihood=fit.likelihood.genes(torch.as_tensor(keep_gene)),
         )
@@ -131,13 +143,17 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     if "softness" in names and "softness" not in genes:  # a record of 0.1.0 before it was kept
         parameters["softness"] = 0.2 * parameters["mean"]
     numbers = {TYPICAL_SIZE: float(params[TYPICAL_SIZE])} if TYPICAL_SIZE in params else {}
+    edges = record[_keys.NETWORK]
     fit = Fit(
-        weight=_column(record[_keys.NETWORK], _keys.LEARNED)[order],
+        weight=_column(edges, _keys.LEARNED)[order],
         bias=_column(genes, "intercept") if params["intercept"] else None,
         activity=np.empty((0, len(regulators))),
         likelihood=restored(likelihood, parameters, numbers if counts else None),
         depth=float(params["depth"]) if counts else float("nan"),
         ridge=_column(regulators, "ridge") if "ridge" in regulators else None,
+        covariance=_covariance(record),
+        weight_sd=_column(edges, _keys.LEARNED_SD)[order] if _keys.LEARNED_SD in edges else None,
+        loadings=_numbers(record, _keys.LOADINGS),
         effects=effects,
     )
     return Decoder(
@@ -150,6 +166,19 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         layer=None if layer == _keys.X else layer,
         covariates=covariates,
     )
+
+
+def _numbers(record: Mapping[str, Any], name: str) -> np.ndarray | None:
+    return np.asarray(record[name], dtype=np.float64) if name in record else None
+
+
+def _covariance(record: Mapping[str, Any]) -> np.ndarray | None:
+    """Of the prior of activities, (n_regulators, n_regulators), from their variances and correlations."""
+    if "variance" not in record[_keys.REGULATORS]:
+        return None
+    sd = np.sqrt(_column(record[_keys.REGULATORS], "variance"))
+    correlation = _numbers(record, _keys.CORRELATION)
+    return np.diag(sd**2) if correlation is None else correlation * np.outer(sd, sd)
 
 
 def _column(table: pd.DataFrame, name: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +14,8 @@ from anndata import AnnData
 
 from grnrep.rows.atomic import replacing
 
-ACTIVITY, SD = "activity", "sd"
-_PLACES = {ACTIVITY: "X", SD: "layers/sd"}
+ACTIVITY, SD, FREE = "activity", "sd", "free"
+_PLACES = {ACTIVITY: "X", SD: "layers/sd", FREE: "obsm/free"}
 _RUN = "run"  # attribute of a store: the run that wrote it, and the names of what it wrote
 _METADATA = ("zarr.json", ".zarray", ".zgroup")  # files of groups and arrays
 
@@ -37,18 +37,20 @@ class Memory:
 
     Parameters
     ----------
-    cells, columns
-        Names of rows and columns.
+    cells
+        Names of rows.
     parts
-        Which there are.
+        Which there are, and the names of their columns.
     """
 
     in_file_order = False
 
-    def __init__(self, cells: pd.Index, columns: pd.Index, parts: Sequence[str]):
-        self.cells, self.columns = cells, columns
-        shape = (len(cells), len(columns))
-        self.values = {part: np.full(shape, np.nan, dtype=np.float32) for part in parts}
+    def __init__(self, cells: pd.Index, parts: Mapping[str, pd.Index]):
+        self.cells, self.parts = cells, parts
+        self.values = {
+            part: np.full((len(cells), len(columns)), np.nan, dtype=np.float32)
+            for part, columns in parts.items()
+        }
 
     def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
         """Put values at the positions ``rows``."""
@@ -56,7 +58,7 @@ class Memory:
 
     def result(self, part: str = ACTIVITY) -> pd.DataFrame:
         """What to set in obsm."""
-        return pd.DataFrame(self.values[part], index=self.cells, columns=self.columns)
+        return pd.DataFrame(self.values[part], index=self.cells, columns=self.parts[part])
 
 
 class Disk:
@@ -66,7 +68,7 @@ class Disk:
     ----------
     path
         Where the store is written, and where it will be in the end.
-    cells, columns, parts
+    cells, parts
         As in :class:`Memory`.
     n_rows
         Rows of a chunk.
@@ -81,17 +83,18 @@ class Disk:
         path: Path,
         final: Path,
         cells: pd.Index,
-        columns: pd.Index,
-        parts: Sequence[str],
+        parts: Mapping[str, pd.Index],
         n_rows: int,
         run: str | None = None,
     ):
         self.final = final
-        AnnData(obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=columns)).write_zarr(path)
+        AnnData(obs=pd.DataFrame(index=cells), var=pd.DataFrame(index=parts[ACTIVITY])).write_zarr(
+            path
+        )
         group = zarr.open_group(path, mode="r+", use_consolidated=False)
-        shape = (len(cells), len(columns))
         self.arrays = {}
-        for part in parts:
+        for part, columns in parts.items():
+            shape = (len(cells), len(columns))
             array = group.create_array(
                 _PLACES[part], shape=shape, chunks=(min(n_rows, shape[0]), shape[1]), dtype="float32",
                 fill_value=np.nan, overwrite=True,
@@ -122,18 +125,17 @@ class Disk:
 def open_sink(
     path: str | Path | None,
     cells: pd.Index,
-    columns: pd.Index,
-    parts: Sequence[str],
+    parts: Mapping[str, pd.Index],
     *,
     n_rows: int,
     run: str | None = None,
 ) -> Iterator[Sink]:
     """Open tables in memory, or a store at ``path``, held alone, which is there in the end or not at all."""
     if path is None:
-        yield Memory(cells, columns, parts)
+        yield Memory(cells, parts)
         return
     with replacing(Path(path), alone=True) as temporary:
-        yield Disk(temporary, Path(path).resolve(), cells, columns, parts, n_rows, run)
+        yield Disk(temporary, Path(path).resolve(), cells, parts, n_rows, run)
 
 
 def run_of(path: str | Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,8 @@ from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep._checks import some
 from grnrep._match import Match
 from grnrep._values import report_empty
+from grnrep.core.als.learn import Assumptions
+from grnrep.core.choose.assumptions import choose_assumptions, is_determined
 from grnrep.core.choose.intercept import needs_intercept
 from grnrep.core.choose.likelihood import choose_likelihood
 from grnrep.core.choose.ridge import RIDGES as FREE_RIDGES
@@ -30,14 +32,19 @@ logger = logging.getLogger("grnrep")
 _COUNT_RIDGE: Final = 1e-3
 # that a network is repaired from, so that genes that are mostly zero are seen often enough to judge their edges
 _FEWEST_CELLS: Final = 2000
+_ASSUMED: Final = tuple(field.name for field in fields(Assumptions))
 
 
 @dataclass(frozen=True)
 class Model:
-    """What expression is taken for: a likelihood, and whether every gene has an intercept."""
+    """What expression is taken for: a likelihood, and whether every gene has an intercept.
+
+    ``by_evidence``: whether noise of every gene and priors are learned, or penalties are chosen, or given.
+    """
 
     likelihood: str
     intercept: bool
+    by_evidence: bool
 
     @property
     def link(self) -> str:
@@ -73,7 +80,9 @@ class Choices:
     passes
         Whether the decoder is then learned on from all cells, in passes over them.
     penalties
-        None of the gradient solver.
+        Of a fit with penalties: that are given, of counts, or at a load at which the evidence says too little.
+    assumed
+        Of a fit by evidence. Both are None of the gradient solver.
     """
 
     model: Model
@@ -85,11 +94,13 @@ class Choices:
     sample_cells: Cells
     passes: bool
     penalties: Penalties | None
+    assumed: Assumptions | None = None
 
 
 def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     """Choose what "auto" leaves open, each by the cells of a sample."""
-    scan, matched, repaired, penalties = data.scan, data.matched, None, None
+    scan, matched, repaired = data.scan, data.matched, None
+    penalties = assumed = None
     model, cells, sample = choose_model(data, sample, config)
     if config.repair:
         repaired = repair_edges(data, sample, cells, config, model)
@@ -99,7 +110,9 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     if is_count(model.likelihood):
         report_empty(scan, what=data.name)
     sample_cells = cells.part(sample.rows)
-    if config.solver == "exact":
+    if config.solver == "exact" and model.by_evidence:
+        assumed = _assumptions(sample.x, matched, sample_cells, config, model)
+    elif config.solver == "exact":
         penalties = _penalties(sample.x, matched, sample_cells, config, model)
     return Choices(
         model=model,
@@ -111,6 +124,7 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
         sample_cells=sample_cells,
         passes=config.max_cells is None and len(sample.rows) < scan.n_obs,
         penalties=penalties,
+        assumed=assumed,
     )
 
 
@@ -118,18 +132,35 @@ def choose_model(data: Data, sample: Sample, config: FitConfig) -> tuple[Model, 
     """Choose likelihood and intercepts; with facts on all cells, and as many cells to learn from as these ask for."""
     likelihood = _likelihood(data, sample, config)
     cells = read_cells(data.adata, data.scan, data.covariates, counts=is_count(likelihood))
-    intercept = config.intercept
+    intercept, by_evidence = config.intercept, _by_evidence(data, sample, config, likelihood)
     if isinstance(intercept, str):
         # Without a ReLU the zero of expression has no meaning of its own, so that every gene needs one; under a
-        # ReLU the data decide. Covariates are differences from an intercept.
-        intercept = link_of(likelihood) == "identity" or data.covariates is not None
+        # ReLU the evidence says how large they are, or the data decide. Covariates are differences from an intercept.
+        identity = link_of(likelihood) == "identity"
+        intercept = by_evidence or identity or data.covariates is not None
         if not intercept:
             x = cells.part(sample.rows).scaled(sample.x)
             intercept = needs_intercept(x, data.matched.network, rng=config.rng)
     n_cells = sample_size(data, config, intercept=intercept)
     if n_cells != len(sample.rows):
         sample = sample.resized(data.blocks, n_cells)
-    return Model(likelihood, intercept), cells, sample
+    return Model(likelihood, intercept, by_evidence), cells, sample
+
+
+def _by_evidence(data: Data, sample: Sample, config: FitConfig, likelihood: str) -> bool:
+    """Whether noise and priors can be learned: of squared error, without given penalties, at enough load."""
+    given = config.ridge != "auto" or config.sign_shrinkage != "auto"
+    constant = LIKELIHOODS[likelihood].constant_curvature
+    if config.assumed is not None:
+        return True  # chosen before
+    if config.solver != "exact" or given or not constant:
+        if isinstance(config.free_factors, int) and config.free_factors > 0:
+            raise ValueError(
+                f"free_factors must be 'auto' or 0 of counts, by gradients, and where ridge or sign_shrinkage is "
+                f"given; found {config.free_factors!r}"
+            )
+        return False
+    return is_determined(sample.x, data.matched.network, likelihood=likelihood)
 
 
 def _likelihood(data: Data, sample: Sample, config: FitConfig) -> str:
@@ -203,6 +234,28 @@ def _loads(data: Data, matched: Match, model: Model) -> Loads:
     return loads(data.scan.n_obs, n_constraints, matched.network, n_known=n_known)
 
 
+def _assumptions(
+    x: np.ndarray, matched: Match, cells: Cells, config: FitConfig, model: Model
+) -> Assumptions:
+    """Choose how closely weights follow prior signs, and whether free factors are needed."""
+    if config.assumed is not None:
+        return config.assumed  # chosen before
+    chosen = choose_assumptions(
+        x,
+        matched.network,
+        likelihood=model.likelihood,
+        covariates=cells.covariates,
+        n_factors=None if isinstance(config.free_factors, str) else int(config.free_factors),
+        rng=config.rng,
+    )
+    if not chosen.signs_predict:
+        logger.warning(
+            "the signs of net predict genes that were held out no better than chance. Check the names and the signs "
+            "of net: those of a shuffled network do as well"
+        )
+    return chosen.assumptions
+
+
 def _penalties(
     x: np.ndarray, matched: Match, cells: Cells, config: FitConfig, model: Model
 ) -> Penalties:
@@ -251,14 +304,23 @@ def resume(config: FitConfig, checkpoint: Checkpoint | None) -> FitConfig:
     saved = None if checkpoint is None else checkpoint.load("choices")
     if saved is None:
         return config
-    return replace(config, **{name: value.item() for name, value in saved.items()})
+    values = {name: value.item() for name, value in saved.items()}
+    assumed = {name: values.pop(name) for name in _ASSUMED if name in values}
+    values.pop("by_evidence")
+    if assumed:
+        tau2 = assumed["tau2"]
+        values["assumed"] = Assumptions(**{**assumed, "tau2": None if np.isnan(tau2) else tau2})
+    return replace(config, **values)
 
 
 def keep(choices: Choices, checkpoint: Checkpoint | None) -> None:
     """Save what :func:`resume` reads, by the names of the options."""
     if checkpoint is not None:
-        penalties = {} if choices.penalties is None else asdict(choices.penalties)
-        checkpoint.save("choices", asdict(choices.model) | penalties)
+        chosen = {} if choices.penalties is None else asdict(choices.penalties)
+        if choices.assumed is not None:
+            tau2 = choices.assumed.tau2
+            chosen = asdict(choices.assumed) | {"tau2": np.nan if tau2 is None else tau2}
+        checkpoint.save("choices", asdict(choices.model) | chosen)
 
 
 def _log_start(data: Data, matched: Match, load: Loads, config: FitConfig) -> None:
@@ -281,6 +343,7 @@ def _log_start(data: Data, matched: Match, load: Loads, config: FitConfig) -> No
 def log_choices(asked: FitConfig, choices: Choices, n_obs: int) -> None:
     """Say what "auto" chose."""
     chosen = asdict(choices.model)
+    chosen.pop("by_evidence")
     if choices.penalties is not None:
         chosen |= asdict(choices.penalties)
     for name, value in chosen.items():

@@ -14,6 +14,7 @@ import torch
 from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import check_choice, check_whole
+from grnrep.core.als.learn import Assumptions
 from grnrep.core.likelihoods import LIKELIHOODS
 
 SOLVERS: Final = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each
@@ -31,6 +32,8 @@ class FitConfig:
         "exact", or "gradient" as in the paper.
     likelihood
         Also :data:`BY_SIGN`.
+    assumed
+        Of a fit by evidence, where it was chosen before.
     shared
         Of the penalties, where ``ridge`` and ``sign_shrinkage`` were chosen before, as this was.
     rng
@@ -42,6 +45,8 @@ class FitConfig:
     intercept: bool | str = "auto"
     ridge: float | str = "auto"
     sign_shrinkage: float | str = "auto"
+    free_factors: int | str = "auto"
+    assumed: Assumptions | None = None
     shared: bool | None = None
     signed: bool | str = "auto"
     covariates: str | Sequence[str] | None = None
@@ -82,6 +87,9 @@ class FitConfig:
                 f"sign_shrinkage must be 'auto' or 0 with likelihood={self.likelihood!r}; found "
                 f"{self.sign_shrinkage!r}"
             )
+        factors = self.free_factors
+        if factors != "auto":
+            check_whole("free_factors", factors, least=0)
         most = self.max_cells
         whole = isinstance(most, int | np.integer) and not isinstance(most, bool) and most >= 2
         if most is not None and most != "auto" and not whole:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from grnrep._cells import Cells
 from grnrep._record import Decoder, squared_errors
@@ -16,7 +17,7 @@ from grnrep.core.als.project import Projection
 from grnrep.core.posterior.laplace import Spread, activity_sd
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
-from grnrep.rows.sink import ACTIVITY, SD, Sink, open_sink
+from grnrep.rows.sink import ACTIVITY, FREE, SD, Sink, open_sink
 from grnrep.tl._checkpoint import Checkpoint, bringing, once
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import FitConfig
@@ -32,12 +33,15 @@ class Activities:
     ----------
     activity, sd
         Tables or stored arrays (n_obs, n_regulators); ``sd`` may be None.
+    free
+        The same of free factors, (n_obs, n_factors); or None.
     sums
         Of errors of every gene, as :func:`grnrep._record.squared_errors` sums them.
     """
 
     activity: Any
     sd: Any
+    free: Any
     sums: np.ndarray
 
 
@@ -55,16 +59,26 @@ def infer(
     Interrupted
         At Ctrl-C, with ``learned``.
     """
-    parts = (ACTIVITY,) if learned.uncertainty is None else (ACTIVITY, SD)
-    cells, regulators = data.adata.obs_names, learned.decoder.regulators
+    decoder, cells = learned.decoder, data.adata.obs_names
+    parts = parts_of(decoder)
+    if learned.uncertainty is not None:
+        parts[SD] = decoder.regulators
     n_rows, run = data.blocks.n_rows, None if checkpoint is None else checkpoint.run
     with (
         bringing(learned),
-        open_sink(config.activity_store, cells, regulators, parts, n_rows=n_rows, run=run) as sink,
+        open_sink(config.activity_store, cells, parts, n_rows=n_rows, run=run) as sink,
     ):
         sums = _write_all(data, choices, learned, config, checkpoint, sink)
-    sd = None if learned.uncertainty is None else sink.result(SD)
-    return Activities(sink.result(), sd, sums)
+    sd, free = (sink.result(part) if part in parts else None for part in (SD, FREE))
+    return Activities(sink.result(), sd, free, sums)
+
+
+def parts_of(decoder: Decoder) -> dict[str, pd.Index]:
+    """What a decoder says of a cell, and the names of its columns."""
+    parts = {ACTIVITY: decoder.regulators}
+    if decoder.fit.n_factors:
+        parts[FREE] = decoder.factors
+    return parts
 
 
 def _write_all(
@@ -86,6 +100,8 @@ def _write_all(
 
     def write_found() -> None:
         sink.write(found, decoder.fit.activity)
+        if decoder.fit.factors is not None:
+            sink.write(found, decoder.fit.factors, FREE)
         if uncertainty is not None:
             sink.write(found, uncertainty.activity_sd, SD)
 
@@ -93,7 +109,7 @@ def _write_all(
         write_found()
         return squared_errors(sample.x, decoder.fit.activity, decoder, choices.sample_cells)
     none = np.zeros((0, len(decoder.regulators)))  # what is sent to workers has no cells in it
-    bare = replace(decoder.fit, activity=none, covariates=None, history=[])
+    bare = replace(decoder.fit, activity=none, factors=None, covariates=None, history=[])
     inference = Inference(
         blocks=replace(data.blocks, in_file_order=sink.in_file_order),
         decoder=replace(decoder, fit=bare),
@@ -110,6 +126,8 @@ def _write_all(
     with closing(stream) as blocks:
         for rows, block in blocks:
             sink.write(rows, block.activity)
+            if block.free is not None:
+                sink.write(rows, block.free, FREE)
             if block.sd is not None:
                 sink.write(rows, block.sd, SD)
             if block.sums is not None:
@@ -121,9 +139,10 @@ def _write_all(
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """Of the cells of a block: activities, their deviations if asked for, and sums of errors per gene."""
+    """Of the cells of a block: activities and free factors, deviations if asked for, and sums of errors per gene."""
 
     activity: np.ndarray
+    free: np.ndarray | None
     sd: np.ndarray | None
     sums: np.ndarray | None
 
@@ -167,21 +186,23 @@ class Inference:
         """Infer the cells of block ``k``."""
         x, decoder, sd = self.blocks.read(k), self.decoder, None
         cells = self.cells.part(self.blocks.rows(k))
-        z = infer_cells(self, x, cells)
+        both, m = infer_cells(self, x, cells), decoder.network.n_regulators
+        z, factors = both[:, :m], both[:, m:] if decoder.fit.n_factors else None
         if self.spread is not None:
-            fit = replace(decoder.fit, activity=z, covariates=cells.covariates)
+            fit = replace(decoder.fit, activity=z, factors=factors, covariates=cells.covariates)
             sizes = cells.size_factors
             sd = activity_sd(x, fit, decoder.network, self.spread, size_factors=sizes)
             sd = sd.astype(np.float32)
         sums = squared_errors(x, z, decoder, cells) if self.with_errors else None
-        return Inferred(z.astype(np.float32), sd, sums)
+        free = None if factors is None else factors.astype(np.float32)
+        return Inferred(z.astype(np.float32), free, sd, sums)
 
 
 def infer_cells(inference: Inference, x: np.ndarray, cells: Cells) -> np.ndarray:
-    """Infer activities (n_cells, n_regulators) of the cells ``x``; the decoder stays as it is."""
+    """Infer activities, then free factors, (n_cells, m), of the cells ``x``; the decoder stays as it is."""
     decoder, projection = inference.decoder, inference.projection
     if projection is not None:
-        activity = projection(x, cells.covariates, cells.size_factors)
+        activity = projection.representation(x, cells.covariates, cells.size_factors)
     else:
         from grnrep.nn.recipe import project_gradient
 

@@ -17,6 +17,7 @@ from grnrep._record import Decoder
 from grnrep.core.als.data import Data as Prepared
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection
 from grnrep.core.fitted import Fit, Interrupted
@@ -103,7 +104,19 @@ def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
     sample, cells, model = choices.sample, choices.sample_cells, choices.model
     network, penalties = choices.matched.network, choices.penalties
     fit: Fit
-    if penalties is None:
+    if choices.assumed is not None:
+        fit = _limited(fit_evidence, max_iter=config.max_iter)(
+            sample.x,
+            network,
+            likelihood=model.likelihood,
+            intercept=model.intercept,
+            covariates=cells.covariates,
+            assumptions=choices.assumed,
+            rng=config.rng,
+            device=config.device,
+            progress=config.progress,
+        )
+    elif penalties is None:
         from grnrep.nn.recipe import fit_gradient
 
         fit = _limited(fit_gradient, epochs=config.epochs)(
@@ -155,14 +168,14 @@ def _oriented(
 
     A chain has means of its own, which then are the fit.
     """
-    network, penalties = choices.matched.network, choices.penalties
-    if config.uncertainty and penalties is not None and fit.likelihood.constant_curvature:
-        draw = partial(draw_posterior, fit, choices, penalties, config)
+    network = choices.matched.network
+    if config.uncertainty and config.solver == "exact" and fit.likelihood.constant_curvature:
+        draw = partial(draw_posterior, fit, choices, config)
         drawn = once(checkpoint, "posterior", Posterior, draw)
         posterior, confidence, source = drawn.orient(network)
         return posterior.fit, confidence, source, uncertainty_of(posterior)
     fit, confidence, source = orient(fit, network)
-    if not config.uncertainty or penalties is None:
+    if not config.uncertainty or config.solver != "exact":
         return fit, confidence, source, None
     return fit, confidence, source, uncertainty_by_curvature(fit, network, choices)
 

@@ -13,7 +13,7 @@ from grnrep.core.network import Network
 from grnrep.core.posterior.laplace import Spread, activity_sd
 from grnrep.core.posterior.sample import Posterior, sample_posterior
 from grnrep.core.posterior.spread import curvature_spread
-from grnrep.tl._choose import Choices, Penalties
+from grnrep.tl._choose import Choices
 from grnrep.tl._config import FitConfig
 
 logger = logging.getLogger("grnrep")
@@ -45,20 +45,19 @@ class Uncertainty:
     rhat: np.ndarray | None = None
 
 
-def draw_posterior(
-    fit: Fit, choices: Choices, penalties: Penalties, config: FitConfig
-) -> Posterior:
+def draw_posterior(fit: Fit, choices: Choices, config: FitConfig) -> Posterior:
     """Posterior of decoder and activities by a chain from the fit on, over at most 1,000 cells of the sample."""
-    x = choices.sample.x
+    x, penalties = choices.sample.x, choices.penalties
     cells = np.sort(np.random.default_rng(config.rng).permutation(len(x))[:_MAX_CELLS])
     covariates = None if fit.covariates is None else fit.covariates[cells]
+    factors = None if fit.factors is None else fit.factors[cells]
     posterior = sample_posterior(
         x[cells],
-        replace(fit, activity=fit.activity[cells], covariates=covariates),
+        replace(fit, activity=fit.activity[cells], factors=factors, covariates=covariates),
         choices.matched.network,
         likelihood=choices.model.likelihood,
-        prior=penalties.sign_shrinkage,
-        shared=penalties.shared,
+        prior=0.0 if penalties is None else penalties.sign_shrinkage,
+        shared=penalties is not None and penalties.shared,
         rng=config.rng,
         device=config.device,
         progress=config.progress,

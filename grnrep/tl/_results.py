@@ -61,12 +61,14 @@ class FitInterrupted(KeyboardInterrupt):
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What is set in AnnData under the key of a fit; ``obsm_sd`` beside it, or None."""
+    """What is set in AnnData under the key of a fit; what else there is beside it, or None."""
 
     obsm: Any
     varm: csr_matrix | None
     uns: Mapping[str, Any]
     obsm_sd: Any = None
+    obsm_free: Any = None
+    varm_free: pd.DataFrame | None = None
 
 
 def results_of(
@@ -85,7 +87,12 @@ def results_of(
     place = (choices.matched.columns[decoder.network.gene], decoder.network.regulator)
     shape = (data.adata.n_vars, decoder.network.n_regulators)
     varm = csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=shape)
-    return Results(activities.activity, varm, record, activities.sd)
+    varm_free = None
+    if decoder.fit.loadings is not None:
+        loadings = np.zeros((data.adata.n_vars, decoder.fit.n_factors), dtype=np.float32)
+        loadings[choices.matched.columns] = decoder.fit.loadings
+        varm_free = pd.DataFrame(loadings, data.adata.var_names, decoder.factors)
+    return Results(activities.activity, varm, record, activities.sd, activities.free, varm_free)
 
 
 def model_of(learned: Learned, data: Data, choices: Choices, config: FitConfig) -> AnnData:
@@ -104,6 +111,8 @@ def _record_of(
     """What is kept in ``uns``; ``sums`` are those of :func:`grnrep._record.squared_errors`."""
     matched, decoder, sample = choices.matched, learned.decoder, choices.sample
     edges = matched.edges.assign(learned=decoder.fit.weight)
+    if decoder.fit.weight_sd is not None:
+        edges[_keys.LEARNED_SD] = decoder.fit.weight_sd
     regulators = _regulator_table(learned, constant=~data.scan.varies)
     genes = _gene_table(decoder, sums, data.scan, sample.x)
     if decoder.covariates is not None:
@@ -128,6 +137,11 @@ def _record_of(
         _keys.PARAMS: _params_of(data, choices, learned, config),
         _keys.HISTORY: {"objective": np.asarray(decoder.fit.history, dtype=np.float64)},
     }
+    if decoder.fit.loadings is not None:
+        record[_keys.LOADINGS] = decoder.fit.loadings
+    correlation = _correlation(decoder.fit.covariance)
+    if correlation is not None:
+        record[_keys.CORRELATION] = correlation
     if decoder.covariates is not None:
         record[_keys.COVARIATES] = decoder.covariates.columns
         record[_keys.EFFECTS] = decoder.fit.effects
@@ -153,6 +167,12 @@ def _params_of(
         params["ridge"] = penalties.ridge
         params["sign_shrinkage"] = penalties.sign_shrinkage
         params["sign_shrinkage_shared"] = penalties.shared
+    if choices.assumed is not None:
+        if choices.assumed.tau2 is not None:
+            params["sign_variance"] = choices.assumed.tau2
+        params["correlated"] = choices.assumed.correlated
+        params["free_factors"] = learned.decoder.fit.n_factors
+    if config.solver == "exact":
         params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
     params["signed"] = choices.matched.signed
     params["layer"] = _keys.X if config.layer is None else config.layer
@@ -182,7 +202,17 @@ def _regulator_table(learned: Learned, *, constant: np.ndarray) -> pd.DataFrame:
         },
         index=decoder.regulators,
     )
+    if decoder.fit.covariance is not None:
+        table["variance"] = decoder.fit.covariance.diagonal()
     return table if decoder.fit.ridge is None else table.assign(ridge=decoder.fit.ridge)
+
+
+def _correlation(covariance: np.ndarray | None) -> np.ndarray | None:
+    """Correlations of activities before the data of a cell, or None where they are taken for independent."""
+    if covariance is None or not np.any(covariance - np.diag(covariance.diagonal())):
+        return None
+    sd = np.sqrt(covariance.diagonal())
+    return covariance / np.outer(sd, sd)
 
 
 def _gene_table(decoder: Decoder, sums: np.ndarray, scan: Scan, x: np.ndarray) -> pd.DataFrame:
@@ -216,17 +246,21 @@ def write(results: Results, adata: AnnData, key: str) -> None:
     """Set the parts under ``key``, whatever was there before; a view becomes data of its own."""
     if adata.is_view:
         logger.warning("adata is a view: it becomes an AnnData of its own")
-    for table in (results.obsm, results.obsm_sd):
+    for table in (results.obsm, results.obsm_sd, results.obsm_free):
         if isinstance(table, pd.DataFrame):
             table.index = adata.obs_names  # of a copy they are strings, whatever they were
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.obsm[key] = results.obsm
-        adata.obsm.pop(key + _keys.SD, None)
-        if results.obsm_sd is not None:
-            adata.obsm[key + _keys.SD] = results.obsm_sd
+        for name, table in ((_keys.SD, results.obsm_sd), (_keys.FREE, results.obsm_free)):
+            adata.obsm.pop(key + name, None)
+            if table is not None:
+                adata.obsm[key + name] = table
         if results.varm is not None:
             adata.varm[key] = results.varm
+            adata.varm.pop(key + _keys.FREE, None)
+        if results.varm_free is not None:
+            adata.varm[key + _keys.FREE] = results.varm_free
         adata.uns[key] = results.uns
 
 

@@ -15,10 +15,10 @@ from grnrep import _keys
 from grnrep._checks import check_adata, check_place, record, report_names
 from grnrep._expression import open_expression
 from grnrep._record import read_decoder
-from grnrep.rows.sink import ACTIVITY, open_sink
+from grnrep.rows.sink import FREE, open_sink
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import check_engine, check_solver
-from grnrep.tl._infer import Inference, infer_blocks
+from grnrep.tl._infer import Inference, infer_blocks, parts_of
 from grnrep.tl._results import Results, copy_of, write
 
 
@@ -75,6 +75,8 @@ def transform(
 
     ``new.obsm[key]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Activities, same columns as in ``adata.obsm[key]``.
+    ``new.obsm[key + "_free"]`` : :class:`~pandas.DataFrame` (n_obs, n_factors), float32
+        Free factors, where the decoder has any.
     ``new.uns[key]`` : dict
         What the fit kept, without its history, and ``"missing_genes"``: names of
         genes of the decoder that ``new`` lacks.
@@ -121,9 +123,8 @@ def transform(
 
     regulators = decoder.regulators
     columns = regulators.get_indexer(known.regulators)
-    with open_sink(
-        activity_store, new.obs_names, regulators, [ACTIVITY], n_rows=blocks.n_rows
-    ) as sink:
+    places = parts_of(decoder)
+    with open_sink(activity_store, new.obs_names, places, n_rows=blocks.n_rows) as sink:
         inference = Inference(
             blocks=replace(blocks, in_file_order=sink.in_file_order),
             decoder=known,
@@ -138,6 +139,8 @@ def transform(
                 values = np.full((len(rows), len(regulators)), np.nan, dtype=np.float32)
                 values[:, columns] = block.activity
                 sink.write(rows, values)
+                if block.free is not None:
+                    sink.write(rows, block.free, FREE)
     kept = {name: part for name, part in record(adata, key).items() if name != _keys.HISTORY}
     uns = {
         **deepcopy(kept),
@@ -145,5 +148,6 @@ def transform(
         _keys.MISSING_GENES: np.array(decoder.genes.difference(known.genes), dtype=object),
     }
     out = copy_of(new) if copy else new
-    write(Results(obsm=sink.result(), varm=None, uns=uns), out, key)
+    free = sink.result(FREE) if FREE in places else None
+    write(Results(obsm=sink.result(), varm=None, uns=uns, obsm_free=free), out, key)
     return out if copy else None

@@ -17,6 +17,8 @@ from grnrep._checks import check_adata, check_whole, record, some
 from grnrep._expression import open_expression
 from grnrep._record import Decoder, read_decoder
 from grnrep._values import where
+from grnrep.core.design import full_network
+from grnrep.core.linalg import Pattern
 from grnrep.core.unexplained import Unexplained, sufficient_cells
 from grnrep.core.unexplained import unexplained as find_unexplained
 from grnrep.tl._config import seed_of
@@ -109,12 +111,20 @@ def unexplained(
         solver=decoder.solver,
         device=None,
     )
-    activity = infer_cells(inference, x, cells)
+    both = infer_cells(inference, x, cells)
+    # free factors are regulators of every gene here
+    network, weight = full_network(known.network, replace(known.fit, bias=None, effects=None))
     found = find_unexplained(
-        _residuals(x, activity, known, cells),
-        activity,
-        known.fit.weight,
-        known.network,
+        _residuals(
+            x,
+            both @ Pattern(network).matrix(torch.as_tensor(weight)).to_dense().numpy().T,
+            known,
+            cells,
+        ),
+        both,
+        weight,
+        network,
+        scale=known.fit.likelihood.arrays().get("noise_sd"),
         covariates=cells.covariates,
         rng=seed,
     )
@@ -127,16 +137,17 @@ def unexplained(
     return out if copy else None
 
 
-def _residuals(x: np.ndarray, activity: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
+def _residuals(x: np.ndarray, p: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
     """What the solver sees as residuals of cells, (n_cells, n_genes) float64: 0 on average wherever p is true.
 
-    Slopes of the log-likelihood over the mean curvature of the gene: x - p where the curvature is constant.
+    Slopes of the log-likelihood at x and ``p``, W z without what is known of cells, over the mean curvature of the
+    gene: x - p where the curvature is constant.
     """
     fit = replace(decoder.fit, covariates=cells.covariates)
-    p = torch.from_numpy((decoder.weights() @ activity.T + fit.offset().T).astype(np.float64))
-    likelihood, sizes = fit.likelihood.to(p), cells.size_factors
-    size = None if sizes is None else torch.as_tensor(sizes).to(p)
-    slope, curvature = likelihood.work(likelihood.block(torch.from_numpy(x.T).to(p), size), p)
+    at = torch.from_numpy((p + fit.offset()).T.astype(np.float64))
+    likelihood, sizes = fit.likelihood.to(at), cells.size_factors
+    size = None if sizes is None else torch.as_tensor(sizes).to(at)
+    slope, curvature = likelihood.work(likelihood.block(torch.from_numpy(x.T).to(at), size), at)
     return (slope / curvature.mean(dim=1, keepdim=True)).numpy().T
 
 
