@@ -15,11 +15,14 @@ import numpy as np
 from grnrep._cells import Cells
 from grnrep._record import Decoder
 from grnrep.core.als.data import Data as Prepared
+from grnrep.core.als.evidence import Sums
+from grnrep.core.als.evidence_passes import refine_evidence
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection
+from grnrep.core.design import full_network
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.posterior.sample import Posterior
@@ -27,7 +30,7 @@ from grnrep.core.signs import orient
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
 from grnrep.tl._checkpoint import Checkpoint, bringing, once
-from grnrep.tl._choose import Choices, Penalties
+from grnrep.tl._choose import Choices
 from grnrep.tl._config import SOLVERS, FitConfig
 from grnrep.tl._data import Data
 from grnrep.tl._posterior import (
@@ -37,6 +40,7 @@ from grnrep.tl._posterior import (
     uncertainty_of,
 )
 
+S = TypeVar("S", Stats, Sums)
 F = TypeVar("F", bound=Callable[..., Any])
 
 logger = logging.getLogger("grnrep")
@@ -84,9 +88,9 @@ def learn(
     )
     try:
         fit = once(checkpoint, "learned", Fit, partial(learn_from_sample, choices, config))
-        if choices.passes and choices.penalties is not None:
+        if choices.passes:
             with bringing(fit):
-                fit = learn_from_all(fit, data, choices, choices.penalties, config, checkpoint)
+                fit = learn_from_all(fit, data, choices, config, checkpoint)
         with bringing(fit):
             oriented, confidence, source, uncertainty = _oriented(fit, choices, config, checkpoint)
     except Interrupted as stop:
@@ -184,7 +188,6 @@ def learn_from_all(
     fit: Fit,
     data: Data,
     choices: Choices,
-    penalties: Penalties,
     config: FitConfig,
     checkpoint: Checkpoint | None,
 ) -> Fit:
@@ -197,27 +200,42 @@ def learn_from_all(
     client, blocks = active_client(config.client, data.blocks), data.blocks
     if client is not None:
         blocks = blocks.portable()
-    n_known = data.n_known(intercept=choices.model.intercept)
-    constant = fit.likelihood.constant_curvature
-    genes = GeneSolver(with_known_columns(network, n_known), shared=constant)
-    numbers = count()
+    constant, numbers = fit.likelihood.constant_curvature, count()
 
-    def sums(decoder: Fit) -> Stats:
-        """Sums over all cells at their activities under a decoder, in one pass."""
+    def in_one_pass(decoder: Fit, total: S) -> S:
+        """Sums over all cells at their activities under a decoder, added to none."""
         name, none = f"pass-{next(numbers)}", np.zeros((0, network.n_regulators))
-        bare = replace(decoder, activity=none, covariates=None, history=[])
+        bare = replace(decoder, activity=none, factors=None, covariates=None, history=[])
         of_block = BlockSums(blocks, choices.cells, network, bare, config.device)
 
-        def one_pass() -> Stats:
-            total, progress = genes.no_stats(), config.progress
-            parts = map_blocks(of_block, len(blocks), client=client, desc=name, progress=progress)
+        def one_pass() -> S:
+            parts = map_blocks(
+                of_block, len(blocks), client=client, desc=name, progress=config.progress
+            )
             with closing(parts):  # threads are put back where it ends
                 for _, part in parts:
-                    total.merge(part)
+                    total.merge(cast(Any, part))
             return total
 
-        return once(checkpoint, name, Stats, one_pass)
+        return once(checkpoint, name, type(total), one_pass)
 
+    if choices.assumed is not None:
+        unit = _units(data, intercept=choices.model.intercept, likelihood=fit.likelihood.name)
+        fit = _limited(refine_evidence, max_iter=config.max_iter)(
+            fit,
+            network,
+            lambda decoder: in_one_pass(decoder, Sums.none(full_network(network, decoder)[0])),
+            unit,
+            data.scan.n_obs,
+            choices.assumed,
+            progress=config.progress,
+        )
+        return Projection.of(fit, network, device=config.device).into(fit, sample.x)
+    penalties = choices.penalties
+    if penalties is None:
+        raise RuntimeError("a fit by gradients makes no passes")
+    n_known = data.n_known(intercept=choices.model.intercept)
+    genes = GeneSolver(with_known_columns(network, n_known), shared=constant)
     model, share = choices.model, data.scan.n_obs / len(sample.x)
     prepared = Prepared.of(
         sample.x, model.likelihood, cells.size_factors, model.intercept, cells.covariates, None
@@ -231,7 +249,7 @@ def learn_from_all(
     fit = _limited(refine, max_iter=config.max_iter)(
         fit,
         network,
-        sums,
+        lambda decoder: in_one_pass(decoder, genes.no_stats()),
         scale,
         ridge=penalties.ridge,
         prior=penalties.sign_shrinkage,
@@ -244,6 +262,14 @@ def learn_from_all(
         return replace(fit, activity=activity)
     loss = projection.sums(sample.x, cells.covariates).loss.sum()
     return replace(fit, activity=activity, squared_error=float(loss))
+
+
+def _units(data: Data, *, intercept: bool, likelihood: str) -> np.ndarray:
+    """Spread of every gene in all cells, as :func:`grnrep.core.als.learn.units` has it of some."""
+    scan = data.scan
+    centred = intercept and likelihood == "gaussian"
+    spread = np.sqrt((scan.deviation if centred else scan.squares) / max(1, scan.n_obs))
+    return np.where(spread > 0, spread, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,8 +290,10 @@ class BlockSums:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "projection"}
 
-    def __call__(self, k: int) -> Stats:
+    def __call__(self, k: int) -> Stats | Sums:
         """Sums over the cells of block ``k``."""
         cells = self.cells.part(self.blocks.rows(k))
         x = self.blocks.read(k)
+        if self.fit.covariance is not None:
+            return self.projection.expected_sums(x, cells.covariates).cpu()
         return self.projection.sums(x, cells.covariates, cells.size_factors).cpu()

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
 from grnrep.core.als.expectation import Cells
-from grnrep.core.als.genes import GeneSolver, Stats, append, take
+from grnrep.core.als.genes import GeneSolver, append, take
 from grnrep.core.als.loop import check_finite
 from grnrep.core.als.variances import pooled
 from grnrep.core.fitted import Interrupted
@@ -124,34 +123,78 @@ class Moments:
     divergence: float = 0.0
 
 
-class Sums(NamedTuple):
-    """Over cells, of what a step of the decoder needs: parts of blocks add up.
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Over cells, of what a step of the decoder needs: those of blocks add up.
 
     Parameters
     ----------
-    stats
-        Of expected expression; its loss are squared residuals.
+    gram
+        Σ z̄ z̄', (m + q, m + q).
+    edge
+        Σ r z̄ at the edges, ``(n_edges,)``, with the residuals r of expected expression.
+    squares
+        Σ r², ``(n_genes,)``.
     hidden
         Variance of what is below zeros, ``(n_genes,)``.
     loss
-        Σ -2 log p(x | z̄, w̄), up to constants and log ψ, of every gene.
+        Σ -2 log p(x | z̄, w̄), up to constants and log ψ, ``(n_genes,)``.
     penalty
         Σ_k z̄'(C⁻¹ + doubt) z̄.
     z
-        Σ z̄, (m + q,).
+        Σ z̄, ``(m + q,)``.
     """
 
-    stats: Stats
+    gram: Tensor
+    edge: Tensor
+    squares: Tensor
     hidden: Tensor
     loss: Tensor
     penalty: Tensor
     z: Tensor
 
+    @classmethod
+    def none(cls, network: Network, device: torch.device | None = None) -> Sums:
+        """Nothing summed yet."""
+        n_genes, n_edges, columns = network.n_genes, network.n_edges, network.n_regulators
+        shapes = [
+            (columns, columns),
+            (n_edges,),
+            (n_genes,),
+            (n_genes,),
+            (n_genes,),
+            (),
+            (columns,),
+        ]
+        return cls(*(torch.zeros(shape, dtype=torch.float64, device=device) for shape in shapes))
+
+    @classmethod
+    def at(
+        cls, pattern: Pattern, z: Tensor, r: Tensor, hidden: Tensor, loss: Tensor, penalty: Tensor
+    ) -> Sums:
+        """Of a block with representations ``z`` (m + q, n_cells) and expected residuals ``r``."""
+        squares = torch.linalg.vector_norm(r, dim=1).double().square()
+        edge = pattern.edge_products(r, z)
+        return cls(z @ z.mT, edge, squares, hidden, loss, penalty, z.sum(1, dtype=torch.float64))
+
     def merge(self, other: Sums) -> None:
         """Add the sums of other cells."""
-        self.stats.merge(other.stats)
-        for mine, theirs in zip(self[1:], other[1:], strict=True):
-            mine.add_(theirs)
+        for name, value in vars(other).items():
+            getattr(self, name).add_(value)
+
+    def cpu(self) -> Sums:
+        """The same in memory."""
+        return Sums(**{name: value.cpu() for name, value in vars(self).items()})
+
+    def in_units(self, unit: Tensor, gene: Tensor) -> Sums:
+        """With residuals of every gene in its ``unit``; ``gene`` is that of every edge."""
+        square = unit.square()
+        return replace(
+            self,
+            edge=self.edge / unit[gene],
+            squares=self.squares / square,
+            hidden=self.hidden / square,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +211,8 @@ class Model:
         m, and how many of these are free factors, whose representations have variance 1.
     prior
         Of weights and representations.
+    n_cells
+        Of blocks, or of cells of which only sums are known.
     centred
         Whether an intercept, the first known column, takes the means of representations.
     map
@@ -179,15 +224,15 @@ class Model:
     n_free: int
     n_factors: int
     prior: Prior
+    n_cells: int
     centred: bool
     map: Callable[..., Iterator] = map
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
-    n_cells: int = field(init=False)
     n_seen: Tensor = field(init=False)  # entries of every gene that are not censored
 
     def __post_init__(self) -> None:
-        device, x = self.blocks[0].x.device, [block.x for block in self.blocks]
+        device, x = self.prior.anchor.device, [block.x for block in self.blocks]
         seen = [
             torch.full_like(part[:, 0], part.shape[1]) if block.most is None else (part > 0).sum(1)
             for block, part in zip(self.blocks, x, strict=True)
@@ -195,8 +240,7 @@ class Model:
         derived = {
             "pattern": Pattern(self.network).to(device),
             "genes": GeneSolver(self.network, device),
-            "n_cells": sum(part.shape[1] for part in x),
-            "n_seen": torch.stack([part.double() for part in seen]).sum(0),
+            "n_seen": sum((part.double() for part in seen), start=torch.zeros(())),
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -210,24 +254,16 @@ class Model:
 
     def sums(self, cells: Cells, z: list[Tensor]) -> tuple[list[Tensor], Sums]:
         """Representations after a step from ``z``, and sums over all cells there."""
-        out, total = [], self.no_sums(cells.inverse.device)
+        out, total = [], Sums.none(self.network, cells.inverse.device)
 
         def step(block: Block, before: Tensor) -> tuple[Tensor, Sums]:
             after, r, loss, hidden, penalty = cells.step(block, before)
-            squares = torch.linalg.vector_norm(r, dim=1).double().square()
-            stats = Stats(after @ after.mT, self.pattern.edge_products(r, after), squares)
-            return after, Sums(stats, hidden, loss, penalty, after.sum(1, dtype=torch.float64))
+            return after, Sums.at(self.pattern, after, r, hidden, loss, penalty)
 
         for after, part in self.map(step, self.blocks, z):
             out.append(after)
             total.merge(part)
         return out, total
-
-    def no_sums(self, device: torch.device) -> Sums:
-        """Nothing summed yet."""
-        none = torch.zeros(self.network.n_genes, dtype=torch.float64, device=device)
-        columns = none.new_zeros(self.network.n_regulators)
-        return Sums(self.genes.no_stats(device), none, none.clone(), none.new_zeros(()), columns)
 
     def step(self, at: Moments) -> tuple[Moments, float]:
         """Representations, then weights, then parameters; and -2 times the bound where it began."""
@@ -240,15 +276,15 @@ class Model:
 
     def decoder(self, at: Moments, sums: Sums, sigma: Tensor) -> Moments:
         """Weights, noise and variances of priors from sums over cells; ``sigma`` is Σ, (m, m)."""
-        n, m, stats = self.n_cells, self.n_free, sums.stats
+        n, m = self.n_cells, self.n_free
         known = self.network.n_regulators - m
         spread = pad(n * sigma, (0, known, 0, known))  # N Σ
-        second = stats.gram + spread  # Σ E[z z']
+        second = sums.gram + spread  # Σ E[z z']
         variance = self.prior.variance(at.tau2, at.of_group)
-        gram, both, open_ = (append(a.reshape(-1), 0.0) for a in (stats.gram, second, spread))
-        lam, edge_products = append(1 / variance, 1.0), append(stats.edge, 0.0)
+        gram, both, open_ = (append(a.reshape(-1), 0.0) for a in (sums.gram, second, spread))
+        lam, edge_products = append(1 / variance, 1.0), append(sums.edge, 0.0)
         pull = append((self.prior.anchor - at.weight) / variance, 0.0)
-        before, squares, log_det = append(at.weight, 0.0), stats.loss + sums.hidden, 0.0
+        before, squares, log_det = append(at.weight, 0.0), sums.squares + sums.hidden, 0.0
         signal, mean = torch.zeros_like(squares), append(sums.z / n, 0.0)
         weights, own, posteriors = [before[:0]], [before[:0]], []
         for genes, edge, column, entry in self.genes.groups:

@@ -148,36 +148,37 @@ def fit_evidence(
         tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
     ):
 
-        def model_of(n_factors: int) -> Model:
-            return _model(
+        def model_with(n_factors: int) -> Model:
+            return model_of(
                 blocks, network, known.shape[1], n_factors, assumed, each,
-                intercept=intercept, censored=likelihood == "tobit",
+                n_cells=len(x), device=values.device, intercept=intercept,
+                censored=likelihood == "tobit",
             )  # fmt: skip
 
-        model, history = model_of(0), list[float]()
+        model, history = model_with(0), list[float]()
         at = _first(model, scaled, known, rows, network, rng)
         steps = _FIRST_ITERATIONS if assumed.n_factors else max_iter
         try:
             at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
             if assumed.n_factors:
                 loadings = _programmes(model, at, assumed.n_factors, every=assumed.exactly)
-                model = model_of(loadings.shape[1])
+                model = model_with(loadings.shape[1])
                 at = _with_factors(model, at, loadings)
                 prunings = _PRUNINGS if model.n_factors and not assumed.exactly else 0
                 for _ in range(prunings):
                     at, more, _ = search(model, at, max_iter=steps, tol=tol, bar=bar)
-                    model, at = _without_idle(model, at, model_of)
+                    model, at = _without_idle(model, at, model_with)
                     history += more
                 at, more, converged = search(model, at, max_iter=max_iter, tol=tol, bar=bar)
                 history += more
         except Interrupted as stop:
-            stop.so_far = _fit_of(model, stop.so_far, unit, covariates, likelihood, intercept)
+            stop.so_far = fit_of(model, stop.so_far, unit, covariates, likelihood, intercept)
             raise
         if covariates is not None:
             m, matrix = model.n_free, model.pattern.matrix(at.weight)
             weight, z = unconfound(at.z, at.weight, matrix, model.network, m, intercept=intercept)
             at = replace(at, weight=weight, z=z)
-        fit = _fit_of(model, at, unit, covariates, likelihood, intercept)
+        fit = fit_of(model, at, unit, covariates, likelihood, intercept)
         fit = replace(fit, history=history, converged=converged)
     projection = Projection.of(fit, network, dtype=values.dtype, device=device)
     return projection.into(fit, x)
@@ -189,21 +190,23 @@ def units(x: Tensor, *, centred: bool) -> Tensor:
     return torch.where(spread > 0, spread, 1.0)
 
 
-def _model(
+def model_of(
     blocks: list[Block],
     network: Network,
     n_known: int,
     n_factors: int,
     assumed: Assumptions,
-    each: Callable[..., Iterator],
+    each: Callable[..., Iterator] = map,
     *,
+    n_cells: int,
+    device: torch.device | str | None,
     intercept: bool,
     censored: bool,
 ) -> Model:
     """The problem with so many free factors, whose columns stand between regulators and known ones."""
     m = network.n_regulators
     full = with_known_columns(network, n_factors + n_known)
-    column, device = full.regulator, blocks[0].x.device
+    column = full.regulator
     n_own = np.maximum(1, network.regulators_per_gene())
     size = 1 / np.sqrt(n_own[full.gene])
     free, signed = column < m, (column < m) & (full.sign != 0)
@@ -220,7 +223,7 @@ def _model(
         correlated=assumed.correlated,
         same_noise=assumed.same_noise,
     )
-    return Model(blocks, full, m + n_factors, n_factors, prior, intercept, each)
+    return Model(blocks, full, m + n_factors, n_factors, prior, n_cells, intercept, each)
 
 
 def _first(
@@ -319,7 +322,7 @@ def _with_factors(model: Model, at: Moments, loadings: Tensor) -> Moments:
 
 
 def _without_idle(
-    model: Model, at: Moments, model_of: Callable[[int], Model]
+    model: Model, at: Moments, model_with: Callable[[int], Model]
 ) -> tuple[Model, Moments]:
     """Leave out free factors that explain nothing, or few genes."""
     n = model.n_factors
@@ -337,7 +340,7 @@ def _without_idle(
     column = torch.as_tensor(model.network.regulator, device=device)
     rows = torch.nonzero(keep)[:, 0]
     free = torch.nonzero(keep[: m + n])[:, 0]
-    fewer = model_of(int(used.sum()))
+    fewer = model_with(int(used.sum()))
     return fewer, replace(
         at,
         weight=at.weight[keep[column]],
@@ -358,7 +361,7 @@ def _density(model: Model, at: Moments) -> Tensor:
     return sums[0].square() / sums[1].clamp(min=1e-300) / model.network.n_genes
 
 
-def _fit_of(
+def fit_of(
     model: Model,
     at: Moments,
     unit: Tensor,
@@ -373,7 +376,8 @@ def _fit_of(
     free = torch.as_tensor(model.network.regulator < m, device=unit.device)
     own = unit[model.pattern.gene]
     variance = model.prior.variance(at.tau2, at.of_group) * own.square()
-    both = torch.cat(at.z, dim=1)[: m + n].mT.double().cpu().numpy()
+    none = unit.new_zeros(m + n, 0)
+    both = torch.cat([none, *(z[: m + n].double() for z in at.z)], dim=1).mT.cpu().numpy()
     weight = (at.weight * own).cpu().numpy()
     parts = split_weights(weight, model.network, m, n_factors=n, intercept=intercept)
     return Fit(

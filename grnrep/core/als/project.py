@@ -13,6 +13,7 @@ from torch import Tensor
 
 from grnrep.core.als.cells import MAX_ITER, CellSolver
 from grnrep.core.als.data import cuts, precision_of
+from grnrep.core.als.evidence import Sums
 from grnrep.core.als.expectation import Cells
 from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.als.loop import solver_of
@@ -163,6 +164,25 @@ class Projection:
         for part in self._each_cut(x, covariates, size_factors, add, MAX_ITER, _ROUGH):
             total.merge(part)
         return total
+
+    def expected_sums(self, x: np.ndarray, covariates: np.ndarray | None = None) -> Sums:
+        """What a step of the decoder of a fit by evidence needs of these cells, in units of expression."""
+        total, cells = Sums.none(self.network, self.like.device), self.expected_cells()
+
+        def add(cut: slice, block: Block, z: Tensor) -> Sums:
+            r, loss, hidden = cells.expected(block, cells.without(block.x, z))
+            penalty = (z[: cells.n_free] * (cells.prior @ z)).sum(dtype=torch.float64)
+            return Sums.at(self.pattern, z, r, hidden, loss, penalty)
+
+        for part in self._each_cut(x, covariates, None, add, MAX_ITER, None):
+            total.merge(part)
+        return total
+
+    def expected_cells(self) -> Cells:
+        """What finds representations, of a fit by evidence."""
+        if not isinstance(self.cells, Cells):
+            raise TypeError("the decoder is not of a fit by evidence")
+        return self.cells
 
     @cached_property
     def _genes(self) -> GeneSolver:

@@ -1,0 +1,128 @@
+"""Passes over cells that need not be in memory, for a fit by evidence: sums over cells are all that a step needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from grnrep.core.als.evidence import Moments, Sums
+from grnrep.core.als.learn import Assumptions, fit_of, model_of
+from grnrep.core.als.project import Projection
+from grnrep.core.design import full_network, share_of_known, with_effects
+from grnrep.core.fitted import Fit, Interrupted
+from grnrep.core.network import Network
+
+_TOL = 1e-3  # change of weights in a pass, as a share, at which the decoder is found
+
+
+def refine_evidence(
+    fit: Fit,
+    network: Network,
+    sums: Callable[[Fit], Sums],
+    unit: np.ndarray,
+    n_cells: int,
+    assumptions: Assumptions,
+    *,
+    max_iter: int = 30,
+    progress: bool = False,
+) -> Fit:
+    """Go on from the decoder of some cells to that of all, as many free factors as it has.
+
+    Parameters
+    ----------
+    fit
+        From :func:`grnrep.core.als.learn.fit_evidence`, on some of the cells.
+    network
+        Edges, in the order of ``fit.weight``.
+    sums
+        Of all cells, at their activities under the decoder it is given
+        (:meth:`grnrep.core.als.project.Projection.expected_sums`).
+    unit
+        Spread of every gene in all cells, ``(n_genes,)``.
+    n_cells
+        Number of all cells.
+    assumptions
+        Those of ``fit``.
+    max_iter
+        Limit of passes.
+    progress
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    The fit with the decoder of all cells. ``activity`` and what belongs to it are still those of ``fit``.
+
+    Raises
+    ------
+    Interrupted
+        At Ctrl-C, with the fit so far.
+    """
+    likelihood, intercept = fit.likelihood.name, fit.bias is not None
+    n_known = int(intercept) + (0 if fit.effects is None else fit.effects.shape[1])
+    model = model_of(
+        [], network, n_known, fit.n_factors, assumptions, n_cells=n_cells, device=None,
+        intercept=intercept, censored=likelihood == "tobit",
+    )  # fmt: skip
+    scale, gene = torch.as_tensor(unit), model.pattern.gene
+    at = _moments(fit, network, scale, model.prior.n_groups)
+    history, converged = list[float](), False
+
+    def decoder() -> Fit:
+        found = fit_of(model, at, scale, None, likelihood, intercept)
+        return replace(found, activity=fit.activity, factors=fit.factors, covariates=fit.covariates)
+
+    so_far = fit
+    try:
+        for _ in tqdm(range(max_iter), desc="passes", disable=not progress):
+            total = sums(so_far)
+            sigma = Projection.of(so_far, network).expected_cells().sigma
+            new = model.decoder(at, total.in_units(scale, gene), sigma)
+            change = torch.linalg.vector_norm(new.weight - at.weight)
+            at = new
+            so_far = decoder()
+            history.append(float(total.loss.sum() + total.penalty))
+            converged = bool(change <= _TOL * torch.linalg.vector_norm(at.weight))
+            if converged:
+                break
+    except KeyboardInterrupt as stop:
+        raise Interrupted(so_far) from stop
+    if fit.effects is not None and history:
+        m = model.n_free
+        on = share_of_known(total.gram, m)[int(intercept) :].mT
+        matrix = model.pattern.matrix(at.weight)
+        first = m + int(intercept)
+        at = replace(at, weight=with_effects(at.weight, matrix, on, model.network, first))
+        so_far = decoder()
+    return replace(so_far, history=history, converged=converged)
+
+
+def _moments(fit: Fit, network: Network, unit: torch.Tensor, n_groups: int) -> Moments:
+    """The iterate that a fit stands for; what is not kept of it the first step finds again."""
+    m, n = network.n_regulators, fit.n_factors
+    full, weight = full_network(network, fit)
+    gene, column = torch.as_tensor(full.gene), torch.as_tensor(full.regulator)
+    scaled = torch.as_tensor(weight) / unit[gene]
+    noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"]).square() / unit.square()
+    covariance = torch.eye(m + n, dtype=torch.float64)
+    covariance[:m, :m] = torch.as_tensor(fit.covariance)
+    weight_sd = torch.zeros_like(scaled)
+    sd = torch.as_tensor(fit.weight_sd) / unit[torch.as_tensor(network.gene)]
+    weight_sd[column < m] = sd
+    of_group = [scaled[column == m + k].square().mean() for k in range(n_groups)]
+    doubt = scaled.new_zeros(full.n_regulators).index_add_(
+        0, column, weight_sd.square() / noise[gene]
+    )
+    signed = torch.as_tensor(network.sign != 0)
+    n_own = torch.as_tensor(np.maximum(1, network.regulators_per_gene()))[
+        torch.as_tensor(network.gene)
+    ]
+    off = (scaled[column < m] - torch.as_tensor(network.sign) / n_own.sqrt()).square() + sd.square()
+    tau2 = float((off * n_own)[signed].mean()) if bool(signed.any()) else 1.0
+    return Moments(
+        scaled, [], noise, covariance, tau2,
+        torch.stack(of_group) if of_group else scaled.new_zeros(0), torch.diag(doubt), weight_sd,
+    )  # fmt: skip
