@@ -13,6 +13,7 @@ from grnrep import __version__, _keys
 from grnrep._cells import CATEGORICAL, CONTINUOUS, is_count
 from grnrep._checks import some
 from grnrep._values import SCALE
+from grnrep.core.als.learn import Assumptions
 from grnrep.core.likelihoods import LIKELIHOODS
 
 TYPICAL_SIZE: Final = "typical_size"  # of counts: the size factor of a typical cell
@@ -61,6 +62,19 @@ def penalties_of(params: Mapping[str, Any]) -> tuple[float, float, bool]:
     sign_shrinkage = params["prior" if old else "sign_shrinkage"]
     shared = params.get("shared_prior" if old else "sign_shrinkage_shared", False)
     return float(params["ridge"]), float(sign_shrinkage), bool(shared)
+
+
+def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
+    """What a fit by evidence took for given; None of a fit with penalties."""
+    if "free_factors" not in params:
+        return None
+    tau2 = params.get("sign_variance")
+    return Assumptions(
+        None if tau2 is None else float(tau2),
+        bool(params["correlated"]),
+        n_factors=int(params["free_factors"]),
+        exactly=True,
+    )
 
 
 class _Wrong(Exception):
@@ -135,9 +149,16 @@ def _columns(params: Mapping[str, Any]) -> dict[str, dict[str, _Numbers]]:
         genes[name] = _Numbers(most=most, nan=True, needed=False)
     genes["expression_mean"] = _ANY._replace(nan=True, needed=False)
     return {
-        _keys.NETWORK: {_keys.WEIGHT: _Numbers(-np.inf, np.inf, nan=True), _keys.LEARNED: _ANY},
+        _keys.NETWORK: {
+            _keys.WEIGHT: _Numbers(-np.inf, np.inf, nan=True),
+            _keys.LEARNED: _ANY,
+            _keys.LEARNED_SD: _Numbers(needed=False),
+        },
         _keys.GENES: genes,
-        _keys.REGULATORS: {"ridge": _Numbers(needed=False)},
+        _keys.REGULATORS: {
+            "ridge": _Numbers(needed=False),
+            "variance": _POSITIVE._replace(needed=False),
+        },
         _keys.COVARIATES: {"centre": _ANY, "scale": _POSITIVE},
     }
 
@@ -153,6 +174,7 @@ def _check_tables(record: Mapping[str, Any]) -> None:
         raise _Wrong("an edge is in its 'network' twice")
     if _keys.COVARIATES in record:
         _check_covariates(record, len(genes))
+    _check_evidence(record, len(genes), len(regulators))
     for part, columns in _columns(record[_keys.PARAMS]).items():
         for column, numbers in columns.items():
             if part in record and (numbers.needed or column in record[part]):
@@ -174,6 +196,41 @@ def _check_covariates(record: Mapping[str, Any], n_genes: int) -> None:
         )
     if not (np.abs(numbers) < _MOST).all():
         raise _Wrong(f"{_keys.EFFECTS!r} holds numbers that are not finite or absurd")
+
+
+def _check_evidence(record: Mapping[str, Any], n_genes: int, n_regulators: int) -> None:
+    """Check loadings of free factors, and correlations of activities before the data."""
+    by_evidence = {"variance": record[_keys.REGULATORS], "noise_sd": record[_keys.GENES]}
+    there = {name: name in table for name, table in by_evidence.items()}
+    if len(set(there.values())) > 1:
+        raise _Wrong(
+            f"it must have 'variance' of regulators and 'noise_sd' of genes, or neither; found {there}"
+        )
+    if _keys.LOADINGS in record:
+        loadings = _array(record, _keys.LOADINGS)
+        if loadings.ndim != 2 or len(loadings) != n_genes:
+            raise _Wrong(f"{_keys.LOADINGS!r} must be an array of {n_genes} genes × free factors")
+    if _keys.CORRELATION in record:
+        found = _array(record, _keys.CORRELATION)
+        if found.shape != (n_regulators, n_regulators) or not np.allclose(found, found.T):
+            raise _Wrong(
+                f"{_keys.CORRELATION!r} must be symmetric, {n_regulators} regulators each way"
+            )
+        if np.linalg.eigvalsh(found)[0] <= 0:
+            raise _Wrong(
+                f"{_keys.CORRELATION!r} is no correlation: it has an eigenvalue that is not above 0"
+            )
+
+
+def _array(record: Mapping[str, Any], part: str) -> np.ndarray:
+    """Get an array of finite numbers."""
+    found = record[part]
+    numbers = found if isinstance(found, np.ndarray) else np.empty(0, dtype=object)
+    if numbers.dtype.kind not in "iuf":
+        raise _Wrong(f"{part!r} must be an array of numbers; found {type(found).__name__}")
+    if not (np.abs(numbers) < _MOST).all():
+        raise _Wrong(f"{part!r} holds numbers that are not finite or absurd")
+    return numbers
 
 
 def _table(record: Mapping[str, Any], part: str, *, named: bool = False) -> pd.DataFrame:

@@ -177,6 +177,9 @@ def fit(
     sign_shrinkage: Annotated[
         str, typer.Option(help="How strongly weights are drawn to signs: auto or a number.")
     ] = "auto",
+    free_factors: Annotated[
+        str, typer.Option(help="Programmes beside the network: auto or a number.")
+    ] = "auto",
     intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
     signed: Signed = "auto",
     covariate: Annotated[
@@ -207,6 +210,7 @@ def fit(
     """Learn activities and edge weights together."""
     intercepts, signs = _yes_or_no("--intercept", intercept), _yes_or_no("--signed", signed)
     shrinkage = _auto_or_number("--sign-shrinkage", sign_shrinkage)
+    factors = _auto_or_number("--free-factors", free_factors)
     files.check_output(output, files.DATA, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
@@ -215,6 +219,7 @@ def fit(
     likelihood = likelihood_of(likelihood, link)
     exact_only = {
         "--sign-shrinkage": shrinkage != "auto",
+        "--free-factors": factors != "auto",
         "--covariate": covariate is not None,
         "--repair": repair,
         "--uncertainty": uncertainty,
@@ -227,6 +232,7 @@ def fit(
             net,
             likelihood=likelihood,
             sign_shrinkage=shrinkage,
+            free_factors=factors if factors == "auto" else int(factors),
             intercept=intercepts,
             signed=signs,
             covariates=covariate,

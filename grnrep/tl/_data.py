@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -216,6 +216,7 @@ def fingerprint(data: Data, config: FitConfig) -> Mapping[str, Any]:
     asked = {option.name: getattr(config, option.name) for option in fields(config)}
     for name in (*_NOT_COMPARED, *_READ_BY):
         del asked[name]
+    asked["assumed"] = None if config.assumed is None else asdict(config.assumed)
     asked["block_size"] = blocks.n_rows
     asked["activity_store"] = config.activity_store is not None
     order = blocks.order  # by name, in which results hang on nothing else

@@ -85,23 +85,29 @@ def fit(
         differing totals are counts, unless at least half of the edges have a prior sign, which only the other
         likelihoods draw weights to; else ``"gaussian"`` if any value is negative, and ``"tobit"`` if none is.
     intercept
-        Whether every gene has an intercept b. ``"auto"``: yes under ``"gaussian"`` and ``"bernoulli"``, and
-        with covariates; else where short fits to some of the cells explain clearly more with intercepts.
+        Whether every gene has an intercept b. ``"auto"``: yes, and under ``"tobit"`` their size is learned; where
+        penalties are given, and without signs at an effective load below 1.5, where short fits to some of the
+        cells explain clearly more with intercepts, or with covariates.
     covariates
         Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, with an effect on every gene that is fitted
         too: levels of categorical ones against the first, numbers per standard deviation. What they can explain
         of an activity counts as theirs: no activity is correlated with a covariate.
     sign_shrinkage
         How strongly the weights of a regulator with prior signs are drawn to ±1, as a share of the evidence in the
-        data; at 0 they are free. Edges of such a regulator whose own sign is unknown have only their size from it.
-        ``"auto"`` chooses it and ``ridge`` by predicting genes that were held out, from up to 400 cells. Where less
-        than half of the edges have a sign weights are free, and ``ridge`` is chosen by predicting values that were
-        held out; with fewer than 100 genes ``sign_shrinkage`` is, and so is whether a gene's regulators share its
-        variance: weights are then drawn to ±1 / sqrt(number of regulators of the gene), and ``"params"`` has
-        ``sign_shrinkage_shared``.
+        data; at 0 they are free. ``"auto"``, of what is not counts: the noise of every gene is learned, and with it
+        how far activities and weights spread, so that the unit of a gene changes nothing. How far weights may
+        leave the prior signs is chosen by predicting genes that were held out, from up to 400 cells, or, without
+        signs or with fewer than 100 genes, learned too. A number, here or for ``ridge``, is for penalised least
+        squares in the unit of expression, with the same noise for all genes; there ``"auto"`` chooses the other one
+        by prediction. So it is without signs at an effective load below 1.5.
     ridge
         Penalty of the activities, as a share of the evidence that the targets of a typical regulator give.
         ``"auto"``: see ``sign_shrinkage``.
+    free_factors
+        Number of programmes beside the network: regulators of every gene, learned with the others. ``"auto"``: with
+        signs, as many as rise above chance (20 at most), if genes that were held out are then predicted better by
+        more than 5 %, else none; without signs, as many as rise above chance, reach many genes, and are well
+        determined. What both could explain they share by the variances of their priors.
     signed
         Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
         tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
@@ -163,14 +169,19 @@ def fit(
         above 1.1 the chain was too short.
     ``adata.varm[key_added]`` : :class:`~scipy.sparse.csr_matrix` (n_vars, n_regulators), float32
         Learned weights; same order of regulators.
+    ``adata.obsm[key_added + "_free"]`` : :class:`~pandas.DataFrame` (n_obs, n_factors), float32
+        Where there are free factors, their values, and in ``adata.varm[key_added + "_free"]`` (n_vars, n_factors)
+        their loadings, in units of expression.
     ``adata.uns[key_added]`` : dict
-        ``"network"``: the edges used, with prior ``weight`` (NaN: unknown) and ``learned`` weight.
+        ``"network"``: the edges used, with prior ``weight`` (NaN: unknown) and ``learned`` weight, and
+        ``learned_sd``, what it was left open by as its noise was learned (less than a posterior says).
         ``"regulators"``: per regulator ``n_targets``, ``n_signed`` (edges with a prior sign), ``group`` (a number
         that regulators with the same targets share, which nothing can tell apart; else -1), ``sign_confidence``,
-        ``sign_source`` and the ``ridge`` penalty of its activities.
-        ``"genes"``: per gene used ``n_regulators``, ``intercept`` and ``r2``, the share of its variance that is
-        explained (NaN: constant gene); and the scale of its expression, by which :func:`grnrep.tl.transform` knows
-        cells on another one: ``expression_mean`` and ``expression_sd``, and of the cells learned from
+        ``sign_source``, and the ``variance`` of activities before the data of a cell, or their ``ridge`` penalty.
+        ``"activity_correlation"`` (n_regulators, n_regulators) beside it, from ten cells a regulator on.
+        ``"genes"``: per gene used ``n_regulators``, ``intercept``, ``noise_sd`` where it was learned, and ``r2``, the
+        share of its variance that regulators explain (NaN: constant gene); and the scale of its expression, by
+        which :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``, and of the cells learned from
         ``expression_size``, the median absolute value of what is not zero, ``share_zero`` and ``share_negative``.
         ``"dropped_regulators"``: names of regulators without a target.
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with

@@ -11,7 +11,7 @@ from anndata import AnnData
 from grnrep import _keys
 from grnrep._checks import check_adata, check_key, record
 from grnrep._record import read_decoder
-from grnrep._record_check import penalties_of
+from grnrep._record_check import assumed_of, penalties_of
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import FitConfig
 from grnrep.tl.fit import run
@@ -92,7 +92,10 @@ def posterior(
             f"key={key!r} must be a fit of these {adata.n_obs} cells; found one of {params['n_obs']}, or "
             "without activities. Call it on the data that were fitted, or fit first"
         )
-    ridge, sign_shrinkage, shared = penalties_of(params)
+    assumed = assumed_of(params)
+    ridge, sign_shrinkage, shared = (
+        penalties_of(params) if assumed is None else ("auto", "auto", None)
+    )
     n_learned, max_iter = int(params["n_obs_learned"]), params.get("max_iter")
     covariates = None if fitted.covariates is None else fitted.covariates.names
     config = FitConfig(
@@ -101,6 +104,7 @@ def posterior(
         ridge=ridge,
         sign_shrinkage=sign_shrinkage,
         shared=shared,
+        assumed=assumed,
         signed=bool(np.isfinite(net[_keys.WEIGHT]).any()),
         covariates=covariates,
         uncertainty=True,
