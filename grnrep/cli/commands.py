@@ -61,6 +61,14 @@ def _auto_or_number(option: str, value: str) -> float | str:
         raise ValueError(f"{option} must be auto or a number; found {value!r}") from None
 
 
+def _auto_or_count(option: str, value: str) -> int | str:
+    """What a verb takes as "auto" or a whole number."""
+    try:
+        return value if value == "auto" else int(value)
+    except ValueError:
+        raise ValueError(f"{option} must be auto or a whole number; found {value!r}") from None
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         out.print(f"grnrep {gr.__version__}")
@@ -210,7 +218,7 @@ def fit(
     """Learn activities and edge weights together."""
     intercepts, signs = _yes_or_no("--intercept", intercept), _yes_or_no("--signed", signed)
     shrinkage = _auto_or_number("--sign-shrinkage", sign_shrinkage)
-    factors = _auto_or_number("--free-factors", free_factors)
+    factors = _auto_or_count("--free-factors", free_factors)
     files.check_output(output, files.DATA, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
@@ -232,7 +240,7 @@ def fit(
             net,
             likelihood=likelihood,
             sign_shrinkage=shrinkage,
-            free_factors=factors if factors == "auto" else int(factors),
+            free_factors=factors,
             intercept=intercepts,
             signed=signs,
             covariates=covariate,

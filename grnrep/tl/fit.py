@@ -181,8 +181,9 @@ def fit(
         ``"activity_correlation"`` (n_regulators, n_regulators) beside it, from ten cells a regulator on.
         ``"genes"``: per gene used ``n_regulators``, ``intercept``, ``noise_sd`` where it was learned, and ``r2``, the
         share of its variance that regulators explain (NaN: constant gene); and the scale of its expression, by
-        which :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``, and of the cells learned from
-        ``expression_size``, the median absolute value of what is not zero, ``share_zero`` and ``share_negative``.
+        which :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``,
+        and of the cells learned from ``expression_size``, the median absolute value of what is not zero,
+        ``share_zero`` and ``share_negative``.
         ``"dropped_regulators"``: names of regulators without a target.
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
         ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
