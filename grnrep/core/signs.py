@@ -31,8 +31,9 @@ _JITTER = 1e-6  # of the diagonal of W'W, against collinear regulators
 def orient(fit: F, network: Network) -> tuple[F, np.ndarray, np.ndarray]:
     """Fix the scale and the sign of every regulator.
 
-    Scale: the weights of a regulator have root mean square 1, so that an activity
-    has the units of expression: the size of its typical effect on a target.
+    Scale: the weights of a regulator have root mean square 1, so that an activity has the units of expression: the
+    size of its typical effect on a target. A fit by evidence keeps the scale of its priors, in which the unit of
+    a gene does not matter: an activity of √(number of regulators of a target) is one spread of the target.
 
     Sign: the sum of two log-odds. Prior signs: how far learned weights agree with them.
     Data, which overrule prior signs only where these contradict each other or are on weak
@@ -68,7 +69,7 @@ def orient(fit: F, network: Network) -> tuple[F, np.ndarray, np.ndarray]:
     source = np.where(np.abs(prior) >= np.abs(data), "prior", source)
     source = np.where(evidence == 0, "none", source)
 
-    size = _rms(fit.weight, network)
+    size = _rms(fit.weight, network) if fit.covariance is None else np.ones(network.n_regulators)
     scale = np.where(size > 0, size, 1.0) * np.where(evidence < 0, -1.0, 1.0)
     edge_size = np.abs(scale)[network.regulator]
     # w / s and z · s predict the same, and λ / s² of (z · s)² is the same penalty
@@ -90,12 +91,13 @@ def _prior_evidence(fit: Fit, network: Network) -> np.ndarray:
 
     Less where the signed edges are weak ones: hardly anything says which sign their weights have.
     """
-    signed = np.abs(fit.weight) * (network.sign != 0)  # |w| of signed edges
-    agreement = _ratio(_sum(network.sign * fit.weight, network), _sum(signed, network))
+    weight = _relative(fit)
+    signed = np.abs(weight) * (network.sign != 0)  # |w| of signed edges
+    agreement = _ratio(_sum(network.sign * weight, network), _sum(signed, network))
     # (Σ|w|)² / Σw²: edges, if all had the same weight (Kish's effective sample size)
     n_edges = _ratio(_sum(signed, network) ** 2, _sum(signed**2, network))
     # Σw² of signed edges, by what it were if they had the mean square of all
-    typical = _sum(network.sign != 0, network) * _rms(fit.weight, network) ** 2
+    typical = _sum(network.sign != 0, network) * _rms(weight, network) ** 2
     strength = _ratio(_sum(signed**2, network), typical)
     trust = strength / (strength + _HALF_STRENGTH)
     return _PRIOR_LOGIT * agreement * np.sqrt(n_edges) * trust
@@ -127,7 +129,8 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
     z, w = fit.activity[rows], _matrix(fit, network)
     seen = z @ w.T + fit.offset(rows) > 0
     seen |= fit.likelihood.zeros_are_values
-    information = seen @ w.power(2)  # Σ w² over a cell's seen targets, (n_cells, n_regulators)
+    relative = _matrix(replace(fit, weight=_relative(fit)), network)
+    information = seen @ relative.power(2)  # Σ w² over a cell's seen targets, (n_cells, n_regulators)
     share = _ratio(information, information.sum(0))
     centred = z - (share * z).sum(0)
     return _ratio((share * centred**3).sum(0), (share * centred**2).sum(0) ** 1.5)
@@ -152,6 +155,11 @@ def _noise_share(fit: Fit, network: Network) -> np.ndarray:
     return _ratio(error * len(fit.activity), np.square(fit.activity).sum(0))
 
 
+def _relative(fit: Fit) -> np.ndarray:
+    """Weights, of a fit by evidence by the size that their priors expect, so that units of genes do not matter."""
+    return fit.weight if fit.anchor_variance is None else fit.weight / np.sqrt(fit.anchor_variance)
+
+
 def _matrix(fit: Fit, network: Network) -> sp.csr_array:
     """Weights, ``(n_genes, n_regulators)``."""
     positions = (network.gene, network.regulator)
@@ -170,7 +178,7 @@ def _rms(weight: np.ndarray, network: Network) -> np.ndarray:
 
 def _without_collapsed(fit: F, network: Network) -> F:
     """Set regulators to zero that the penalty has shrunk to nothing but rounding."""
-    effect = _rms(fit.weight, network) * np.sqrt(np.square(fit.activity).sum(0))
+    effect = _rms(_relative(fit), network) * np.sqrt(np.square(fit.activity).sum(0))
     dead = effect <= _COLLAPSED * effect.max(initial=0.0)
     return replace(
         fit,
