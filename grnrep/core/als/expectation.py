@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +13,11 @@ from grnrep.core.design import known_rows
 from grnrep.core.kernels import Rows, residuals
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.linalg import Pattern, inverse_spd
-from grnrep.core.normal_tail import log_below
+from grnrep.core.normal_tail import below_and_above
 
-_HALF_LOG = 0.5 * math.log(2 * math.pi)
-_TOL = 1e-3  # change of representations, as a share, at which those under a ReLU are found
+# change of representations, as a share, at which those under a ReLU are found: a few hundredths of their standard
+# deviations from the mode, where 1e-3 can leave one of them
+_TOL = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,7 @@ class Cells:
             return r, loss, torch.zeros_like(loss)
         zero = block.most == 0
         u = torch.where(zero, -white, 0.0)  # p / σ
-        below = log_below(u)
-        h = torch.exp(-0.5 * u.square() - _HALF_LOG - below)  # φ(u) / Φ(-u)
+        below, h = below_and_above(u)  # log Φ(-u), and φ(u) / Φ(-u)
         loss = torch.where(zero, -2 * below, white.square()).sum(1, dtype=torch.float64)
         hidden = torch.where(zero, (1 - h * (h - u)).clamp(0, 1), 0.0).sum(1, dtype=torch.float64)
         return torch.where(zero, -h * self.sd, r), loss, hidden * self.sd[:, 0].double().square()
