@@ -13,17 +13,16 @@ from scipy import integrate, stats
 from scipy.special import log_ndtr
 
 from grnrep.core.als import evidence
-from grnrep.core.als.evidence import Model, Moments, Prior, search
+from grnrep.core.als.evidence import Model, Moments, Prior
 from grnrep.core.als.variances import pooled
-from grnrep.core.fitted import Interrupted
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network
 from tests.twins import dense
 
 TOBIT = pytest.mark.parametrize("tobit", [False, True], ids=["gaussian", "tobit"])
 # Learned together or shrunk, these are not what maximises the bound: the misfit in every noise, variances pooled,
-# correlations shrunk, representations not centred, and τ² where signs are known of some edges only. In 500 problems
-# of the size of those below a step lowered it by 6e-4 a value at most.
+# correlations shrunk, representations that are not centred, and τ² where only some signs are known. In 400 problems
+# as those below, and larger, a step lowered it by 8e-4 a value at most; one in five did by more than rounding.
 MOST_LOST = 1.5e-3
 
 
@@ -336,7 +335,7 @@ KIND = {
 }
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(**KIND, signed=st.sampled_from([0.0, 1.0]), tau2=st.sampled_from([None, 0.3]))
 def test_no_step_lowers_the_bound(tau2, **kind):
     """Where each parameter is what maximises it."""
@@ -350,7 +349,7 @@ def test_no_step_lowers_the_bound(tau2, **kind):
     assert costs[-1] < costs[0]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(**KIND, signed=st.sampled_from([0.0, 0.5, 1.0]), correlated=st.booleans())
 def test_pooled_and_shrunk_a_step_lowers_it_hardly(**kind):
     model, at = problem(**kind)

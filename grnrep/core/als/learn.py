@@ -25,6 +25,7 @@ from grnrep.core.threads import side_by_side
 _FIRST_ITERATIONS = 10  # before free factors are looked for in residuals
 _FIRST_SPREAD = 0.3  # C_jj at the start
 _FIRST_NOISE = 0.5  # ψ at the start, as a share of the variance
+_LEAST_FIRST_NOISE = 0.1  # of genes without variance, which would hold activities at 0 for long
 _POWER_ITERATIONS = 6  # for the first singular vectors of residuals
 _OVERSAMPLED = 5  # columns more than are asked for
 _PRUNINGS = 3  # times that free factors are asked whether they explain anything
@@ -244,7 +245,7 @@ def _first(
         on_known = regress(left, known)
         weight[~free] = on_known.mT.reshape(-1)
         left = left - known.to(left) @ on_known
-    noise = (_FIRST_NOISE * left.square().mean(0)).clamp(min=1e-3)
+    noise = (_FIRST_NOISE * left.square().mean(0)).clamp(min=_LEAST_FIRST_NOISE)
     columns, eye = model.network.n_regulators, torch.eye(m, dtype=torch.float64, device=x.device)
     return Moments(
         weight,
