@@ -12,24 +12,34 @@ _LEVELS = 12  # of the continued fraction: right to 1e-9 from _FAR on
 # Newton steps for a quantile beyond _FAR, and levels there: its probability is right to 1e-5
 _NEWTON_STEPS, _QUANTILE_LEVELS = 2, 5
 _HALF_LOG = 0.5 * math.log(2 * math.pi)  # -log φ(0)
+_HALF_ROOT = math.sqrt(0.5)
 
 
 def log_below(u: Tensor) -> Tensor:
     """Logarithm of Φ(-u), in the precision of ``u``; several times as fast as ``torch.special.log_ndtr``."""
-    out = torch.erfc(u.clamp(max=_FAR).mul_(math.sqrt(0.5))).mul_(0.5).log_()
+    out = _log_near(u.clamp(max=_FAR).mul_(_HALF_ROOT))
     far, v = _far(u)
     if len(far):
-        out.view(-1)[far] = -0.5 * v.square() - _HALF_LOG - _mean_far(v).log()
+        out.view(-1)[far] = _log_far(v, _mean_far(v))
     return out
 
 
 def mean_above(u: Tensor) -> Tensor:
     """Mean of a standard normal above u: φ(u) / Φ(-u)."""
+    return below_and_above(u)[1]
+
+
+def below_and_above(u: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`log_below` and :func:`mean_above` in one."""
     near = u.clamp(max=_FAR)
-    out = torch.exp(-0.5 * near.square() - _HALF_LOG - log_below(near))
+    log = _log_near(near * _HALF_ROOT)
+    mean = torch.exp(-0.5 * near.square() - _HALF_LOG - log)
     far, v = _far(u)
-    out.view(-1)[far] = _mean_far(v)
-    return out
+    if len(far):
+        # not the exponential of a difference: both of its terms are large there
+        of_far = _mean_far(v)
+        mean.view(-1)[far], log.view(-1)[far] = of_far, _log_far(v, of_far)
+    return log, mean
 
 
 def quantile_below(bound: Tensor, share: Tensor) -> Tensor:
@@ -60,6 +70,16 @@ def quantile_below(bound: Tensor, share: Tensor) -> Tensor:
             d = d - (d * (a + d / 2) + (h / at_bound).log() - wanted) / h
         out.view(-1)[far] = -(a + d.clamp(min=0))
     return out
+
+
+def _log_near(scaled: Tensor) -> Tensor:
+    """Logarithm of Φ(-u) up to ``_FAR``, from u / √2."""
+    return torch.erfc(scaled).mul_(0.5).log_()
+
+
+def _log_far(v: Tensor, mean: Tensor) -> Tensor:
+    """Logarithm of Φ(-v) = φ(v) / mean above v."""
+    return -0.5 * v.square() - _HALF_LOG - mean.log()
 
 
 def _far(u: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import special, stats
 
-from grnrep.core.normal_tail import log_below, mean_above, quantile_below
+from grnrep.core.normal_tail import below_and_above, log_below, mean_above, quantile_below
 
 
 @pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 1e-6), (torch.float64, 1e-9)])
@@ -59,3 +59,16 @@ def test_quantiles_of_every_bound_in_one_array():
     y = quantile_below(bound, torch.full((2, 2), 2.0**-24))
     wanted = special.ndtri_exp(special.log_ndtr(bound.double().numpy()) + np.log(2.0**-24))
     np.testing.assert_allclose(y, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_in_one_are_the_same(dtype):
+    u = torch.linspace(-12, 3000, 999, dtype=dtype).reshape(-1, 3)
+    log, mean = below_and_above(u)
+    assert torch.equal(log, log_below(u))
+    assert torch.equal(mean, mean_above(u))
+    v = u.double().numpy()
+    np.testing.assert_allclose(log.double(), special.log_ndtr(-v), rtol=1e-6, atol=1e-6)
+    # erfcx carries the factor exp(u² / 2) that both are without
+    wanted = np.sqrt(2 / np.pi) / special.erfcx(v / np.sqrt(2))
+    np.testing.assert_allclose(mean.double(), wanted, rtol=2e-5)

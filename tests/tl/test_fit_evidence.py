@@ -61,10 +61,11 @@ def test_free_factors_are_set_beside_activities_and_used_for_new_cells(data, tmp
     for name in ("grnrep", "grnrep_free"):
         np.testing.assert_allclose(new.obsm[name], fit.obsm[name].iloc[:20], atol=2e-3)
     again = gr.tl.fit(fit, net, free_factors=0, progress=False, copy=True)
-    assert "grnrep_free" not in again.obsm and "grnrep_free" not in again.varm
+    assert "grnrep_free" not in again.obsm
+    assert "grnrep_free" not in again.varm
 
 
-@pytest.mark.parametrize("name, found", [("programmes sd 1", 10), ("equal noise", 0)])
+@pytest.mark.parametrize(("name", "found"), [("programmes sd 1", 10), ("equal noise", 0)])
 @pytest.mark.parametrize("signed", [True, False])
 def test_as_many_free_factors_as_there_are_programmes(name, found, signed):
     sizes = {"n_obs": 300, "n_vars": 300, "n_regulators": 15, "connectivity": 0.1}

@@ -108,8 +108,8 @@ class Moments:
         Σ_i V_i / ψ_i, (m + q, m + q).
     weight_sd
         √V_ee of every edge, ``(n_edges,)``.
-    divergence
-        Twice that of the posterior of weights from their prior, up to a constant.
+    log_det
+        Σ_i log |V_i⁻¹|.
     """
 
     weight: Tensor
@@ -120,7 +120,7 @@ class Moments:
     of_group: Tensor
     doubt: Tensor
     weight_sd: Tensor
-    divergence: float = 0.0
+    log_det: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,7 +272,18 @@ class Model:
         cost = (self.n_seen * at.noise.log()).sum() + sums.loss.sum() + sums.penalty
         # N (log |Σ⁻¹| + log |C|): what representations that are known cost
         cost += self.n_cells * (cells.log_det + torch.linalg.slogdet(at.covariance)[1])
-        return self.decoder(replace(at, z=z), sums, cells.sigma), float(cost) + at.divergence
+        for before in at.z:  # Σ_k z̄' doubt z̄ of known columns, which the penalty is without
+            known = before[self.n_free :]
+            cost += (known * (at.doubt[self.n_free :].to(before) @ before)).sum()
+        return self.decoder(replace(at, z=z), sums, cells.sigma), float(cost) + self.divergence(at)
+
+    def divergence(self, at: Moments) -> float:
+        """Twice that of the posterior of weights from their prior, up to a constant where that is flat."""
+        variance = self.prior.variance(at.tau2, at.of_group)
+        square = (at.weight - self.prior.anchor).square() + at.weight_sd.square()
+        return (
+            float((square / variance + variance.log() - 1)[variance.isfinite()].sum()) + at.log_det
+        )
 
     def decoder(self, at: Moments, sums: Sums, sigma: Tensor) -> Moments:
         """Weights, noise and variances of priors from sums over cells; ``sigma`` is Σ, (m, m)."""
@@ -311,12 +322,10 @@ class Model:
         weight, own_variance = torch.cat(weights)[slot], torch.cat(own)[slot]
         noise = self._noise(squares, signal)
         off = (weight - self.prior.anchor).square() + own_variance
-        proper = variance.isfinite()
-        divergence = (off / variance)[proper].sum() + variance[proper].log().sum() + log_det
         tau2, of_group = self._variances(at, off)
         return Moments(
             weight, at.z, noise, self._covariance(second, sums.z), tau2, of_group,
-            self._doubt(posteriors, noise), own_variance.sqrt(), float(divergence),
+            self._doubt(posteriors, noise), own_variance.sqrt(), log_det,
         )  # fmt: skip
 
     def _noise(self, squares: Tensor, signal: Tensor) -> Tensor:
@@ -388,7 +397,7 @@ def search(
 
     Returns
     -------
-    The last iterate, -2 times the bound before every step, and whether the end was reached.
+    The last iterate, -2 times the bound before every step but the first, and whether the end was reached.
 
     Raises
     ------
@@ -400,14 +409,16 @@ def search(
     previous, momentum, history = at, 1.0, list[float]()
     enough = tol * model.n_cells * model.network.n_genes
     try:
-        for _ in range(max_iter):
+        for k in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             new, cost = model.step(_ahead(at, previous, (momentum - 1) / following))
             if history and momentum > 1 and not cost <= history[-1]:
                 following = 1.0
                 new, cost = model.step(at)
             check_finite(cost, history)
-            history.append(cost)
+            # where a search starts weights need not have a posterior, and then there is no bound
+            if k > 0:
+                history.append(cost)
             previous, at, momentum = at, new, following
             if bar is not None:
                 bar.update()

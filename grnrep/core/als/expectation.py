@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +14,11 @@ from grnrep.core.design import known_rows
 from grnrep.core.kernels import Rows, expect_below, residuals
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.linalg import Pattern, inverse_spd
-from grnrep.core.normal_tail import log_below
+from grnrep.core.normal_tail import below_and_above
 
-_HALF_LOG = 0.5 * math.log(2 * math.pi)
-_TOL = 3e-3  # change of representations, as a share, at which those under a ReLU are found
+# change of representations, as a share, at which those under a ReLU are found, if it was as small the step before:
+# the first step after momentum began anew is a small one too
+_TOL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +103,7 @@ class Cells:
             return r, loss, hidden
         zero = block.most == 0
         u = torch.where(zero, -white, 0.0)  # p / σ
-        below = log_below(u)
-        h = torch.exp(-0.5 * u.square() - _HALF_LOG - below)  # φ(u) / Φ(-u)
+        below, h = below_and_above(u)  # log Φ(-u), and φ(u) / Φ(-u)
         loss = torch.where(zero, -2 * below, white.square()).sum(1, dtype=torch.float64)
         hidden = torch.where(zero, (1 - h * (h - u)).clamp(0, 1), 0.0).sum(1, dtype=torch.float64)
         return torch.where(zero, -h * self.sd, r), loss, hidden * self.sd[:, 0].double().square()
@@ -131,7 +130,7 @@ class Cells:
         """Representations (m + q, n_cells) at the mode, beside ``known`` (q, n_cells).
 
         Without zeros in one step. Else with Nesterov's momentum, which a cell starts anew where a step turns back;
-        a cell is done when a step changes it by less than the share ``tol``.
+        a cell is done when two steps changed it by less than the share ``tol``.
         """
         z = known_rows(block.x, self.n_free, known)
         z = z + self.change(self.expected(block, self.without(block.x, z))[0], z)[0]
@@ -141,6 +140,7 @@ class Cells:
         out, left = z.clone(), torch.arange(z.shape[1], device=z.device)
         last, momentum = torch.zeros_like(z), z.new_ones(z.shape[1])
         done = torch.zeros_like(left, dtype=torch.bool)
+        small = done.clone()
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
             ahead = torch.addcmul(z, last, (momentum - 1) / following)
@@ -151,7 +151,8 @@ class Cells:
             momentum = torch.where(turned, 1.0, following)
             last, z = torch.where(turned, 0.0, move), new
             moved, size = (torch.linalg.vector_norm(a[:m], dim=0) for a in (move, new))
-            just = (moved <= tol * size) & ~done
+            before, small = small, moved <= tol * size
+            just = before & small & ~done
             out[:, left[just]] = new[:, just]
             done |= just
             n_left = int((~done).sum())
@@ -160,7 +161,7 @@ class Cells:
             if 2 * n_left <= len(left):  # cells that are done cost as much as the others
                 keep = (~done).nonzero()[:, 0]
                 block, left, done = block.cells(keep), left[keep], done[keep]
-                z, last, momentum = z[:, keep], last[:, keep], momentum[keep]
+                z, last, momentum, small = z[:, keep], last[:, keep], momentum[keep], small[keep]
         out[:, left[~done]] = z[:, ~done]
         return out
 

@@ -25,8 +25,10 @@ from grnrep.core.threads import side_by_side
 _FIRST_ITERATIONS = 10  # before free factors are looked for in residuals
 _FIRST_SPREAD = 0.3  # C_jj at the start
 _FIRST_NOISE = 0.5  # ψ at the start, as a share of the variance
+_LEAST_FIRST_NOISE = 0.1  # of genes without variance, which would hold activities at 0 for long
 _POWER_ITERATIONS = 6  # for the first singular vectors of residuals
 _OVERSAMPLED = 5  # columns more than are asked for
+_LOOKS = 3  # times that programmes are looked for in residuals: strong ones hide others
 _PRUNINGS = 3  # times that free factors are asked whether they explain anything
 _LEAST_DENSE = 0.2  # share of genes, effectively, that a free factor reaches; edges that are missing reach fewer
 _LEAST_KNOWN = (
@@ -67,8 +69,8 @@ def fit_evidence(
     intercept: bool = True,
     covariates: np.ndarray | None = None,
     assumptions: Assumptions | None = None,
-    max_iter: int = 200,
-    tol: float = 1e-5,
+    max_iter: int = 300,
+    tol: float = 2e-5,
     rng: int | np.random.Generator = 0,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -160,15 +162,18 @@ def fit_evidence(
         steps = _FIRST_ITERATIONS if assumed.n_factors else max_iter
         try:
             at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
-            if assumed.n_factors:
-                loadings = _programmes(model, at, assumed.n_factors, every=assumed.exactly)
-                model = model_with(loadings.shape[1])
+            for _ in range(_LOOKS if assumed.n_factors else 0):
+                left = assumed.n_factors - model.n_factors
+                loadings = _programmes(model, at, left, every=assumed.exactly)
+                if not loadings.shape[1]:
+                    break
+                model = model_with(model.n_factors + loadings.shape[1])
                 at = _with_factors(model, at, loadings)
-                prunings = _PRUNINGS if model.n_factors and not assumed.exactly else 0
-                for _ in range(prunings):
+                for _ in range(0 if assumed.exactly else _PRUNINGS):
                     at, more, _ = search(model, at, max_iter=steps, tol=tol, bar=bar)
                     model, at = _without_idle(model, at, model_with)
                     history += more
+            if assumed.n_factors:
                 at, more, converged = search(model, at, max_iter=max_iter, tol=tol, bar=bar)
                 history += more
         except Interrupted as stop:
@@ -251,7 +256,7 @@ def _first(
         on_known = regress(left, known)
         weight[~free] = on_known.mT.reshape(-1)
         left = left - known.to(left) @ on_known
-    noise = (_FIRST_NOISE * left.square().mean(0)).clamp(min=1e-3)
+    noise = (_FIRST_NOISE * left.square().mean(0)).clamp(min=_LEAST_FIRST_NOISE)
     columns, eye = model.network.n_regulators, torch.eye(m, dtype=torch.float64, device=x.device)
     return Moments(
         weight,
@@ -293,31 +298,35 @@ def _programmes(model: Model, at: Moments, n: int, *, every: bool) -> Tensor:
 
 
 def _with_factors(model: Model, at: Moments, loadings: Tensor) -> Moments:
-    """An iterate without free factors as one with these."""
-    n, columns = model.n_factors, model.network.n_regulators
-    m, device = model.n_free - n, at.weight.device
+    """An iterate with these free factors behind those that it has; ``model`` has all of them."""
+    m, columns, new = model.n_free, model.network.n_regulators, loadings.shape[1]
+    before, device = m - new, at.weight.device
     column = torch.as_tensor(model.network.regulator, device=device)
-    weight = torch.zeros(len(column), dtype=torch.float64, device=device)
-    factor = (column >= m) & (column < m + n)
-    weight[factor] = loadings.reshape(-1)
-    weight[~factor] = at.weight
-    weight_sd = torch.zeros_like(weight)
-    weight_sd[~factor] = at.weight_sd
-    keep = torch.cat([torch.arange(m), torch.arange(m + n, columns)]).to(device)
+    is_new = (column >= before) & (column < m)
+    keep = torch.cat([torch.arange(before), torch.arange(m, columns)]).to(device)
+
+    def wider(values: Tensor, added: Tensor | None = None) -> Tensor:
+        """Values of edges, 0 or ``added`` at the new ones."""
+        out = torch.zeros(len(column), dtype=torch.float64, device=device)
+        out[~is_new] = values
+        if added is not None:
+            out[is_new] = added.reshape(-1)
+        return out
+
     doubt = at.doubt.new_zeros(columns, columns)
     doubt[keep[:, None], keep] = at.doubt
-    covariance = torch.eye(m + n, dtype=torch.float64, device=device)
-    covariance[:m, :m] = at.covariance
-    z = [torch.cat([z[:m], z.new_zeros(n, z.shape[1]), z[m:]]) for z in at.z]
-    of_group = torch.cat([loadings.square().mean(0), at.of_group])
+    covariance = torch.eye(m, dtype=torch.float64, device=device)
+    covariance[:before, :before] = at.covariance
+    n = model.n_factors - new
+    squares = loadings.square().mean(0)
     return replace(
         at,
-        weight=weight,
-        weight_sd=weight_sd,
-        z=z,
+        weight=wider(at.weight, loadings),
+        weight_sd=wider(at.weight_sd),
+        z=[torch.cat([z[:before], z.new_zeros(new, z.shape[1]), z[before:]]) for z in at.z],
         doubt=doubt,
         covariance=covariance,
-        of_group=of_group,
+        of_group=torch.cat([at.of_group[:n], squares, at.of_group[n:]]),
     )
 
 

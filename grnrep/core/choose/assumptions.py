@@ -13,6 +13,7 @@ from grnrep.core.choose.shrinkage import (
     Score,
     draw_held_out,
     has_signs,
+    is_signed,
     of_genes,
     predict_by_signs,
     score_of,
@@ -26,6 +27,8 @@ TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
 MOST_FACTORS = 20  # free factors that are looked for
 _CELLS_PER_REGULATOR = 10  # from which correlations of regulators are learned
 _ITERATIONS, _TOL = 30, 1e-4  # of the fits that are compared: enough to rank them
+_FEWEST_GENES = 40  # with fewer, programmes are not looked for
+_HELD_OUT = 100  # genes to predict, if there are as many
 _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _CHANCE = 2.0  # standard errors of a correlation of signs that say nothing
@@ -83,36 +86,48 @@ def choose_assumptions(
     """
     correlated = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
     settled = Assumptions(None, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
-    if not has_signs(network):
-        if n_factors is None and network.n_genes > 5 * MOST_FACTORS:
-            settled = replace(settled, n_factors=MOST_FACTORS)
-        return Chosen(settled)
+    most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
+    if not is_signed(network) or network.n_genes < _FEWEST_GENES:
+        return Chosen(replace(settled, n_factors=most) if most else settled)
     cells, fold = draw_held_out(len(x), network, rng=rng)
     drawn = x[cells]
     of_cells = None if covariates is None else covariates[cells]
+    n_folds = min(int(fold.max()) + 1, -(-_HELD_OUT * (int(fold.max()) + 1) // network.n_genes))
 
     def score(assumed: Assumptions) -> Score:
-        return _held_out(drawn, network, fold == 0, assumed, likelihood, of_cells, rng)
+        parts = [
+            _held_out(drawn, network, fold == f, assumed, likelihood, of_cells, rng)
+            for f in range(n_folds)
+        ]
+        products = [part.products for part in parts]
+        return score_of(products, np.sum([part.squares for part in parts], axis=0))
 
-    tight, wide = (replace(settled, tau2=tau2) for tau2 in TAU2)
-    tried = [tight, wide]
-    if n_factors is None:
-        tried += [replace(one, n_factors=MOST_FACTORS) for one in (tight, wide)]
+    # few genes say too little to choose by how closely weights follow signs
+    few = not has_signs(network)
+    plain = [replace(settled, tau2=tau2) for tau2 in ((None,) if few else TAU2)]
+    richer = [replace(one, n_factors=most) for one in plain] if most else []
     with side_by_side(2) as each:
-        scores = dict(zip(tried, each(score, tried), strict=True))
-    best = wide if _close(scores[wide], scores[tight]) else tight
-    if n_factors is None:
-        more = max(tried[2:], key=lambda one: scores[one])
-        highest = max(scores[tight], scores[wide])
-        if scores[more].correlation > (1 + _GAIN) * highest.correlation:
-            best = tried[3] if _close(scores[tried[3]], scores[tried[2]]) else tried[2]
+        scores = dict(zip(plain + richer, each(score, plain + richer), strict=True))
+    best = _weakest(plain, scores)
+    if richer:
+        more = max(scores[one].correlation for one in richer)
+        if more > (1 + _GAIN) * max(scores[one].correlation for one in plain):
+            best = _weakest(richer, scores)
     at = scores[best]
     return Chosen(best, signs_predict=at.correlation > _CHANCE * at.error)
 
 
-def _close(weak: Score, strong: Score) -> bool:
-    """Whether a weaker prior does as well as a stronger one."""
-    return weak.correlation >= strong.correlation - _SLACK * abs(strong.correlation)
+def _weakest(tried: list[Assumptions], scores: dict[Assumptions, Score]) -> Assumptions:
+    """The last, weakest prior if it does about as well as the strongest."""
+    weak, strong = scores[tried[-1]].correlation, scores[tried[0]].correlation
+    return tried[-1] if weak >= strong - _SLACK * abs(strong) else tried[0]
+
+
+class _Products(NamedTuple):
+    """Σ_cells a b of every held-out gene, with predictions a and expression b; and Σ a² and Σ b² of all."""
+
+    products: np.ndarray
+    squares: np.ndarray
 
 
 def _held_out(
@@ -123,8 +138,8 @@ def _held_out(
     likelihood: str,
     covariates: np.ndarray | None,
     rng: int,
-) -> Score:
-    """Correlation of genes ``held_out`` (n_genes,) with their prediction, each in units of its spread."""
+) -> _Products:
+    """Products of genes ``held_out`` (n_genes,) with their prediction, each in units of its spread."""
     known = torch.as_tensor(known_columns(len(x), intercept=True, covariates=covariates))
     others, test = of_genes(network, ~held_out), of_genes(network, held_out)
     fit = fit_evidence(
@@ -143,4 +158,4 @@ def _held_out(
     scaled = (values / units(values, centred=likelihood == "gaussian")).numpy()
     predicted = predict_by_signs(fit.activity, signs, scaled, likelihood=likelihood)
     a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (predicted, scaled))
-    return score_of([(a * b).sum(0)], np.array([(a * a).sum(), (b * b).sum()]))
+    return _Products((a * b).sum(0), np.array([(a * a).sum(), (b * b).sum()]))
