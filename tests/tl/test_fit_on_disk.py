@@ -119,8 +119,6 @@ def test_a_decoder_is_learned_from_all_cells_without_holding_them(many, monkeypa
         direct,
         net,
         **options | {"max_cells": 1500},
-        ridge=a["params"]["ridge"],
-        sign_shrinkage=a["params"]["sign_shrinkage"],
     )
     for j in memory.obsm["grnrep"]:
         assert np.corrcoef(memory.obsm["grnrep"][j], direct.obsm["grnrep"][j])[0, 1] > 0.999

@@ -71,14 +71,14 @@ def test_view_stays_a_view_when_refused(small, refuses):
 
 def test_solver_that_diverges(small, refuses, monkeypatch):
     adata, net = small()
-    solve = gr.tl._learn.fit_decoder
+    solve = gr.tl._learn.fit_evidence
 
     def diverging(*args, **kwargs):
         fit = solve(*args, **kwargs)
         fit.activity[0, 0] = np.nan
         return fit
 
-    monkeypatch.setattr(gr.tl._learn, "fit_decoder", diverging)
+    monkeypatch.setattr(gr.tl._learn, "fit_evidence", diverging)
     with refuses(RuntimeError, "solver='exact' diverged", adata=adata):
         gr.tl.fit(adata, net, progress=False)
 

@@ -145,7 +145,15 @@ def test_intercepts_are_used(small):
     data, net = small(n_obs=90)
     data.X = data.X + np.arange(data.n_vars, dtype=np.float32)
     adata, new = data[:60].copy(), data[60:].copy()
-    gr.tl.fit(adata, net, intercept=True, likelihood="gaussian", progress=False)
+    gr.tl.fit(
+        adata,
+        net,
+        intercept=True,
+        likelihood="gaussian",
+        ridge=1e-4,
+        sign_shrinkage=0.1,
+        progress=False,
+    )
     gr.tl.transform(new, adata, progress=False)
     genes = new.uns["grnrep"]["genes"]
     assert np.ptp(genes["intercept"]) > 10
@@ -239,7 +247,7 @@ def test_refuses_names_that_are_not_unique(halves, refuses):
 def test_refuses_results_that_are_not_finite(halves, refuses, monkeypatch):
     adata, new = halves
     monkeypatch.setattr(
-        gr.tl._infer.Projection, "__call__", lambda _, x, *__: np.full((len(x), 4), np.nan)
+        gr.tl._infer.Projection, "representation", lambda _, x, *__: np.full((len(x), 4), np.nan)
     )
     with refuses(RuntimeError, "solver='exact' diverged", adata=[adata, new]):
         gr.tl.transform(new, adata)

@@ -336,6 +336,8 @@ def _without_idle(
     """Leave out free factors that explain nothing, or few genes."""
     n = model.n_factors
     m = model.n_free - n
+    if n == 0:
+        return model, at
     group, v = model.prior.group, at.weight_sd.square()
     doubt = torch.zeros_like(at.of_group).index_add_(
         0, group.clamp(min=0), torch.where(group < 0, 0.0, v)
