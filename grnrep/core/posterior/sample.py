@@ -7,6 +7,7 @@ p = W z + b, ε_i ~ N(0, σ_i²). Under Tobit an observed zero says p + ε ≤ 0
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 
 from grnrep.core.design import split_weights
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.gaussian import check_squared_error
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import Chain
@@ -172,23 +174,36 @@ def _summary(chain: Chain, fit: Fit, first: _Moments, second: _Moments) -> Poste
     # Gelman & Rubin: R̂² = 1 + variance between halves by that within, for chains of two
     between, within = first.between_and_within(second)
     ratio = torch.where(within > 0, between / within, 0.0)
-    full, m, intercept = chain.network, chain.m, fit.bias is not None
-    mean = split_weights(w.cpu().numpy(), full, m, intercept=intercept)
-    sd = split_weights(w_var.sqrt().cpu().numpy(), full, m, intercept=intercept)
-    activity, noise = z.mT.cpu().numpy(), (1 / sharpness).cpu().numpy()
-    ridge = None
+    parts = partial(
+        split_weights, full=chain.network, m=chain.n_regulators, n_factors=fit.n_factors,
+        intercept=fit.bias is not None,
+    )  # fmt: skip
+    mean, sd = parts(w.cpu().numpy()), parts(w_var.sqrt().cpu().numpy())
+    both, noise = z.mT.cpu().numpy(), (1 / sharpness).cpu().numpy()
+    activity, factors = both[:, : chain.n_regulators], both[:, chain.n_regulators :]
+    at = replace(fit, **mean, activity=activity, factors=factors if fit.n_factors else None)
     if fit.ridge is not None:
         # λ_j z_j² stays what it was as activities grow by the scale of the chain, in which weights are unit-free;
         # but a fit may need more than σ² / τ², at which shrinkage is that of a normal prior of the activities
         size = np.maximum(np.square(activity).mean(0), np.finfo(np.float64).tiny)
         ridge = np.minimum(fit.ridge / chain.first_scale.cpu().numpy() ** 2, noise.mean() / size)
+        at = replace(at, ridge=ridge)
+    if fit.covariance is not None:
+        own = {"noise_sd": np.sqrt(noise)}
+        at = replace(
+            at,
+            likelihood=restored(fit.likelihood.name, own),
+            weight_sd=sd["weight"],
+            noise_variance=float(noise.mean()),
+        )
+    n = chain.n_regulators
     return Posterior(
-        fit=replace(fit, **mean, activity=activity, ridge=ridge),
-        activity_sd=z_var.sqrt().mT.cpu().numpy(),
+        fit=at,
+        activity_sd=z_var[:n].sqrt().mT.cpu().numpy(),
         weight_sd=sd["weight"],
         bias_sd=sd["bias"],
         noise_variance=noise,
-        rhat=(1 + ratio).sqrt().cpu().numpy(),
+        rhat=(1 + ratio[:n]).sqrt().cpu().numpy(),
     )
 
 

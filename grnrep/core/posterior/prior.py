@@ -1,0 +1,157 @@
+"""Priors of a chain: those that were learned with a fit, or N(0, 1) and the penalties of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from grnrep.core.als.data import Penalty, Scale
+from grnrep.core.als.learn import units
+from grnrep.core.design import without_known
+from grnrep.core.fitted import Fit
+from grnrep.core.network import Network
+
+_INTERCEPT_VARIANCE = 100.0  # of the prior of an intercept, in mean squares of its gene's values
+_TINY = np.finfo(np.float64).tiny
+
+
+@dataclass(frozen=True, eq=False)
+class ChainPrior:
+    """What a chain takes for given of weights, noise and representations.
+
+    Parameters
+    ----------
+    anchor, variance
+        Of the normal prior of every weight, ``(n_edges,)``, those of known columns too.
+    penalty
+        Where the prior of some weights, ``penalised`` ``(n_edges,)`` bool, is a penalty, which is in units of the
+        noise; else None.
+    penalised
+        Which these are.
+    unit
+        Square of every gene's unit, ``(n_genes,)``, in which the noise of genes is alike.
+    scale_weight, scale_square
+        The scale of a regulator is the root of Σ ``scale_weight`` w² / ``scale_square``, ``(n_edges,)`` and
+        ``(n_regulators,)``.
+    scale_free
+        Regulators that are brought to scale 1, ``(n_regulators,)`` bool; the scale of others is in their anchors.
+    drawn
+        Columns whose representations have a mean and a variance that are drawn, ``(m,)`` bool.
+    precision
+        Of the representations of all others, (m, m).
+    in_noise
+        Whether ``precision`` is in units of the noise that genes share.
+    """
+
+    anchor: Tensor
+    variance: Tensor
+    penalty: Penalty | None
+    penalised: Tensor
+    unit: Tensor
+    scale_weight: Tensor
+    scale_square: Tensor
+    scale_free: Tensor
+    drawn: Tensor
+    precision: Tensor
+    in_noise: bool
+
+    def of_whitened(self, noise: Tensor) -> Tensor:
+        """Precision of whitened weights at the noise of their genes, ``(n_edges,)``."""
+        own = noise / self.variance
+        if self.penalty is None:
+            return own
+        return torch.where(self.penalised, self.penalty.edges(noise), own)
+
+    def fixed_precision(self, noise: float) -> Tensor:
+        """Precision (m, m) of representations that is not drawn, at the noise that genes share."""
+        return self.precision / noise if self.in_noise else self.precision
+
+
+def _intercept_variance(x: Tensor, *, censored: bool) -> Tensor:
+    """Of known columns of every gene, ``(n_genes,)``; under a ReLU in mean squares of what is above zero."""
+    squares = x.double().square().sum(0)
+    seen = (x > 0).sum(0) if censored else torch.full_like(squares, len(x))
+    own = squares / seen.clamp(min=1)
+    typical = float(squares.sum()) / max(1, int(seen.sum())) or 1.0
+    return _INTERCEPT_VARIANCE * torch.where(own > 0, own, typical)
+
+
+def prior_of_penalties(
+    x: Tensor, known: Tensor, fit: Fit, network: Network, full: Network, *,
+    censored: bool, prior: float, shared: bool,
+) -> ChainPrior:  # fmt: skip
+    """N(0, 1) of weights whose scale is open, the penalties of the fit of those shrunk to signs."""
+    m, device = network.n_regulators, x.device
+    squares = float(x.double().square().sum())
+    unexplained = without_known(x, known) if known.shape[1] else x
+    scale = Scale(squares, float(unexplained.double().square().sum()), len(x))
+    penalty = Penalty.of(full, m, scale, ridge=0.0, prior=prior, shared=shared, device=device)
+    free = penalty.balanced[:m]
+    column = torch.as_tensor(full.regulator, device=device)
+    gene = torch.as_tensor(full.gene, device=device)
+    wide = _intercept_variance(x, censored=censored)[gene]
+    targets = torch.as_tensor(network.targets_per_regulator(), device=device)
+    ridge = np.zeros(m) if fit.ridge is None else fit.ridge
+    of_penalty = torch.cat([~free, free.new_zeros(1)])[column.clamp(max=m)]
+    return ChainPrior(
+        anchor=penalty.anchor,
+        variance=torch.where(column < m, 1.0, wide),
+        penalty=penalty,
+        penalised=of_penalty,
+        unit=wide.new_ones(full.n_genes),
+        scale_weight=torch.ones_like(wide),
+        scale_square=targets.clamp(min=1).to(wide),
+        scale_free=free,
+        drawn=free,
+        precision=torch.diag(torch.as_tensor(ridge, device=device)),
+        in_noise=True,
+    )
+
+
+def learned_prior(
+    x: Tensor, fit: Fit, network: Network, full: Network, *, censored: bool
+) -> ChainPrior:
+    """The priors that were learned with a fit; loadings of a free factor have their mean square as variance.
+
+    Correlated activities keep their covariance; of independent ones the variance is drawn. The product w · z leaves
+    the scale of a regulator to priors, which say little of it: draws are brought to the scale of the fit, in which
+    a weight counts by what its gene's noise lets be known of it.
+    """
+    if fit.covariance is None or fit.anchor is None or fit.anchor_variance is None:
+        raise ValueError("fit must have priors of weights and activities that were learned")
+    r, n_factors = network.n_regulators, fit.n_factors
+    m, column, gene = r + n_factors, full.regulator, full.gene
+    unit = units(x, centred=fit.bias is not None and not censored).cpu().numpy() ** 2
+    variance = _intercept_variance(x, censored=censored).cpu().numpy()[gene]
+    variance[column < r] = fit.anchor_variance
+    if fit.loadings is not None:
+        typical = (np.square(fit.loadings) / unit[:, None]).mean(0)
+        factor = (column >= r) & (column < m)
+        variance[factor] = typical[column[factor] - r] * unit[gene[factor]]
+    anchor = np.zeros(full.n_edges)
+    anchor[column < r] = fit.anchor
+    sharp = 1 / fit.likelihood.arrays()["noise_sd"] ** 2
+    sd = np.zeros_like(fit.weight) if fit.weight_sd is None else fit.weight_sd
+    square = sharp[network.gene] * (fit.weight**2 + sd**2)
+    square = np.bincount(network.regulator, weights=square, minlength=r)
+    correlated = np.count_nonzero(fit.covariance) > np.count_nonzero(fit.covariance.diagonal())
+    precision = np.eye(m)
+    precision[:r, :r] = np.linalg.inv(fit.covariance) if correlated else 0.0
+    on_device = partial(torch.as_tensor, device=x.device)
+    return ChainPrior(
+        anchor=on_device(anchor),
+        variance=on_device(np.maximum(variance, _TINY)),
+        penalty=None,
+        penalised=on_device(np.zeros(full.n_edges, dtype=bool)),
+        unit=on_device(unit),
+        scale_weight=on_device(sharp[gene]),
+        scale_square=on_device(np.where(square > 0, square, 1.0)),
+        scale_free=on_device(square > 0),
+        drawn=on_device((np.arange(m) < r) & (not correlated)),
+        precision=on_device(precision),
+        in_noise=False,
+    )

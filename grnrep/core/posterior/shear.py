@@ -1,0 +1,61 @@
+"""A step of the chain along what data say nothing of: activities that take a share of free factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from grnrep.core.linalg import Pattern
+
+
+def shear(
+    pattern: Pattern,
+    weight: Tensor,
+    variance: Tensor,
+    z: Tensor,
+    precision: Tensor,
+    normal: Callable[[tuple[int, ...], Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Draw activities z + a u' and loadings b - W a of every free factor u, which predict the same for any a.
+
+    Only priors say which a: it is normal, with precision u'u Λ + W'V⁻¹W. Steps of activities given loadings, and of
+    loadings given activities, come no further along a than errors of either.
+
+    Parameters
+    ----------
+    pattern
+        Of all edges.
+    weight, variance
+        Weights of all edges, and variances of their priors, ``(n_edges,)``.
+    z
+        Activities less the means of their prior, then free factors, (m, n_cells).
+    precision
+        Λ, of the prior of activities, (n_regulators, n_regulators).
+    normal
+        Draws from N(0, 1), of a shape, like a tensor.
+
+    Returns
+    -------
+    weight
+    change
+        Of activities, (n_regulators, n_cells).
+    """
+    r, n_columns = len(precision), pattern.shape[1]
+    free, matrix = weight.clone(), pattern.matrix(weight)
+    before, factors = z[:r], z[r:]
+    after = before
+    for k, u in enumerate(factors):
+        own = pattern.regulator == r + k
+        b, v = weight[own], variance[own]  # of all genes, in order
+        # -½ ‖Λ^½ (z + a u')‖² - ½ Σ_i (b_i - (W a)_i)² / v_i
+        system = u @ u * precision + pattern.gram(weight / v.sqrt()[pattern.gene])[:r, :r]
+        slope = (pattern.matrix_t(weight) @ (b / v))[:r] - precision @ (after @ u)
+        factor = torch.linalg.cholesky(system)
+        a = torch.cholesky_solve(slope[:, None], factor)
+        a += torch.linalg.solve_triangular(factor.mT, normal(a.shape, a), upper=True)
+        after = torch.addmm(after, a, u[None])
+        free[own] = b - (matrix @ pad(a, (0, 0, 0, n_columns - r)))[:, 0]
+    return free, after - before
