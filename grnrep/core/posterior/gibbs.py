@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from grnrep.core.als.data import cuts
 from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
-from grnrep.core.design import full_network, known_columns, split_rows
+from grnrep.core.design import full_network, known_columns, share_of_known, split_rows, with_effects
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.base import Block
@@ -86,9 +86,15 @@ class Chain:
         else:
             self.prior = learned_prior(x, fit, network, self.network, censored=censored)
         self.weight = self.first_weight = torch.as_tensor(weight, device=x.device)
-        self.first_scale = self.scale()
-        self.weight = self.weight / self._of_edges(self.first_scale)
+        targets = torch.as_tensor(network.targets_per_regulator(), device=x.device)
+        self.n_targets = targets.clamp(min=1)
         self.z = self._first_representations(x, fit, known)
+        self.first_scale = torch.ones_like(self.n_targets, dtype=torch.float64)
+        if self.prior.spread is None:
+            self.first_scale = self.scale()
+            self.weight = self.weight / self._of_edges(self.first_scale)
+            for z in self.z:
+                z[: self.m] *= self.first_scale.to(z)[:, None]
         self.noise, self.typical_noise = self._first_noise(x, fit, censored=censored)
 
         drawn, fixed = self.prior.drawn, self.prior.fixed_precision(self.typical_noise)
@@ -112,10 +118,11 @@ class Chain:
         return noise, float(1 / (unit / noise).mean())
 
     def _first_representations(self, x: Tensor, fit: Fit, known: Tensor) -> list[Tensor]:
-        """Representations of the fit in the scale of the chain, of every block."""
+        """Representations of the fit, of every block."""
         free = torch.as_tensor(fit.representation(), device=x.device)
-        free = free * pad(self.first_scale, (0, fit.n_factors), value=1.0)
-        return split_rows(torch.cat([free, known.to(free)], dim=1), [part.x for part in self.blocks])
+        return split_rows(
+            torch.cat([free, known.to(free)], dim=1), [part.x for part in self.blocks]
+        )
 
     def _of_edges(self, scale: Tensor) -> Tensor:
         """Factor of a regulator at each of its edges, and 1 of other columns, ``(n_edges,)``."""
@@ -123,23 +130,38 @@ class Chain:
         return pad(scale, (0, others), value=1.0)[self.pattern.regulator]
 
     def scale(self) -> Tensor:
-        """Size of the weights of regulators whose scale is open, with the sign of the start."""
-        column, prior, r = self.pattern.regulator, self.prior, self.n_regulators
-        sums = torch.zeros(2, self.network.n_regulators, dtype=torch.float64, device=column.device)
-        weighted = prior.scale_weight * self.weight
-        sums[0].index_add_(0, column, weighted * self.weight)
-        sums[1].index_add_(0, column, weighted * self.first_weight)
-        squares, products = sums[:, :r]
-        size = (squares / prior.scale_square).sqrt()
-        sign = torch.where(products < 0, -1.0, 1.0)
-        return torch.where(prior.scale_free & (size > 0), size * sign, 1.0)
+        """Root mean square of weights where their scale is open, with the sign of the start."""
+        squares, sign = self._against_first()
+        size = (squares / self.n_targets).sqrt()
+        return torch.where(self.prior.open_scale & (size > 0), size * sign, 1.0)
+
+    def _against_first(self) -> tuple[Tensor, Tensor]:
+        """Σ w² of every regulator, and -1 where its weights have turned since the start, else 1."""
+        column = self.pattern.regulator
+        sums = self.weight.new_zeros(2, self.network.n_regulators)
+        sums[0].index_add_(0, column, self.weight.square())
+        sums[1].index_add_(0, column, self.weight * self.first_weight)
+        squares, products = sums[:, : self.n_regulators]
+        return squares, torch.where(products < 0, -1.0, 1.0)
 
     def normalised(self) -> tuple[Tensor, Tensor, Tensor]:
         """Representations (m, n_cells), weights (n_edges,) and 1 / σ_i², in a fixed scale and sign."""
-        scale = self.scale()
-        z = torch.cat([z[: self.m] for z in self.z], dim=1).double()
+        both, weight = torch.cat(self.z, dim=1).double(), self.weight
+        z, scale = both[: self.m], self.first_scale
+        if self.prior.spread is None:
+            scale = self.scale()
+        else:
+            if self.n_known:
+                # z + a v' and b - W a, of known columns v, predict the same for any a: none is left in z
+                on = share_of_known(both @ both.mT, self.m).mT
+                z = z - on @ both[self.m :]
+                matrix = self.pattern.matrix(weight)
+                weight = with_effects(weight, matrix, on, self.network, self.m)
+            square = z[: self.n_regulators].square().mean(1)
+            size = (self.prior.spread / square).sqrt().where(square > 0, 1.0)
+            scale = size * self._against_first()[1]
         z = z * pad(scale, (0, self.m - self.n_regulators), value=1.0)[:, None]
-        return z, self.weight / self._of_edges(scale), 1 / self.noise
+        return z, weight / self._of_edges(scale), 1 / self.noise
 
     def sweep(self) -> None:
         """Draw everything once, each part given all others."""

@@ -34,11 +34,11 @@ class ChainPrior:
         Which these are.
     unit
         Square of every gene's unit, ``(n_genes,)``, in which the noise of genes is alike.
-    scale_weight, scale_square
-        The scale of a regulator is the root of Σ ``scale_weight`` w² / ``scale_square``, ``(n_edges,)`` and
-        ``(n_regulators,)``.
-    scale_free
-        Regulators that are brought to scale 1, ``(n_regulators,)`` bool; the scale of others is in their anchors.
+    open_scale
+        Regulators whose scale is a convention that draws are brought to, ``(n_regulators,)`` bool.
+    spread
+        The variance of activities by which that is done, ``(n_regulators,)``; None where it is weights of mean
+        square 1.
     drawn
         Columns whose representations have a mean and a variance that are drawn, ``(m,)`` bool.
     precision
@@ -52,9 +52,8 @@ class ChainPrior:
     penalty: Penalty | None
     penalised: Tensor
     unit: Tensor
-    scale_weight: Tensor
-    scale_square: Tensor
-    scale_free: Tensor
+    open_scale: Tensor
+    spread: Tensor | None
     drawn: Tensor
     precision: Tensor
     in_noise: bool
@@ -94,7 +93,6 @@ def prior_of_penalties(
     column = torch.as_tensor(full.regulator, device=device)
     gene = torch.as_tensor(full.gene, device=device)
     wide = _intercept_variance(x, censored=censored)[gene]
-    targets = torch.as_tensor(network.targets_per_regulator(), device=device)
     ridge = np.zeros(m) if fit.ridge is None else fit.ridge
     of_penalty = torch.cat([~free, free.new_zeros(1)])[column.clamp(max=m)]
     return ChainPrior(
@@ -103,9 +101,8 @@ def prior_of_penalties(
         penalty=penalty,
         penalised=of_penalty,
         unit=wide.new_ones(full.n_genes),
-        scale_weight=torch.ones_like(wide),
-        scale_square=targets.clamp(min=1).to(wide),
-        scale_free=free,
+        open_scale=free,
+        spread=None,
         drawn=free,
         precision=torch.diag(torch.as_tensor(ridge, device=device)),
         in_noise=True,
@@ -118,8 +115,8 @@ def learned_prior(
     """The priors that were learned with a fit; loadings of a free factor have their mean square as variance.
 
     Correlated activities keep their covariance; of independent ones the variance is drawn. The product w · z leaves
-    the scale of a regulator to priors, which say little of it: draws are brought to the scale of the fit, in which
-    a weight counts by what its gene's noise lets be known of it.
+    the scale of a regulator to priors, which say little of it: in all draws activities have the variance of the fit,
+    so that their deviations, and those of differences between cells, have nothing of it.
     """
     if fit.covariance is None or fit.anchor is None or fit.anchor_variance is None:
         raise ValueError("fit must have priors of weights and activities that were learned")
@@ -134,10 +131,6 @@ def learned_prior(
         variance[factor] = typical[column[factor] - r] * unit[gene[factor]]
     anchor = np.zeros(full.n_edges)
     anchor[column < r] = fit.anchor
-    sharp = 1 / fit.likelihood.arrays()["noise_sd"] ** 2
-    sd = np.zeros_like(fit.weight) if fit.weight_sd is None else fit.weight_sd
-    square = sharp[network.gene] * (fit.weight**2 + sd**2)
-    square = np.bincount(network.regulator, weights=square, minlength=r)
     correlated = np.count_nonzero(fit.covariance) > np.count_nonzero(fit.covariance.diagonal())
     precision = np.eye(m)
     precision[:r, :r] = np.linalg.inv(fit.covariance) if correlated else 0.0
@@ -148,9 +141,8 @@ def learned_prior(
         penalty=None,
         penalised=on_device(np.zeros(full.n_edges, dtype=bool)),
         unit=on_device(unit),
-        scale_weight=on_device(sharp[gene]),
-        scale_square=on_device(np.where(square > 0, square, 1.0)),
-        scale_free=on_device(square > 0),
+        open_scale=on_device(np.ones(r, dtype=bool)),
+        spread=on_device(fit.covariance.diagonal().copy()),
         drawn=on_device((np.arange(m) < r) & (not correlated)),
         precision=on_device(precision),
         in_noise=False,
