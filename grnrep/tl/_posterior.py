@@ -52,9 +52,10 @@ def draw_posterior(
     x = choices.sample.x
     cells = np.sort(np.random.default_rng(config.rng).permutation(len(x))[:_MAX_CELLS])
     covariates = None if fit.covariates is None else fit.covariates[cells]
+    factors = None if fit.factors is None else fit.factors[cells]
     posterior = sample_posterior(
         x[cells],
-        replace(fit, activity=fit.activity[cells], covariates=covariates),
+        replace(fit, activity=fit.activity[cells], factors=factors, covariates=covariates),
         choices.matched.network,
         likelihood=choices.model.likelihood,
         prior=penalties.sign_shrinkage,
@@ -76,7 +77,12 @@ def uncertainty_of(posterior: Posterior) -> Uncertainty:
     mean_square = np.square(posterior.fit.activity).mean(0)
     return Uncertainty(
         posterior.activity_sd,
-        Spread(posterior.weight_sd, posterior.noise_variance, mean_square),
+        Spread(
+            posterior.weight_sd,
+            posterior.scatter,
+            mean_square,
+            share_variance=posterior.share_variance,
+        ),
         posterior.cells,
         posterior.noise_variance,
         posterior.rhat,

@@ -18,12 +18,16 @@ from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.normal_tail import quantile_below
 from grnrep.core.posterior.jumps import Jumps, likelihood_gain
-from grnrep.core.posterior.prior import learned_prior, prior_of_penalties
-from grnrep.core.posterior.shear import shear
+from grnrep.core.posterior.prior import (
+    draw_precisions,
+    first_noise,
+    learned_prior,
+    prior_of_penalties,
+)
+from grnrep.core.posterior.shear import share_variance, shear
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
 _SPREAD_CELLS = 1.0  # the same of activities' variance; at 0 a regulator once near zero stays there
-_LEAST_NOISE = 1e-6  # share of Σx² that the noise starts with at least
 
 
 class Chain:
@@ -95,27 +99,16 @@ class Chain:
             self.weight = self.weight / self._of_edges(self.first_scale)
             for z in self.z:
                 z[: self.m] *= self.first_scale.to(z)[:, None]
-        self.noise, self.typical_noise = self._first_noise(x, fit, censored=censored)
+        self.noise, self.typical_noise = first_noise(x, fit, self.prior, censored=censored)
 
-        drawn, fixed = self.prior.drawn, self.prior.fixed_precision(self.typical_noise)
         gram = torch.zeros(m, dtype=torch.float64, device=x.device)  # Σ z² of every column
         for z in self.z:
             gram += z[:m].double().square().sum(1)
         self.mean = torch.zeros_like(gram)
         self.typical_spread = float(gram[: self.n_regulators].mean()) / n_cells or 1.0
         own = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
-        self.precision_z = torch.where(torch.diag(drawn), torch.diag(own), fixed)
-
-    def _first_noise(self, x: Tensor, fit: Fit, *, censored: bool) -> tuple[Tensor, float]:
-        """σ_i² of the fit, and what is typical of it; one for all genes where the fit has but one."""
-        squares, unit = x.double().square().sum(0), self.prior.unit
-        if fit.covariance is None:
-            n_values = int(torch.count_nonzero(x > 0)) if censored else x.numel()
-            least = _LEAST_NOISE * float(squares.sum())
-            typical = max(fit.squared_error, least) / max(1, n_values)
-            return torch.full_like(squares, typical), typical
-        noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"] ** 2, device=x.device)
-        return noise, float(1 / (unit / noise).mean())
+        fixed = self.prior.fixed_precision(self.typical_noise)
+        self.precision_z = torch.where(torch.diag(self.prior.drawn), torch.diag(own), fixed)
 
     def _first_representations(self, x: Tensor, fit: Fit, known: Tensor) -> list[Tensor]:
         """Representations of the fit, of every block."""
@@ -281,40 +274,38 @@ class Chain:
         With ν cells more of mean square σ², in squared units of the gene: σ_i² = (Σ residual² + ν σ²) / χ²(N + ν),
         and σ² from its Gamma distribution given all σ_i².
         """
-        unit = self.prior.unit.cpu().numpy()
-        residual = (self.noise * squares.clamp(min=0)).cpu().numpy()  # no longer whitened
-        total = residual + _NOISE_CELLS * self.typical_noise * unit
-        noise = total / self.random.chisquare(self.n_cells + _NOISE_CELLS, len(total))
-        half = _NOISE_CELLS / 2
-        self.typical_noise = self.random.gamma(half * len(noise)) / (half * (unit / noise).sum())
-        self.noise = torch.as_tensor(noise, device=squares.device)
+        # no longer whitened, but in units of the gene
+        residual = self.noise * squares.clamp(min=0) / self.prior.unit
+        sharpness, self.typical_noise = draw_precisions(
+            self.random, residual.cpu().numpy(), self.n_cells, _NOISE_CELLS, self.typical_noise
+        )
+        self.noise = self.prior.unit / torch.as_tensor(sharpness, device=squares.device)
 
     def draw_activity_prior(self, stats: Stats) -> None:
         """Draw mean and variance of activities whose prior is not fixed, around a variance that they share.
 
         As noise is drawn. A mean only without intercepts.
         """
-        n, m, draw = self.n_cells, self.m, self.random
-        square = stats.gram.diagonal()[:m].cpu().numpy()  # Σ z²
-        sums = torch.zeros(m, dtype=torch.float64, device=stats.gram.device)
+        n, drawn = self.n_cells, self.prior.drawn
+        total = drawn.new_zeros(self.m, dtype=torch.float64)  # Σ z
         for z in self.z:
-            sums += z[:m].double().sum(1)
-        summed = sums.cpu().numpy()  # Σ z
-        mean = np.zeros(m)
+            total += z[: self.m].sum(1, dtype=torch.float64)
+        mean = torch.zeros_like(total)
         if not self.n_known:
-            root = np.sqrt(n * self.precision_z.diagonal().cpu().numpy())  # of the mean's precision
-            mean = summed / n + draw.standard_normal(m) / root
-        spread = square - 2 * mean * summed + n * mean**2  # Σ (z - mean)²
-        total = spread.clip(min=0) + _SPREAD_CELLS * self.typical_spread
-        precision = draw.chisquare(n + _SPREAD_CELLS, m) / total
-        drawn, half = self.prior.drawn, _SPREAD_CELLS / 2
-        of_drawn = precision[drawn.cpu().numpy()]
-        if len(of_drawn):
-            self.typical_spread = draw.gamma(half * len(of_drawn)) / (half * of_drawn.sum())
+            sd = (n * self.precision_z.diagonal()).rsqrt()
+            mean = torch.as_tensor(self.random.standard_normal(self.m)).to(sd) * sd + total / n
+            mean = torch.where(drawn, mean, 0.0)
+        # Σ (z - mean)²
+        spread = stats.gram.diagonal()[: self.m] - 2 * mean * total + n * mean.square()
         fixed = self.prior.fixed_precision(self.typical_noise)
-        own = torch.as_tensor(precision, device=fixed.device)
-        self.mean = torch.where(drawn, torch.as_tensor(mean, device=fixed.device), 0.0)
-        self.precision_z = torch.where(torch.diag(drawn), torch.diag(own), fixed)
+        if drawn.any():
+            precision, self.typical_spread = draw_precisions(
+                self.random, spread[drawn].clamp(min=0).cpu().numpy(), n, _SPREAD_CELLS,
+                self.typical_spread,
+            )  # fmt: skip
+            fixed = fixed.clone()
+            fixed.diagonal()[drawn] = torch.as_tensor(precision).to(fixed)
+        self.mean, self.precision_z = mean, fixed
 
     def shear(self) -> None:
         """Draw how much activities have of free factors."""
@@ -325,6 +316,12 @@ class Chain:
         )
         for z, part in zip(self.z, change.split(sizes, dim=1), strict=True):
             z[:r] += part.to(z)
+
+    def share_variance(self) -> Tensor:
+        """How far it is open how much activities have of free factors, (n_factors, n_regulators), at this state."""
+        r, weight, variance = self.n_regulators, self.weight, self.prior.variance
+        factors = torch.cat([z[r : self.m] for z in self.z], dim=1).double()
+        return share_variance(self.pattern, weight, variance, factors, self.precision_z[:r, :r])
 
     def normal(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Standard normal draws."""

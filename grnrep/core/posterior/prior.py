@@ -16,6 +16,8 @@ from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
 
 _INTERCEPT_VARIANCE = 100.0  # of the prior of an intercept, in mean squares of its gene's values
+_LEAST_NOISE = 1e-6  # share of Σx² that the noise starts with at least
+_LEAST_LOADING = 1e-12  # mean square, in units of genes, of the loadings of a factor at least
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -128,7 +130,7 @@ def learned_prior(
     if fit.loadings is not None:
         typical = (np.square(fit.loadings) / unit[:, None]).mean(0)
         factor = (column >= r) & (column < m)
-        variance[factor] = typical[column[factor] - r] * unit[gene[factor]]
+        variance[factor] = np.maximum(typical, _LEAST_LOADING)[column[factor] - r] * unit[gene[factor]]
     anchor = np.zeros(full.n_edges)
     anchor[column < r] = fit.anchor
     correlated = np.count_nonzero(fit.covariance) > np.count_nonzero(fit.covariance.diagonal())
@@ -147,3 +149,26 @@ def learned_prior(
         precision=on_device(precision),
         in_noise=False,
     )
+
+
+def first_noise(x: Tensor, fit: Fit, prior: ChainPrior, *, censored: bool) -> tuple[Tensor, float]:
+    """σ_i² of the fit, ``(n_genes,)``, and what is typical of it; one for all genes where the fit has but one."""
+    squares = x.double().square().sum(0)
+    if fit.covariance is None:
+        n_values = int(torch.count_nonzero(x > 0)) if censored else x.numel()
+        typical = max(fit.squared_error, _LEAST_NOISE * float(squares.sum())) / max(1, n_values)
+        return torch.full_like(squares, typical), typical
+    noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"] ** 2, device=x.device)
+    return noise, float(1 / (prior.unit / noise).mean())
+
+
+def draw_precisions(
+    random: np.random.Generator, squares: np.ndarray, n: int, more: float, typical: float
+) -> tuple[np.ndarray, float]:
+    """Draw precisions given Σ of n squares each, as if of ``more`` squares more of size ``typical``; then that.
+
+    1 / σ_i² ~ χ²(n + ν) / (Σ squares + ν s²), and s² from its Gamma distribution given all of them.
+    """
+    precision = random.chisquare(n + more, len(squares)) / (squares + more * typical)
+    half = more / 2
+    return precision, float(random.gamma(half * len(squares)) / (half * precision.sum()))

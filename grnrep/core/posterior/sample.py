@@ -47,6 +47,8 @@ class Posterior:
         over cells, ``(n_regulators,)``. Far above 1: the chain was too short.
     cells
         Which of a larger set of cells these are; None where they are all.
+    share_variance
+        Variance of the share that activities have of every free factor, (n_factors, n_regulators), or None.
     """
 
     fit: Fit
@@ -56,6 +58,13 @@ class Posterior:
     noise_variance: np.ndarray
     rhat: np.ndarray
     cells: np.ndarray | None = None
+    share_variance: np.ndarray | None = None
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """Variance of every gene by what the likelihood of the fit takes it for: 1 where that has its noise."""
+        knows = self.fit.covariance is not None
+        return np.ones_like(self.noise_variance) if knows else self.noise_variance
 
     def orient(self, network: Network) -> tuple[Posterior, np.ndarray, np.ndarray]:
         """Fix scale and sign as :func:`grnrep.core.signs.orient` does, also of the deviations."""
@@ -66,11 +75,13 @@ class Posterior:
         # 1 / |scale|, the same for all edges of a regulator; activities have been multiplied by the scale
         inverse = np.ones(network.n_regulators)
         inverse[network.regulator] = np.abs(ratio)
+        shares = self.share_variance
         scaled = replace(
             self,
             fit=fit,
             activity_sd=self.activity_sd / inverse,
             weight_sd=self.weight_sd * inverse[network.regulator],
+            share_variance=None if shares is None else shares / inverse**2,
         )
         return scaled, confidence, source
 
@@ -204,6 +215,7 @@ def _summary(chain: Chain, fit: Fit, first: _Moments, second: _Moments) -> Poste
         bias_sd=sd["bias"],
         noise_variance=noise,
         rhat=(1 + ratio[:n]).sqrt().cpu().numpy(),
+        share_variance=chain.share_variance().cpu().numpy() if fit.n_factors else None,
     )
 
 

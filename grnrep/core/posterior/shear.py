@@ -51,7 +51,7 @@ def shear(
         own = pattern.regulator == r + k
         b, v = weight[own], variance[own]  # of all genes, in order
         # -½ ‖Λ^½ (z + a u')‖² - ½ Σ_i (b_i - (W a)_i)² / v_i
-        system = u @ u * precision + pattern.gram(weight / v.sqrt()[pattern.gene])[:r, :r]
+        system = _system(pattern, weight, v, u, precision)
         slope = (pattern.matrix_t(weight) @ (b / v))[:r] - precision @ (after @ u)
         factor = torch.linalg.cholesky(system)
         a = torch.cholesky_solve(slope[:, None], factor)
@@ -59,3 +59,23 @@ def shear(
         after = torch.addmm(after, a, u[None])
         free[own] = b - (matrix @ pad(a, (0, 0, 0, n_columns - r)))[:, 0]
     return free, after - before
+
+
+def share_variance(
+    pattern: Pattern, weight: Tensor, variance: Tensor, factors: Tensor, precision: Tensor
+) -> Tensor:
+    """Variance of a of every free factor, (n_factors, n_regulators); parameters as of :func:`shear`."""
+    r, out = len(precision), []
+    for k, u in enumerate(factors):
+        v = variance[pattern.regulator == r + k]
+        factor = torch.linalg.cholesky(_system(pattern, weight, v, u, precision))
+        out.append(torch.cholesky_inverse(factor).diagonal())
+    return torch.stack(out) if out else precision.new_zeros(0, r)
+
+
+def _system(
+    pattern: Pattern, weight: Tensor, variance: Tensor, u: Tensor, precision: Tensor
+) -> Tensor:
+    """Precision u'u Λ + W'V⁻¹W of a share, with the prior variances of loadings of every gene."""
+    r = len(precision)
+    return u @ u * precision + pattern.gram(weight / variance.sqrt()[pattern.gene])[:r, :r]
