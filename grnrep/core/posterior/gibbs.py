@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from grnrep.core.als.data import cuts
 from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
-from grnrep.core.design import full_network, known_columns, share_of_known, split_rows, with_effects
+from grnrep.core.design import full_network, known_columns, split_rows
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.base import Block
@@ -24,7 +24,7 @@ from grnrep.core.posterior.prior import (
     learned_prior,
     prior_of_penalties,
 )
-from grnrep.core.posterior.shear import share_variance, shear
+from grnrep.core.posterior.shear import share_variance, shear, without_known_share
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
 _SPREAD_CELLS = 1.0  # the same of activities' variance; at 0 a regulator once near zero stays there
@@ -67,9 +67,7 @@ class Chain:
         self.m = m = network.n_regulators + fit.n_factors
         self.network, weight = full_network(network, fit)
         self.n_known = self.network.n_regulators - m
-        known = torch.as_tensor(
-            known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
-        )
+        known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
         self.pattern = Pattern(self.network).to(x.device)
         self.genes = GeneSolver(self.network, x.device)
         model = LIKELIHOODS[likelihood].of(x.mT, None)
@@ -85,14 +83,16 @@ class Chain:
 
         if fit.covariance is None:
             self.prior = prior_of_penalties(
-                x, known, fit, network, self.network, censored=censored, prior=prior, shared=shared
-            )
+                x, torch.as_tensor(known), fit, network, self.network,
+                censored=censored, prior=prior, shared=shared,
+            )  # fmt: skip
         else:
             self.prior = learned_prior(x, fit, network, self.network, censored=censored)
         self.weight = self.first_weight = torch.as_tensor(weight, device=x.device)
         targets = torch.as_tensor(network.targets_per_regulator(), device=x.device)
         self.n_targets = targets.clamp(min=1)
-        self.z = self._first_representations(x, fit, known)
+        columns = np.concatenate([fit.representation(), known], axis=1)
+        self.z = split_rows(columns, [block.x for block in self.blocks])
         self.first_scale = torch.ones_like(self.n_targets, dtype=torch.float64)
         if self.prior.spread is None:
             self.first_scale = self.scale()
@@ -109,13 +109,6 @@ class Chain:
         own = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
         fixed = self.prior.fixed_precision(self.typical_noise)
         self.precision_z = torch.where(torch.diag(self.prior.drawn), torch.diag(own), fixed)
-
-    def _first_representations(self, x: Tensor, fit: Fit, known: Tensor) -> list[Tensor]:
-        """Representations of the fit, of every block."""
-        free = torch.as_tensor(fit.representation(), device=x.device)
-        return split_rows(
-            torch.cat([free, known.to(free)], dim=1), [part.x for part in self.blocks]
-        )
 
     def _of_edges(self, scale: Tensor) -> Tensor:
         """Factor of a regulator at each of its edges, and 1 of other columns, ``(n_edges,)``."""
@@ -139,21 +132,14 @@ class Chain:
 
     def normalised(self) -> tuple[Tensor, Tensor, Tensor]:
         """Representations (m, n_cells), weights (n_edges,) and 1 / σ_i², in a fixed scale and sign."""
-        both, weight = torch.cat(self.z, dim=1).double(), self.weight
-        z, scale = both[: self.m], self.first_scale
-        if self.prior.spread is None:
+        z, weight, spread = torch.cat(self.z, dim=1).double(), self.weight, self.prior.spread
+        if spread is None:
             scale = self.scale()
         else:
-            if self.n_known:
-                # z + a v' and b - W a, of known columns v, predict the same for any a: none is left in z
-                on = share_of_known(both @ both.mT, self.m).mT
-                z = z - on @ both[self.m :]
-                matrix = self.pattern.matrix(weight)
-                weight = with_effects(weight, matrix, on, self.network, self.m)
+            z, weight = without_known_share(z, weight, self.pattern, self.network, self.m)
             square = z[: self.n_regulators].square().mean(1)
-            size = (self.prior.spread / square).sqrt().where(square > 0, 1.0)
-            scale = size * self._against_first()[1]
-        z = z * pad(scale, (0, self.m - self.n_regulators), value=1.0)[:, None]
+            scale = (spread / square).sqrt().where(square > 0, 1.0) * self._against_first()[1]
+        z = z[: self.m] * pad(scale, (0, self.m - self.n_regulators), value=1.0)[:, None]
         return z, weight / self._of_edges(scale), 1 / self.noise
 
     def sweep(self) -> None:
@@ -309,18 +295,18 @@ class Chain:
 
     def shear(self) -> None:
         """Draw how much activities have of free factors."""
-        z = torch.cat([z[: self.m] for z in self.z], dim=1).double() - self.mean[:, None]
-        r, sizes = self.n_regulators, [z.shape[1] for z in self.z]
+        r, z = self.n_regulators, torch.cat(self.z, dim=1)[: self.m].double()
         self.weight, change = shear(
-            self.pattern, self.weight, self.prior.variance, z, self.precision_z[:r, :r], self.normal
-        )
-        for z, part in zip(self.z, change.split(sizes, dim=1), strict=True):
+            self.pattern, self.weight, self.prior.variance, z - self.mean[:, None],
+            self.precision_z[:r, :r], self.normal,
+        )  # fmt: skip
+        for z, part in zip(self.z, change.split([z.shape[1] for z in self.z], dim=1), strict=True):
             z[:r] += part.to(z)
 
     def share_variance(self) -> Tensor:
         """How far it is open how much activities have of free factors, (n_factors, n_regulators), at this state."""
         r, weight, variance = self.n_regulators, self.weight, self.prior.variance
-        factors = torch.cat([z[r : self.m] for z in self.z], dim=1).double()
+        factors = torch.cat(self.z, dim=1)[r : self.m].double()
         return share_variance(self.pattern, weight, variance, factors, self.precision_z[:r, :r])
 
     def normal(self, shape: tuple[int, ...], like: Tensor) -> Tensor:

@@ -130,7 +130,9 @@ def learned_prior(
     if fit.loadings is not None:
         typical = (np.square(fit.loadings) / unit[:, None]).mean(0)
         factor = (column >= r) & (column < m)
-        variance[factor] = np.maximum(typical, _LEAST_LOADING)[column[factor] - r] * unit[gene[factor]]
+        variance[factor] = (
+            np.maximum(typical, _LEAST_LOADING)[column[factor] - r] * unit[gene[factor]]
+        )
     anchor = np.zeros(full.n_edges)
     anchor[column < r] = fit.anchor
     correlated = np.count_nonzero(fit.covariance) > np.count_nonzero(fit.covariance.diagonal())

@@ -1,4 +1,7 @@
-"""A step of the chain along what data say nothing of: activities that take a share of free factors."""
+"""What data say nothing of: the share that activities have of dense columns, free factors and known ones.
+
+z + a u' and b - W a predict the same for any a, with u a column's values and b its effects on all genes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from grnrep.core.design import share_of_known, with_effects
 from grnrep.core.linalg import Pattern
+from grnrep.core.network import Network
 
 
 def shear(
@@ -59,6 +64,17 @@ def shear(
         after = torch.addmm(after, a, u[None])
         free[own] = b - (matrix @ pad(a, (0, 0, 0, n_columns - r)))[:, 0]
     return free, after - before
+
+
+def without_known_share(
+    z: Tensor, weight: Tensor, pattern: Pattern, full: Network, m: int
+) -> tuple[Tensor, Tensor]:
+    """Representations (m + q, n_cells), of which no share is of known columns, and all weights with that."""
+    if len(z) == m:
+        return z, weight
+    on = share_of_known(z @ z.mT, m).mT
+    z = torch.cat([z[:m] - on @ z[m:], z[m:]])
+    return z, with_effects(weight, pattern.matrix(weight), on, full, m)
 
 
 def share_variance(
