@@ -18,12 +18,7 @@ from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.normal_tail import quantile_below
 from grnrep.core.posterior.jumps import Jumps, likelihood_gain
-from grnrep.core.posterior.prior import (
-    draw_precisions,
-    first_noise,
-    learned_prior,
-    prior_of_penalties,
-)
+from grnrep.core.posterior.prior import chain_prior, draw_precisions, first_noise
 from grnrep.core.posterior.shear import share_variance, shear, without_known_share
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
@@ -81,13 +76,9 @@ class Chain:
         self.jumps: Jumps | None = None
         self.adapting = True
 
-        if fit.covariance is None:
-            self.prior = prior_of_penalties(
-                x, torch.as_tensor(known), fit, network, self.network,
-                censored=censored, prior=prior, shared=shared,
-            )  # fmt: skip
-        else:
-            self.prior = learned_prior(x, fit, network, self.network, censored=censored)
+        self.prior = chain_prior(
+            x, known, fit, network, self.network, censored=censored, prior=prior, shared=shared
+        )
         self.weight = self.first_weight = torch.as_tensor(weight, device=x.device)
         targets = torch.as_tensor(network.targets_per_regulator(), device=x.device)
         self.n_targets = targets.clamp(min=1)
@@ -101,9 +92,7 @@ class Chain:
                 z[: self.m] *= self.first_scale.to(z)[:, None]
         self.noise, self.typical_noise = first_noise(x, fit, self.prior, censored=censored)
 
-        gram = torch.zeros(m, dtype=torch.float64, device=x.device)  # Σ z² of every column
-        for z in self.z:
-            gram += z[:m].double().square().sum(1)
+        gram = torch.cat(self.z, dim=1)[:m].double().square().sum(1)  # Σ z² of every column
         self.mean = torch.zeros_like(gram)
         self.typical_spread = float(gram[: self.n_regulators].mean()) / n_cells or 1.0
         own = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
@@ -273,9 +262,7 @@ class Chain:
         As noise is drawn. A mean only without intercepts.
         """
         n, drawn = self.n_cells, self.prior.drawn
-        total = drawn.new_zeros(self.m, dtype=torch.float64)  # Σ z
-        for z in self.z:
-            total += z[: self.m].sum(1, dtype=torch.float64)
+        total = torch.cat(self.z, dim=1)[: self.m].sum(1, dtype=torch.float64)  # Σ z
         mean = torch.zeros_like(total)
         if not self.n_known:
             sd = (n * self.precision_z.diagonal()).rsqrt()

@@ -81,7 +81,32 @@ def _intercept_variance(x: Tensor, *, censored: bool) -> Tensor:
     return _INTERCEPT_VARIANCE * torch.where(own > 0, own, typical)
 
 
-def prior_of_penalties(
+def chain_prior(
+    x: Tensor, known: np.ndarray, fit: Fit, network: Network, full: Network, *,
+    censored: bool, prior: float, shared: bool,
+) -> ChainPrior:  # fmt: skip
+    """Priors that were learned with the fit, where they were; else those of its penalties.
+
+    Parameters
+    ----------
+    x, known
+        Expression, (n_cells, n_genes), and known columns of the cells, (n_cells, q).
+    fit, network, full
+        The fit, its network, and that with the columns of free factors and known ones.
+    censored
+        Whether zeros are.
+    prior, shared
+        Penalties of the fit, if any.
+    """
+    if fit.covariance is not None:
+        return _learned(x, fit, network, full, censored=censored)
+    on_device = torch.as_tensor(known, device=x.device)
+    return _of_penalties(
+        x, on_device, fit, network, full, censored=censored, prior=prior, shared=shared
+    )
+
+
+def _of_penalties(
     x: Tensor, known: Tensor, fit: Fit, network: Network, full: Network, *,
     censored: bool, prior: float, shared: bool,
 ) -> ChainPrior:  # fmt: skip
@@ -111,9 +136,7 @@ def prior_of_penalties(
     )
 
 
-def learned_prior(
-    x: Tensor, fit: Fit, network: Network, full: Network, *, censored: bool
-) -> ChainPrior:
+def _learned(x: Tensor, fit: Fit, network: Network, full: Network, *, censored: bool) -> ChainPrior:
     """The priors that were learned with a fit; loadings of a free factor have their mean square as variance.
 
     Correlated activities keep their covariance; of independent ones the variance is drawn. The product w · z leaves
