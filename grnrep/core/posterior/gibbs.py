@@ -80,8 +80,8 @@ class Chain:
             x, known, fit, network, self.network, censored=censored, prior=prior, shared=shared
         )
         self.weight = self.first_weight = torch.as_tensor(weight, device=x.device)
-        targets = torch.as_tensor(network.targets_per_regulator(), device=x.device)
-        self.n_targets = targets.clamp(min=1)
+        targets = np.maximum(1, network.targets_per_regulator())
+        self.n_targets = torch.as_tensor(targets, device=x.device)
         columns = np.concatenate([fit.representation(), known], axis=1)
         self.z = split_rows(columns, [block.x for block in self.blocks])
         self.first_scale = torch.ones_like(self.n_targets, dtype=torch.float64)
@@ -270,13 +270,12 @@ class Chain:
             mean = torch.where(drawn, mean, 0.0)
         # Σ (z - mean)²
         spread = stats.gram.diagonal()[: self.m] - 2 * mean * total + n * mean.square()
-        fixed = self.prior.fixed_precision(self.typical_noise)
+        fixed = self.prior.fixed_precision(self.typical_noise).clone()
         if drawn.any():
             precision, self.typical_spread = draw_precisions(
                 self.random, spread[drawn].clamp(min=0).cpu().numpy(), n, _SPREAD_CELLS,
                 self.typical_spread,
             )  # fmt: skip
-            fixed = fixed.clone()
             fixed.diagonal()[drawn] = torch.as_tensor(precision).to(fixed)
         self.mean, self.precision_z = mean, fixed
 

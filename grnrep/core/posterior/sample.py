@@ -109,16 +109,21 @@ def sample_posterior(
     regulator, so that what the product w · z leaves open adds nothing to the deviations.
     Regulators that were shrunk to prior signs keep the penalties of the fit.
 
+    Where priors were learned with the fit (:func:`grnrep.core.als.learn.fit_evidence`), the chain has the same ones,
+    and free factors. In every draw activities then have the variance of the fit and nothing of known columns, an
+    intercept among them, which makes up for their means: deviations are those of differences between cells.
+
     Parameters
     ----------
     x
         Expression, (n_cells, n_genes).
     fit
-        From :func:`grnrep.core.als.fit.fit_decoder` on the same cells, before `orient`.
+        Of the same cells: from :func:`grnrep.core.als.fit.fit_decoder`, before `orient`, or
+        :func:`grnrep.core.als.learn.fit_evidence`.
     network
         Edges, in the order of ``fit.weight``.
     likelihood, prior, shared, device, progress
-        As in the fit.
+        As in the fit; ``prior`` and ``shared`` are of no use where its priors were learned.
     n_draws
         Draws that are averaged, after half as many that are not. By default 60,000 / n_cells,
         but at least 900 and at most 2,000: fewer cells leave more open, and their draws are quick.
