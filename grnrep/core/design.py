@@ -74,6 +74,23 @@ def split_weights(
     }
 
 
+def prior_precision(fit: Fit, network: Network) -> np.ndarray:
+    """Precision of the prior of representations, (m, m), with what is not known of weights.
+
+    C⁻¹ of activities and 1 of free factors; and Σ_i Var w_ij / ψ_i on the diagonal: what a weight may be off by is
+    noise of its target, the larger the larger an activity is. Of a fit without a covariance, its ridge.
+    """
+    m = network.n_regulators
+    if fit.covariance is None:
+        return np.diag(np.zeros(m) if fit.ridge is None else fit.ridge)
+    out = np.eye(m + fit.n_factors)
+    out[:m, :m] = np.linalg.inv(fit.covariance)
+    if fit.weight_sd is not None:
+        share = (fit.weight_sd / fit.likelihood.arrays()["noise_sd"][network.gene]) ** 2
+        out[np.arange(m), np.arange(m)] += np.bincount(network.regulator, share, minlength=m)
+    return out
+
+
 def regress(y: Tensor, known: Tensor) -> Tensor:
     """Least-squares coefficients (q, n) float64 of columns (n_cells, n) on known ones (n_cells, q)."""
     wide = known.to(y.device, torch.float64)

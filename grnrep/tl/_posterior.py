@@ -75,7 +75,12 @@ def uncertainty_of(posterior: Posterior) -> Uncertainty:
     mean_square = np.square(posterior.fit.activity).mean(0)
     return Uncertainty(
         posterior.activity_sd,
-        Spread(posterior.weight_sd, posterior.noise_variance, mean_square),
+        Spread(
+            posterior.weight_sd,
+            posterior.scatter,
+            mean_square,
+            share_variance=posterior.share_variance,
+        ),
         posterior.cells,
         posterior.noise_variance,
         posterior.rhat,

@@ -166,7 +166,7 @@ def test_a_regulator_that_was_at_zero_leaves_it():
     )
     usual = float(chain.z[0][1:12].square().mean())
     chain.z[0][0] = 0
-    chain.mean[0], chain.precision_z[0] = 0, 1e12
+    chain.mean[0], chain.precision_z[0, 0] = 0, 1e12
     for _ in range(100):
         chain.sweep()
     assert torch.isfinite(chain.precision_z).all()

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from grnrep.core.als.cells import MAX_ITER, CellSolver
 from grnrep.core.als.data import cuts, precision_of
@@ -18,7 +19,7 @@ from grnrep.core.als.expectation import Cells
 from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.als.loop import solver_of
 from grnrep.core.als.newton import NewtonCells
-from grnrep.core.design import full_network, known_columns
+from grnrep.core.design import full_network, known_columns, prior_precision
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.likelihoods.counts import size_factors_of
@@ -86,8 +87,11 @@ class Projection:
                 on_device = torch.as_tensor(ridge, device=like.device)
                 cells = solver_of(likelihood, pattern, w.to(like), m, on_device, frozen=True)
             else:
+                n_free = m + fit.n_factors
                 noise = fit.likelihood.arrays()["noise_sd"] ** 2
-                prior = torch.as_tensor(_prior_precision(fit, network, full, noise))
+                prior = pad(
+                    torch.as_tensor(prior_precision(fit, network)), (0, full.n_regulators - n_free)
+                )
                 noise_on_device = torch.as_tensor(noise, device=like.device)
                 cells = Cells.of(pattern, w, noise_on_device, prior.to(w.device), like)
         return cls(full, pattern, m, cells, likelihood, fit.bias is not None, fit.depth, like)
@@ -241,22 +245,3 @@ def project(
     """
     projection = Projection.of(fit, network, dtype=precision_of(x), device=device)
     return projection(x, covariates, size_factors, max_iter=max_iter, tol=tol)
-
-
-def _prior_precision(fit: Fit, network: Network, full: Network, noise: np.ndarray) -> np.ndarray:
-    """Precision of the prior of representations, (m, m + q), with what is not known of weights.
-
-    C⁻¹ of activities and 1 of free factors; and Σ_i Var w_ij / ψ_i on the diagonal: what a weight may be off by is
-    noise of its target, the larger the larger an activity is.
-    """
-    m, n_factors = network.n_regulators, fit.n_factors
-    out = np.zeros((m + n_factors, full.n_regulators))
-    if fit.covariance is not None:
-        out[:m, :m] = np.linalg.inv(fit.covariance)
-    doubt = np.ones(m + n_factors)
-    doubt[:m] = 0.0
-    if fit.weight_sd is not None:
-        share = fit.weight_sd**2 / noise[network.gene]
-        doubt[:m] = np.bincount(network.regulator, weights=share, minlength=m)
-    out[np.arange(len(out)), np.arange(len(out))] += doubt
-    return out

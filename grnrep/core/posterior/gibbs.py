@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from grnrep.core.als.data import Penalty, Scale, cuts
+from grnrep.core.als.data import cuts
 from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
-from grnrep.core.design import full_network, known_columns, split_rows, without_known
+from grnrep.core.design import full_network, known_columns, split_rows
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.core.likelihoods.base import Block
@@ -17,11 +18,11 @@ from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.normal_tail import quantile_below
 from grnrep.core.posterior.jumps import Jumps, likelihood_gain
+from grnrep.core.posterior.prior import chain_prior, draw_precisions, first_noise
+from grnrep.core.posterior.shear import share_variance, shear, without_known_share
 
 _NOISE_CELLS = 4.0  # how many cells the noise of all genes counts for in that of one gene
 _SPREAD_CELLS = 1.0  # the same of activities' variance; at 0 a regulator once near zero stays there
-_INTERCEPT_VARIANCE = 100.0  # of the prior of an intercept, in mean squares of all values
-_LEAST_NOISE = 1e-6  # share of Σx² that the noise starts with at least
 
 
 class Chain:
@@ -31,6 +32,8 @@ class Chain:
 
     Attributes
     ----------
+    n_regulators, m
+        Number of regulators, and of columns whose representations are drawn: free factors follow regulators.
     z
         Representations of every block, (m + q, cells); known rows last.
     weight
@@ -38,9 +41,9 @@ class Chain:
     noise
         σ_i² of every gene, ``(n_genes,)``.
     mean, precision_z
-        Of the normal prior of every regulator's activity, ``(m,)``.
+        Of the normal prior of representations, ``(m,)`` and (m, m).
     typical_noise, typical_spread
-        What σ_i², and the variances of activities, are drawn around.
+        What σ_i², in squared units of the gene, and the variances of activities are drawn around.
     """
 
     def __init__(
@@ -54,9 +57,11 @@ class Chain:
         rng: int,
         shared: bool = False,
     ):
-        m, n_cells = network.n_regulators, len(x)
+        n_cells, censored = len(x), likelihood == "tobit"
+        self.n_cells, self.n_regulators = n_cells, network.n_regulators
+        self.m = m = network.n_regulators + fit.n_factors
         self.network, weight = full_network(network, fit)
-        self.m, self.n_cells, self.n_known = m, n_cells, self.network.n_regulators - m
+        self.n_known = self.network.n_regulators - m
         known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
         self.pattern = Pattern(self.network).to(x.device)
         self.genes = GeneSolver(self.network, x.device)
@@ -71,74 +76,60 @@ class Chain:
         self.jumps: Jumps | None = None
         self.adapting = True
 
-        squares = x.double().square().sum(0)  # of every gene
-        self._set_priors(x, known, fit, squares, prior=prior, shared=shared)
-        self.weight = self.first_weight = torch.as_tensor(weight, device=x.device)
-        targets = torch.as_tensor(network.targets_per_regulator(), device=x.device)
-        self.n_targets = targets.clamp(min=1)
-        self.first_scale = self.scale()
-        self.weight = self.weight / self._of_edges(self.first_scale)
-        self.z = self._first_activities(x, fit, known)
-
-        gram = torch.zeros(m, dtype=torch.float64, device=x.device)  # Σ z² of every regulator
-        for z in self.z:
-            gram += z[:m].double().square().sum(1)
-        self.mean = torch.zeros_like(gram)
-        self.typical_spread = float(gram.mean()) / n_cells or 1.0
-        self.precision_z = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
-        n_values = max(1, int(torch.count_nonzero(x > 0)) if likelihood == "tobit" else x.numel())
-        least = _LEAST_NOISE * float(squares.sum())
-        self.typical_noise = max(fit.squared_error, least) / n_values
-        self.noise = torch.full_like(squares, self.typical_noise)
-
-    def _set_priors(
-        self, x: Tensor, known: np.ndarray, fit: Fit, squares: Tensor, *, prior: float, shared: bool
-    ) -> None:
-        """Priors of weights: N(0, 1) of free ones, the penalties of the fit of those shrunk to signs."""
-        m, column = self.m, self.pattern.regulator
-        unexplained = without_known(x, torch.as_tensor(known)) if self.n_known else x
-        beyond_known = float(unexplained.double().square().sum())
-        scale = Scale(float(squares.sum()), beyond_known, self.n_cells)
-        self.penalty = Penalty.of(
-            self.network, m, scale, ridge=0.0, prior=prior, shared=shared, device=x.device
+        self.prior = chain_prior(
+            x, known, fit, network, self.network, censored=censored, prior=prior, shared=shared
         )
-        self.free = self.penalty.balanced[:m]
-        wide = _INTERCEPT_VARIANCE * float(squares.mean()) / self.n_cells or 1.0
-        self.own_precision = 1 / torch.where(column < m, 1.0, wide).double()
-        # free weights and those of known columns; of all others the penalty has the precision
-        of_free = torch.cat([self.free, self.free.new_ones(1)])[column.clamp(max=m)]
-        self.has_own_precision = (column >= m) | of_free
-        ridge = torch.zeros(m) if fit.ridge is None else torch.as_tensor(fit.ridge)
-        self.ridge = ridge.to(squares)
+        self.weight = self.first_weight = torch.as_tensor(weight, device=x.device)
+        targets = np.maximum(1, network.targets_per_regulator())
+        self.n_targets = torch.as_tensor(targets, device=x.device)
+        columns = np.concatenate([fit.representation(), known], axis=1)
+        self.z = split_rows(columns, [block.x for block in self.blocks])
+        self.first_scale = torch.ones_like(self.n_targets, dtype=torch.float64)
+        if self.prior.spread is None:
+            self.first_scale = self.scale()
+            self.weight = self.weight / self._of_edges(self.first_scale)
+            for z in self.z:
+                z[: self.m] *= self.first_scale.to(z)[:, None]
+        self.noise, self.typical_noise = first_noise(x, fit, self.prior, censored=censored)
 
-    def _first_activities(self, x: Tensor, fit: Fit, known: np.ndarray) -> list[Tensor]:
-        """Representations of the fit in the scale of the chain, of every block."""
-        activity = torch.as_tensor(fit.activity, device=x.device).to(x).mT
-        parts = activity.split([block.x.shape[1] for block in self.blocks], dim=1)
-        rows = split_rows(known, [block.x for block in self.blocks])
-        scale = self.first_scale.to(x)[:, None]
-        return [torch.cat([part * scale, row]) for part, row in zip(parts, rows, strict=True)]
+        gram = torch.cat(self.z, dim=1)[:m].double().square().sum(1)  # Σ z² of every column
+        self.mean = torch.zeros_like(gram)
+        self.typical_spread = float(gram[: self.n_regulators].mean()) / n_cells or 1.0
+        own = (n_cells + _SPREAD_CELLS) / (gram + _SPREAD_CELLS * self.typical_spread)
+        fixed = self.prior.fixed_precision(self.typical_noise)
+        self.precision_z = torch.where(torch.diag(self.prior.drawn), torch.diag(own), fixed)
 
     def _of_edges(self, scale: Tensor) -> Tensor:
-        """Factor of a regulator at each of its edges, and 1 of known columns, ``(n_edges,)``."""
-        return torch.cat([scale, scale.new_ones(self.n_known)])[self.pattern.regulator]
+        """Factor of a regulator at each of its edges, and 1 of other columns, ``(n_edges,)``."""
+        others = self.network.n_regulators - self.n_regulators
+        return pad(scale, (0, others), value=1.0)[self.pattern.regulator]
 
     def scale(self) -> Tensor:
-        """Root mean square of the weights of free regulators, with the sign of the start."""
+        """Root mean square of weights where their scale is open, with the sign of the start."""
+        squares, sign = self._against_first()
+        size = (squares / self.n_targets).sqrt()
+        return torch.where(self.prior.open_scale & (size > 0), size * sign, 1.0)
+
+    def _against_first(self) -> tuple[Tensor, Tensor]:
+        """Σ w² of every regulator, and -1 where its weights have turned since the start, else 1."""
         column = self.pattern.regulator
-        sums = torch.zeros(2, self.network.n_regulators, dtype=torch.float64, device=column.device)
+        sums = self.weight.new_zeros(2, self.network.n_regulators)
         sums[0].index_add_(0, column, self.weight.square())
         sums[1].index_add_(0, column, self.weight * self.first_weight)
-        squares, products = sums[:, : self.m]
-        size = (squares / self.n_targets).sqrt()
-        sign = torch.where(products < 0, -1.0, 1.0)
-        return torch.where(self.free & (size > 0), size * sign, 1.0)
+        squares, products = sums[:, : self.n_regulators]
+        return squares, torch.where(products < 0, -1.0, 1.0)
 
     def normalised(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Activities (m, n_cells), weights (n_edges,) and 1 / σ_i², in a fixed scale and sign."""
-        scale = self.scale()
-        z = torch.cat([z[: self.m] for z in self.z], dim=1).double() * scale[:, None]
-        return z, self.weight / self._of_edges(scale), 1 / self.noise
+        """Representations (m, n_cells), weights (n_edges,) and 1 / σ_i², in a fixed scale and sign."""
+        z, weight, spread = torch.cat(self.z, dim=1).double(), self.weight, self.prior.spread
+        if spread is None:
+            scale = self.scale()
+        else:
+            z, weight = without_known_share(z, weight, self.pattern, self.network, self.m)
+            square = z[: self.n_regulators].square().mean(1)
+            scale = (spread / square).sqrt().where(square > 0, 1.0) * self._against_first()[1]
+        z = z[: self.m] * pad(scale, (0, self.m - self.n_regulators), value=1.0)[:, None]
+        return z, weight / self._of_edges(scale), 1 / self.noise
 
     def sweep(self) -> None:
         """Draw everything once, each part given all others."""
@@ -150,6 +141,8 @@ class Chain:
         if self.blocks[0].most is not None:
             self.jump()
         self.draw_activity_prior(stats)
+        if self.m > self.n_regulators:
+            self.shear()
 
     def draw_activities(self, white: Tensor, sd: Tensor) -> tuple[Stats, Tensor]:
         """Draw what was censored, and activities of all cells; sums for the weights, and Σ residual² per gene.
@@ -159,19 +152,19 @@ class Chain:
         """
         m, like = self.m, self.blocks[0].x
         precision = self.pattern.gram(white)[:m, :m]
-        precision.diagonal().add_(self.precision_z)
+        precision += self.precision_z
         # Q = L L', so that L'⁻¹ times N(0, 1) has variance Q⁻¹
         factor = torch.linalg.cholesky(precision)
         inverse = torch.cholesky_inverse(factor).to(like)
         root = torch.linalg.inv(factor).mT.to(like)
         matrix = self.pattern.matrix(white.to(like))
         matrix_t = self.pattern.matrix_t(white.to(like))
-        lam, mean = self.precision_z.to(like)[:, None], self.mean.to(like)[:, None]
+        lam, mean = self.precision_z.to(like), self.mean.to(like)[:, None]
         stats = self.genes.no_stats(like.device)
         for k, (block, z) in enumerate(zip(self.blocks, self.z, strict=True)):
             p = matrix @ z
             e = self.complete(block, self.zeros[k], p, sd)
-            slope = (matrix_t @ e)[:m] + lam * (mean - z[:m])
+            slope = (matrix_t @ e)[:m] + lam @ (mean - z[:m])
             change = inverse @ slope + root @ self.normal(z[:m].shape, like)
             new = torch.cat([z[:m] + change, z[m:]])
             r = e.add_(p).sub_(matrix @ new)
@@ -197,7 +190,7 @@ class Chain:
         """
         gene = self.pattern.gene
         lam = self.weight_precision()
-        slope = append(stats.edge + lam * (self.penalty.anchor / sd[gene] - white), 0.0)
+        slope = append(stats.edge + lam * (self.prior.anchor / sd[gene] - white), 0.0)
         lam, gram = append(lam, 1.0), append(stats.gram.reshape(-1), 0.0)
         linear = append(stats.edge, 0.0)
         change, gene_of_edge = [white[:0]], append(gene, 0)
@@ -235,7 +228,7 @@ class Chain:
         white, like = self.weight / sd[gene], self.blocks[0].x
         change = self.jumps.draw(self.normal) * self.jumps.size[gene]
         # logarithm of the posterior after by that before. Prior: -½ λ ((w + d - a)² - (w - a)²)
-        lam, off = self.weight_precision(), white - self.penalty.anchor / sd[gene]
+        lam, off = self.weight_precision(), white - self.prior.anchor / sd[gene]
         gain = torch.zeros_like(self.noise).index_add_(0, gene, -lam * change * (off + change / 2))
         matrix, change_of_matrix = (self.pattern.matrix(w.to(like)) for w in (white, change))
         for block, zeros, z in zip(self.blocks, self.zeros, self.z, strict=True):
@@ -248,48 +241,59 @@ class Chain:
 
     def weight_precision(self) -> Tensor:
         """Prior precision of every whitened weight."""
-        noise = self.noise[self.pattern.gene]
-        of_fit = self.penalty.edges(noise)
-        return torch.where(self.has_own_precision, self.own_precision * noise, of_fit)
+        return self.prior.of_whitened(self.noise[self.pattern.gene])
 
     def draw_noise(self, squares: Tensor) -> None:
         """Draw σ_i² of every gene around a σ² that they share.
 
-        With ν cells more of mean square σ²: σ_i² = (Σ residual² + ν σ²) / χ²(N + ν), and σ² from its Gamma
-        distribution given all σ_i².
+        With ν cells more of mean square σ², in squared units of the gene: σ_i² = (Σ residual² + ν σ²) / χ²(N + ν),
+        and σ² from its Gamma distribution given all σ_i².
         """
-        residual = (self.noise * squares.clamp(min=0)).cpu().numpy()  # no longer whitened
-        total = residual + _NOISE_CELLS * self.typical_noise
-        noise = total / self.random.chisquare(self.n_cells + _NOISE_CELLS, len(total))
-        half = _NOISE_CELLS / 2
-        self.typical_noise = self.random.gamma(half * len(noise)) / (half * (1 / noise).sum())
-        self.noise = torch.as_tensor(noise, device=squares.device)
+        # no longer whitened, but in units of the gene
+        residual = self.noise * squares.clamp(min=0) / self.prior.unit
+        sharpness, self.typical_noise = draw_precisions(
+            self.random, residual.cpu().numpy(), self.n_cells, _NOISE_CELLS, self.typical_noise
+        )
+        self.noise = self.prior.unit / torch.as_tensor(sharpness, device=squares.device)
 
     def draw_activity_prior(self, stats: Stats) -> None:
-        """Draw mean and variance of every free regulator's activity, around a variance that they share.
+        """Draw mean and variance of activities whose prior is not fixed, around a variance that they share.
 
         As noise is drawn. A mean only without intercepts.
         """
-        n, m, draw = self.n_cells, self.m, self.random
-        square = stats.gram.diagonal()[:m].cpu().numpy()  # Σ z²
-        sums = torch.zeros(m, dtype=torch.float64, device=stats.gram.device)
-        for z in self.z:
-            sums += z[:m].double().sum(1)
-        summed = sums.cpu().numpy()  # Σ z
-        mean = np.zeros(m)
+        n, drawn = self.n_cells, self.prior.drawn
+        total = torch.cat(self.z, dim=1)[: self.m].sum(1, dtype=torch.float64)  # Σ z
+        mean = torch.zeros_like(total)
         if not self.n_known:
-            root = np.sqrt(n * self.precision_z.cpu().numpy())  # of the mean's precision
-            mean = summed / n + draw.standard_normal(m) / root
-        spread = square - 2 * mean * summed + n * mean**2  # Σ (z - mean)²
-        total = spread.clip(min=0) + _SPREAD_CELLS * self.typical_spread
-        precision = draw.chisquare(n + _SPREAD_CELLS, m) / total
-        free, half = self.free.cpu().numpy(), _SPREAD_CELLS / 2
-        if free.any():
-            self.typical_spread = draw.gamma(half * free.sum()) / (half * precision[free].sum())
-        fixed = self.ridge.cpu().numpy() / self.typical_noise
-        device = stats.gram.device
-        self.mean = torch.as_tensor(np.where(free, mean, 0.0), device=device)
-        self.precision_z = torch.as_tensor(np.where(free, precision, fixed), device=device)
+            sd = (n * self.precision_z.diagonal()).rsqrt()
+            mean = torch.as_tensor(self.random.standard_normal(self.m)).to(sd) * sd + total / n
+            mean = torch.where(drawn, mean, 0.0)
+        # Σ (z - mean)²
+        spread = stats.gram.diagonal()[: self.m] - 2 * mean * total + n * mean.square()
+        fixed = self.prior.fixed_precision(self.typical_noise).clone()
+        if drawn.any():
+            precision, self.typical_spread = draw_precisions(
+                self.random, spread[drawn].clamp(min=0).cpu().numpy(), n, _SPREAD_CELLS,
+                self.typical_spread,
+            )  # fmt: skip
+            fixed.diagonal()[drawn] = torch.as_tensor(precision).to(fixed)
+        self.mean, self.precision_z = mean, fixed
+
+    def shear(self) -> None:
+        """Draw how much activities have of free factors."""
+        r, z = self.n_regulators, torch.cat(self.z, dim=1)[: self.m].double()
+        self.weight, change = shear(
+            self.pattern, self.weight, self.prior.variance, z - self.mean[:, None],
+            self.precision_z[:r, :r], self.normal,
+        )  # fmt: skip
+        for z, part in zip(self.z, change.split([z.shape[1] for z in self.z], dim=1), strict=True):
+            z[:r] += part.to(z)
+
+    def share_variance(self) -> Tensor:
+        """How far it is open how much activities have of free factors, (n_factors, n_regulators), at this state."""
+        r, weight, variance = self.n_regulators, self.weight, self.prior.variance
+        factors = torch.cat(self.z, dim=1)[r : self.m].double()
+        return share_variance(self.pattern, weight, variance, factors, self.precision_z[:r, :r])
 
     def normal(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Standard normal draws."""

@@ -17,9 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from grnrep.core.als.genes import GeneSolver, append, take
-from grnrep.core.design import full_network, known_columns
+from grnrep.core.design import full_network, known_columns, prior_precision
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.counts import size_factors_of
@@ -41,18 +42,22 @@ class Spread:
         Standard deviation of every edge, ``(n_edges,)``.
     scatter
         Variance of a gene's expression as a multiple of what the likelihood takes it for, ``(n_genes,)``: the
-        noise variance under squared error.
+        noise variance under squared error, or 1 where the likelihood has the noise of every gene.
     mean_square
         Of every regulator's activity, ``(n_regulators,)``.
     covariance
         Of all weights of a gene, also of known columns, with one another, gene after gene in rows; None where only
         ``weight_sd`` is known.
+    share_variance
+        Variance of the share that activities have of every free factor, (n_factors, n_regulators): it is the same
+        share in all cells. None where there are no factors.
     """
 
     weight_sd: np.ndarray
     scatter: np.ndarray
     mean_square: np.ndarray
     covariance: np.ndarray | None = None
+    share_variance: np.ndarray | None = None
 
 
 def activity_sd(
@@ -72,7 +77,9 @@ def activity_sd(
 
     with a the curvature of an entry, ψ the scatter of a gene, v = z' C z what its weights leave open of the
     pre-activation, and τ² the mean square activity: shrinkage errs too. Under squared error, with a = 1 and v = 0,
-    and where λ = σ²/τ², it is Laplace's σ² G⁻¹.
+    and where λ = σ²/τ², it is Laplace's σ² G⁻¹. Where the priors of a fit were learned, λ is the matrix
+    :func:`grnrep.core.design.prior_precision`, τ² the covariance of activities, and w has the loadings of free
+    factors too.
 
     Parameters
     ----------
@@ -90,8 +97,11 @@ def activity_sd(
     at = Systems(fit, network)
     scatter = torch.as_tensor(spread.scatter, dtype=torch.float64)[:, None]
     mean_square = torch.as_tensor(spread.mean_square, dtype=torch.float64)
-    wrong = torch.diag(at.ridge.square() * mean_square)
-    out = np.empty((len(x), at.m))
+    second = torch.diag(pad(mean_square, (0, fit.n_factors), value=1.0))
+    if fit.covariance is not None:
+        second[: len(mean_square), : len(mean_square)] = torch.as_tensor(fit.covariance)
+    wrong = at.prior @ second @ at.prior
+    out = np.empty((len(x), at.n_regulators))
     for part in at.cells(x, size_factors, scatter):
         a = part.curvature
         if spread.covariance is None:
@@ -101,7 +111,10 @@ def activity_sd(
         else:
             left_open = at.from_genes(torch.as_tensor(spread.covariance), part.z)
         noise = at.of_cells(a * (scatter + a * left_open)) + wrong
-        error = ((part.inverse @ noise) * part.inverse).sum(2)
+        error = ((part.inverse @ noise) * part.inverse).sum(2)[:, : at.n_regulators]
+        if spread.share_variance is not None:
+            factors = part.z[at.n_regulators : at.m].mT
+            error = error + factors.square() @ torch.as_tensor(spread.share_variance)
         out[part.rows] = error.clamp(min=0).sqrt().numpy()
     return out
 
@@ -138,13 +151,13 @@ class Systems:
     """
 
     def __init__(self, fit: Fit, network: Network):
-        self.fit, self.m, self.likelihood = fit, network.n_regulators, fit.likelihood
+        self.fit, self.likelihood = fit, fit.likelihood
+        self.n_regulators, self.m = network.n_regulators, network.n_regulators + fit.n_factors
         self.full, weight = full_network(network, fit)
         self.weight, self.pattern = torch.as_tensor(weight), Pattern(self.full)
-        self.free = torch.as_tensor(self.full.regulator < self.m)
+        self.free = torch.as_tensor(self.full.regulator < self.n_regulators)
         self.pairs, self.product = _pairs(self.full, self.weight)
-        ridge = np.zeros(self.m) if fit.ridge is None else fit.ridge
-        self.ridge = torch.as_tensor(ridge, dtype=torch.float64)
+        self.prior = torch.as_tensor(prior_precision(fit, network), dtype=torch.float64)
         self.genes = GeneSolver(self.full, shared=False)
 
     def cells(
@@ -155,7 +168,7 @@ class Systems:
         if self.likelihood.has_sizes:
             s, _ = size_factors_of(x, size_factors, fit.depth)
         known = known_columns(len(x), intercept=fit.bias is not None, covariates=fit.covariates)
-        columns = np.concatenate([fit.activity, known], axis=1)
+        columns = np.concatenate([fit.representation(), known], axis=1)
         scatter = torch.ones(1, 1, dtype=torch.float64) if scatter is None else scatter
         n = max(1, _ENTRIES // max(1, self.full.n_regulators**2, self.full.n_genes))
         for start in range(0, len(x), n):
@@ -166,7 +179,7 @@ class Systems:
             p = self.pattern.matmul(self.weight, z)
             slope, _ = self.likelihood.work(block, p)
             curvature = self.likelihood.information(block, p, scatter)
-            system = self.of_cells(curvature) + torch.diag(self.ridge)
+            system = self.of_cells(curvature) + self.prior
             size = system.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
             system.diagonal(dim1=1, dim2=2).add_((size * _DAMPING).clamp(min=_TINY))
             yield CellPart(rows, block, z, p, slope, curvature, _inverse(system))
@@ -184,9 +197,7 @@ class Systems:
     def from_cells(self, covariance: Tensor) -> Tensor:
         """Variance w' C w of every entry, (n_genes, n_cells), by a covariance of every cell."""
         known = self.full.n_regulators - self.m
-        wide = torch.nn.functional.pad(covariance, (0, known, 0, known)).reshape(
-            len(covariance), -1
-        )
+        wide = pad(covariance, (0, known, 0, known)).reshape(len(covariance), -1)
         return self.pairs.matmul(self.product, wide.mT.contiguous())
 
     def from_genes(self, covariance: Tensor, z: Tensor) -> Tensor:

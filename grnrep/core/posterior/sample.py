@@ -7,6 +7,7 @@ p = W z + b, ε_i ~ N(0, σ_i²). Under Tobit an observed zero says p + ε ≤ 0
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 
 from grnrep.core.design import split_weights
 from grnrep.core.fitted import Fit
+from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.gaussian import check_squared_error
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import Chain
@@ -45,6 +47,8 @@ class Posterior:
         over cells, ``(n_regulators,)``. Far above 1: the chain was too short.
     cells
         Which of a larger set of cells these are; None where they are all.
+    share_variance
+        Variance of the share that activities have of every free factor, (n_factors, n_regulators), or None.
     """
 
     fit: Fit
@@ -54,6 +58,13 @@ class Posterior:
     noise_variance: np.ndarray
     rhat: np.ndarray
     cells: np.ndarray | None = None
+    share_variance: np.ndarray | None = None
+
+    @property
+    def scatter(self) -> np.ndarray:
+        """Variance of every gene by what the likelihood of the fit takes it for: 1 where that has its noise."""
+        knows = self.fit.covariance is not None
+        return np.ones_like(self.noise_variance) if knows else self.noise_variance
 
     def orient(self, network: Network) -> tuple[Posterior, np.ndarray, np.ndarray]:
         """Fix scale and sign as :func:`grnrep.core.signs.orient` does, also of the deviations."""
@@ -64,11 +75,13 @@ class Posterior:
         # 1 / |scale|, the same for all edges of a regulator; activities have been multiplied by the scale
         inverse = np.ones(network.n_regulators)
         inverse[network.regulator] = np.abs(ratio)
+        shares = self.share_variance
         scaled = replace(
             self,
             fit=fit,
             activity_sd=self.activity_sd / inverse,
             weight_sd=self.weight_sd * inverse[network.regulator],
+            share_variance=None if shares is None else shares / inverse**2,
         )
         return scaled, confidence, source
 
@@ -96,16 +109,21 @@ def sample_posterior(
     regulator, so that what the product w · z leaves open adds nothing to the deviations.
     Regulators that were shrunk to prior signs keep the penalties of the fit.
 
+    Where priors were learned with the fit (:func:`grnrep.core.als.learn.fit_evidence`), the chain has the same ones,
+    and free factors. In every draw activities then have the variance of the fit and nothing of known columns, an
+    intercept among them, which makes up for their means: deviations are those of differences between cells.
+
     Parameters
     ----------
     x
         Expression, (n_cells, n_genes).
     fit
-        From :func:`grnrep.core.als.fit.fit_decoder` on the same cells, before `orient`.
+        Of the same cells: from :func:`grnrep.core.als.fit.fit_decoder`, before `orient`, or
+        :func:`grnrep.core.als.learn.fit_evidence`.
     network
         Edges, in the order of ``fit.weight``.
     likelihood, prior, shared, device, progress
-        As in the fit.
+        As in the fit; ``prior`` and ``shared`` are of no use where its priors were learned.
     n_draws
         Draws that are averaged, after half as many that are not. By default 60,000 / n_cells,
         but at least 900 and at most 2,000: fewer cells leave more open, and their draws are quick.
@@ -172,23 +190,37 @@ def _summary(chain: Chain, fit: Fit, first: _Moments, second: _Moments) -> Poste
     # Gelman & Rubin: R̂² = 1 + variance between halves by that within, for chains of two
     between, within = first.between_and_within(second)
     ratio = torch.where(within > 0, between / within, 0.0)
-    full, m, intercept = chain.network, chain.m, fit.bias is not None
-    mean = split_weights(w.cpu().numpy(), full, m, intercept=intercept)
-    sd = split_weights(w_var.sqrt().cpu().numpy(), full, m, intercept=intercept)
-    activity, noise = z.mT.cpu().numpy(), (1 / sharpness).cpu().numpy()
-    ridge = None
+    parts = partial(
+        split_weights, full=chain.network, m=chain.n_regulators, n_factors=fit.n_factors,
+        intercept=fit.bias is not None,
+    )  # fmt: skip
+    mean, sd = parts(w.cpu().numpy()), parts(w_var.sqrt().cpu().numpy())
+    both, noise = z.mT.cpu().numpy(), (1 / sharpness).cpu().numpy()
+    activity, factors = both[:, : chain.n_regulators], both[:, chain.n_regulators :]
+    at = replace(fit, **mean, activity=activity, factors=factors if fit.n_factors else None)
     if fit.ridge is not None:
         # λ_j z_j² stays what it was as activities grow by the scale of the chain, in which weights are unit-free;
         # but a fit may need more than σ² / τ², at which shrinkage is that of a normal prior of the activities
         size = np.maximum(np.square(activity).mean(0), np.finfo(np.float64).tiny)
         ridge = np.minimum(fit.ridge / chain.first_scale.cpu().numpy() ** 2, noise.mean() / size)
+        at = replace(at, ridge=ridge)
+    if fit.covariance is not None:
+        own = {"noise_sd": np.sqrt(noise)}
+        at = replace(
+            at,
+            likelihood=restored(fit.likelihood.name, own),
+            weight_sd=sd["weight"],
+            noise_variance=float(noise.mean()),
+        )
+    n = chain.n_regulators
     return Posterior(
-        fit=replace(fit, **mean, activity=activity, ridge=ridge),
-        activity_sd=z_var.sqrt().mT.cpu().numpy(),
+        fit=at,
+        activity_sd=z_var[:n].sqrt().mT.cpu().numpy(),
         weight_sd=sd["weight"],
         bias_sd=sd["bias"],
         noise_variance=noise,
-        rhat=(1 + ratio).sqrt().cpu().numpy(),
+        rhat=(1 + ratio[:n]).sqrt().cpu().numpy(),
+        share_variance=chain.share_variance().cpu().numpy() if fit.n_factors else None,
     )
 
 
