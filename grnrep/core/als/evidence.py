@@ -31,7 +31,7 @@ from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 LEAST_NOISE = 1e-5  # ψ in squared spreads of the gene: below, a value is explained
-_MISFIT = 0.03  # share of a prediction's variance that is added to ψ: no gene follows its regulators better
+_MISFIT = 0.02  # share of a prediction's variance that is added to ψ: no gene follows its regulators better
 _LEAST_SPREAD = 1e-8  # C_jj of a regulator that explains nothing
 _LEAST_VARIANCE = 1e-12  # v of a free factor that explains nothing
 _LEAST_TAU2 = 1e-3  # that is learned
