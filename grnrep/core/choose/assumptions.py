@@ -32,7 +32,7 @@ _HELD_OUT = 100  # genes to predict, if there are as many
 _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _CHANCE = 2.0  # standard errors of a correlation of signs that say nothing
-_LOAD = 1.5  # effective load from which weights of unknown sign are learned by evidence
+_LOAD = 1.1  # effective load from which weights of unknown sign are learned by evidence
 
 
 class Chosen(NamedTuple):
@@ -45,7 +45,7 @@ class Chosen(NamedTuple):
 def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     """Whether the evidence can tell weights: signs are given, or values constrain all parameters.
 
-    Below an effective load of 1.5 variational posteriors take what is not determined for noise.
+    Below an effective load of 1.1 variational posteriors take what is not determined for noise.
     """
     if has_signs(network):
         return True
