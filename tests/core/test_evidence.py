@@ -78,7 +78,7 @@ def problem(
     likelihood, cut = Tobit() if tobit else Gaussian(), n_cells // 3
     blocks = [likelihood.block(tensor(part.copy())) for part in (x[:, :cut], x[:, cut:])]
     prior = prior_of(network, free, n_factors=n_factors, seed=seed, **options)
-    model = Model(blocks, network, free, n_factors, prior, n_known > 0)
+    model = Model(blocks, network, free, n_factors, prior, n_cells, n_known > 0)
     z[:free] = rng.normal(size=(free, n_cells))
     at = Moments(
         weight=tensor(rng.normal(size=len(gene))),
@@ -193,7 +193,8 @@ def test_decoder_is_a_bayesian_regression_of_every_gene(tobit, options):
         if model.prior.same_noise:
             noise = squares.mean().expand(len(squares))
         else:
-            noise = pooled(squares, model.n_cells) + evidence._MISFIT * squares.mean()
+            p = dense(new.weight.numpy(), twin.network) @ twin.z_after()
+            noise = pooled(squares, model.n_cells) + evidence._MISFIT * tensor(p.var(1))
         np.testing.assert_allclose(new.noise, noise, rtol=1e-7)
         doubt = np.zeros_like(twin.doubt)
         for psi, (edges, _, v, _) in zip(noise.numpy(), wanted, strict=True):
@@ -227,7 +228,7 @@ def fixed(seed, *, m, n_cells, n_genes=8, tobit=False):
     x = rng.normal(size=(n_genes, n_cells)) * 2
     x = np.maximum(x, 0) if tobit else x
     block = (Tobit() if tobit else Gaussian()).block(tensor(x))
-    model = Model([block], network, m, 0, prior, False)
+    model = Model([block], network, m, 0, prior, n_cells, False)
     variance = prior.variance(1e-12, tensor([]))
     at = Moments(
         tensor(weight),
@@ -267,7 +268,7 @@ def test_with_known_representations_the_bound_is_the_evidence():
     group = torch.as_tensor(column)
     prior = replace(prior_of(network, 1, same_noise=True), group=group)
     known, x = rng.normal(size=(2, n_cells)), rng.normal(size=(n_genes, n_cells))
-    model = Model([Gaussian().block(tensor(x))], network, 1, 0, prior, False)
+    model = Model([Gaussian().block(tensor(x))], network, 1, 0, prior, n_cells, False)
     none = torch.zeros(12, dtype=torch.float64)
     at = Moments(
         none, [tensor(np.vstack([np.zeros(n_cells), known]))], tensor([0.7] * n_genes),

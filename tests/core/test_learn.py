@@ -128,12 +128,12 @@ def test_units_of_single_genes_change_nothing(likelihood, seed):
 
 
 @TOBIT
-def test_one_unit_for_all_is_a_unit_of_activities_by_the_convention(likelihood):
+def test_one_unit_for_all_is_one_of_weights_and_changes_no_activity(likelihood):
     x, network = small(2, likelihood=likelihood)
     options = {"likelihood": likelihood, "max_iter": 15}
     one, other = (orient(fit_evidence(c * x, network, **options), network)[0] for c in (1.0, 1e-3))
-    np.testing.assert_allclose(other.activity * 1e3, one.activity, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(other.weight, one.weight, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(other.activity, one.activity, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(other.weight * 1e3, one.weight, rtol=1e-6, atol=1e-6)
 
 
 @TOBIT
