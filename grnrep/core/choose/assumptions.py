@@ -25,6 +25,7 @@ from grnrep.core.threads import side_by_side
 
 TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
 MOST_FACTORS = 20  # free factors that are looked for
+_TRIED_FACTORS = 10  # at most in the fits that are compared: enough to see whether any help
 _CELLS_PER_REGULATOR = 10  # from which correlations of regulators are learned
 _ITERATIONS, _TOL = 30, 1e-4  # of the fits that are compared: enough to rank them
 _FEWEST_GENES = 40  # with fewer, programmes are not looked for
@@ -105,14 +106,14 @@ def choose_assumptions(
     # few genes say too little to choose by how closely weights follow signs
     few = not has_signs(network)
     plain = [replace(settled, tau2=tau2) for tau2 in ((None,) if few else TAU2)]
-    richer = [replace(one, n_factors=most) for one in plain] if most else []
+    richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
+    tried = [richer, *plain] if most else plain  # the longest first, side by side with the others
     with side_by_side(2) as each:
-        scores = dict(zip(plain + richer, each(score, plain + richer), strict=True))
+        scores = dict(zip(tried, each(score, tried), strict=True))
     best = _weakest(plain, scores)
-    if richer:
-        more = max(scores[one].correlation for one in richer)
-        if more > (1 + _GAIN) * max(scores[one].correlation for one in plain):
-            best = _weakest(richer, scores)
+    highest = max(scores[one].correlation for one in plain)
+    if most and scores[richer].correlation > (1 + _GAIN) * highest:
+        return Chosen(replace(richer, n_factors=most))
     at = scores[best]
     return Chosen(best, signs_predict=at.correlation > _CHANCE * at.error)
 
