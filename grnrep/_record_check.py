@@ -66,14 +66,14 @@ def penalties_of(params: Mapping[str, Any]) -> tuple[float, float, bool]:
 
 def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
     """What a fit by evidence took for given; None of a fit with penalties."""
-    if "free_factors" not in params:
+    if "free_factors_tried" not in params:
         return None
     tau2 = params.get("sign_variance")
     return Assumptions(
         None if tau2 is None else float(tau2),
         bool(params["correlated"]),
-        n_factors=int(params["free_factors"]),
-        exactly=True,
+        n_factors=int(params["free_factors_tried"]),
+        exactly=bool(params["free_factors_given"]),
     )
 
 

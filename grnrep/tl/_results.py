@@ -172,6 +172,8 @@ def _params_of(
             params["sign_variance"] = choices.assumed.tau2
         params["correlated"] = choices.assumed.correlated
         params["free_factors"] = learned.decoder.fit.n_factors
+        params["free_factors_tried"] = choices.assumed.n_factors
+        params["free_factors_given"] = choices.assumed.exactly
     if config.solver == "exact":
         params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
     params["signed"] = choices.matched.signed

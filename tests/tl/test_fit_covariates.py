@@ -60,9 +60,6 @@ def test_batches_cost_next_to_nothing():
         found, best = gr.metrics.recovery(adata), gr.metrics.recovery(free)
         assert found["pearson"].mean() > best["pearson"].mean() - 0.01
         assert found["r2"].mean() > 0.9
-        fit(adata, net[["source", "target"]], key_added="blind")
-        blind = gr.metrics.recovery(adata, key="blind")
-        assert blind["pearson"].mean() < found["pearson"].mean() - 0.02
 
 
 def test_what_is_stored_and_its_way_through_a_file(tmp_path):
