@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from grnrep.core.als.data import Scale
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import Stats
+from grnrep.core.als.learn import Assumptions, fit_evidence
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
 from grnrep.core.design import known_columns, regress, share_of_known, without_known
@@ -246,6 +247,26 @@ def test_a_fit_and_its_projection(fake, likelihood, model):
     a, b = there.sums(x, v).cpu(), here.sums(x, v)
     for found, sums in ((a.gram.tril(), b.gram.tril()), (a.loss, b.loss)):
         assert_close(found, sums, rel=1e-2)  # activities there are but a step on the way
+
+
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_fit_by_evidence_with_free_factors_and_its_projection(fake, likelihood, signed):
+    x, network, v = problem(likelihood=likelihood, signed=signed)
+    options = {
+        "likelihood": likelihood,
+        "covariates": v,
+        "assumptions": Assumptions(0.3, correlated=True, n_factors=2, exactly=True),
+        "max_iter": 8,
+    }
+    expected = fit_evidence(x, network, **options)
+    fit = fit_evidence(x, network, device="cuda", **options)
+    assert_same_fit(fit, expected, rel=1e-3)
+    assert_close(np.abs(fit.loadings), np.abs(expected.loadings), rel=1e-3)
+    here = Projection.of(expected, network, dtype=torch.float64)
+    there = Projection.of(expected, network, dtype=torch.float64, device="cuda")
+    assert_close(there.representation(x, v), here.representation(x, v), rel=1e-3)
+    assert_close(there.expected_sums(x, v).cpu().edge, here.expected_sums(x, v).edge, rel=1e-2)
 
 
 def test_single_precision(fake):
