@@ -249,7 +249,10 @@ class Model:
         """What finds representations under the decoder of an iterate."""
         m = self.n_free
         prior = at.doubt[:m].clone()
-        prior[:, :m] += torch.cholesky_inverse(torch.linalg.cholesky(at.covariance))
+        if self.prior.correlated:
+            prior[:, :m] += torch.cholesky_inverse(torch.linalg.cholesky(at.covariance))
+        else:
+            prior[:, :m].diagonal().add_(1 / at.covariance.diagonal())
         return Cells.of(self.pattern, at.weight, at.noise, prior, self.blocks[0].x)
 
     def sums(self, cells: Cells, z: list[Tensor]) -> tuple[list[Tensor], Sums]:
@@ -271,7 +274,11 @@ class Model:
         z, sums = self.sums(cells, at.z)
         cost = (self.n_seen * at.noise.log()).sum() + sums.loss.sum() + sums.penalty
         # N (log |Σ⁻¹| + log |C|): what representations that are known cost
-        cost += self.n_cells * (cells.log_det + torch.linalg.slogdet(at.covariance)[1])
+        if self.prior.correlated:
+            log_det = torch.linalg.slogdet(at.covariance)[1]
+        else:
+            log_det = at.covariance.diagonal().log().sum()
+        cost += self.n_cells * (cells.log_det + log_det)
         for before in at.z:  # Σ_k z̄' doubt z̄ of known columns, which the penalty is without
             known = before[self.n_free :]
             cost += (known * (at.doubt[self.n_free :].to(before) @ before)).sum()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.cells import MAX_ITER
+from grnrep.core.als.cells import MAX_ITER, CellSolver, project_cells, quick_solver
 from grnrep.core.als.genes import Work
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import Rows, expect_below, residuals
@@ -19,6 +19,9 @@ from grnrep.core.normal_tail import below_and_above
 # change of representations, as a share, at which those under a ReLU are found, if it was as small the step before:
 # the first step after momentum began anew is a small one too
 _TOL = 1e-3
+_CLIPPED_TOL = (
+    1e-2  # gradient, as a share, at which representations with clipped zeros will do as a start
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,9 @@ class Cells:
         The inverse in float64, and log determinant of what it is the inverse of.
     rows
         W for compiled code on the CPU; elsewhere None.
+    clipped
+        What finds representations of whitened expression at which zeros are clipped, not expected: where a search
+        under a ReLU starts. None where it starts from 0.
     """
 
     matrix: Tensor
@@ -54,15 +60,29 @@ class Cells:
     sigma: Tensor
     log_det: Tensor
     rows: Rows | None
+    clipped: CellSolver | None = None
 
     @classmethod
     def of(
-        cls, pattern: Pattern, weight: Tensor, noise: Tensor, prior: Tensor, like: Tensor
+        cls,
+        pattern: Pattern,
+        weight: Tensor,
+        noise: Tensor,
+        prior: Tensor,
+        like: Tensor,
+        *,
+        censored: bool = False,
     ) -> Cells:
-        """Factorise the precision of representations, in float64; the rest in the precision of ``like``."""
+        """Factorise the precision of representations, in float64; the rest in the precision of ``like``.
+
+        ``censored``: ready to find representations under a ReLU from what is quicker to find.
+        """
         m, gene = len(prior), pattern.gene
         precision = pattern.gram(weight / noise.sqrt()[gene])[:m, :m] + prior[:, :m]
-        sigma = inverse_spd(precision, torch.float64)
+        factor, info = torch.linalg.cholesky_ex(precision)
+        sound = int(info) == 0
+        sigma = torch.cholesky_inverse(factor) if sound else inverse_spd(precision, torch.float64)
+        log_det = 2 * factor.diagonal().log().sum() if sound else -torch.linalg.slogdet(sigma)[1]
         w = weight.to(like)
         return cls(
             pattern.matrix(w),
@@ -71,8 +91,11 @@ class Cells:
             sigma.to(like),
             noise.sqrt().to(like)[:, None],
             sigma,
-            -torch.linalg.slogdet(sigma)[1],
+            log_det,
             pattern.rows(w)[0] if like.device.type == "cpu" else None,
+            quick_solver(pattern, (weight / noise.sqrt()[gene]).to(like), m, prior.diagonal())
+            if censored
+            else None,
         )
 
     @property
@@ -133,6 +156,9 @@ class Cells:
         a cell is done when two steps changed it by less than the share ``tol``.
         """
         z = known_rows(block.x, self.n_free, known)
+        if self.clipped is not None and block.most is not None:
+            white = Block(block.x / self.sd, block.most)
+            z = project_cells(self.clipped, white, z, tol=_CLIPPED_TOL)
         z = z + self.change(self.expected(block, self.without(block.x, z))[0], z)[0]
         if block.most is None:
             return z

@@ -28,6 +28,7 @@ _FIRST_NOISE = 0.5  # ψ at the start, as a share of the variance
 _LEAST_FIRST_NOISE = 0.1  # of genes without variance, which would hold activities at 0 for long
 _POWER_ITERATIONS = 6  # for the first singular vectors of residuals
 _OVERSAMPLED = 5  # columns more than are asked for
+_TOL, _MOST_LOOSER, _WORK = 2e-5, 10.0, 2e8  # rise of the bound a value, at so many products
 _LOOKS = 3  # times that programmes are looked for in residuals: strong ones hide others
 _PRUNINGS = 3  # times that free factors are asked whether they explain anything
 _LEAST_DENSE = 0.2  # share of genes, effectively, that a free factor reaches; edges that are missing reach fewer
@@ -70,7 +71,7 @@ def fit_evidence(
     covariates: np.ndarray | None = None,
     assumptions: Assumptions | None = None,
     max_iter: int = 300,
-    tol: float = 2e-5,
+    tol: float | None = None,
     rng: int | np.random.Generator = 0,
     device: str | torch.device | None = None,
     progress: bool = False,
@@ -98,7 +99,8 @@ def fit_evidence(
     max_iter
         Limit of iterations.
     tol
-        Stop when the bound on the evidence rose by less than this a value over the last 10 iterations.
+        Stop when the bound on the evidence rose by less than this a value over the last 10 iterations. By default
+        2e-5, and up to ten times that where there are many cells and regulators, and iterations are long.
     rng
         Source of the draws that the start is made from.
     device
@@ -135,6 +137,11 @@ def fit_evidence(
     """
     check_squared_error(likelihood)
     assumed = Assumptions() if assumptions is None else assumptions
+    if tol is None:
+        work = len(x) * (
+            network.n_regulators**2 + 2 * network.n_edges
+        )  # products of an iteration, about
+        tol = _TOL * min(_MOST_LOOSER, max(1.0, work / _WORK))
     values = torch.as_tensor(x, dtype=precision_of(x), device=device)
     unit = units(values, centred=intercept and likelihood == "gaussian")
     known = torch.as_tensor(

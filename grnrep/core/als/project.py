@@ -93,7 +93,10 @@ class Projection:
                     torch.as_tensor(prior_precision(fit, network)), (0, full.n_regulators - n_free)
                 )
                 noise_on_device = torch.as_tensor(noise, device=like.device)
-                cells = Cells.of(pattern, w, noise_on_device, prior.to(w.device), like)
+                censored = not likelihood.zeros_are_values
+                cells = Cells.of(
+                    pattern, w, noise_on_device, prior.to(w.device), like, censored=censored
+                )
         return cls(full, pattern, m, cells, likelihood, fit.bias is not None, fit.depth, like)
 
     def __call__(

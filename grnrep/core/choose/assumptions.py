@@ -27,13 +27,13 @@ TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
 MOST_FACTORS = 20  # free factors that are looked for
 _TRIED_FACTORS = 10  # at most in the fits that are compared: enough to see whether any help
 _CELLS_PER_REGULATOR = 10  # from which correlations of regulators are learned
-_ITERATIONS, _TOL = 30, 1e-4  # of the fits that are compared: enough to rank them
+_ITERATIONS, _TOL = 20, 1e-4  # of the fits that are compared: enough to rank them
 _FEWEST_GENES = 40  # with fewer, programmes are not looked for
 _HELD_OUT = 100  # genes to predict, if there are as many
 _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _CHANCE = 2.0  # standard errors of a correlation of signs that say nothing
-_LOAD = 1.1  # effective load from which weights of unknown sign are learned by evidence
+_LOAD = 1.1  # effective load from which a fit is by evidence
 
 
 class Chosen(NamedTuple):
@@ -44,14 +44,17 @@ class Chosen(NamedTuple):
 
 
 def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
-    """Whether the evidence can tell weights: signs are given, or values constrain all parameters.
+    """Whether values constrain all parameters, so that the evidence can tell them from noise.
 
     Below an effective load of 1.1 variational posteriors take what is not determined for noise.
     """
-    if has_signs(network):
-        return True
+    return _load(x, network, likelihood) >= _LOAD
+
+
+def _load(x: np.ndarray, network: Network, likelihood: str) -> float:
+    """Values that constrain, by parameters."""
     n_constraints = count_constraints(x) if likelihood == "tobit" else x.size
-    return n_constraints >= _LOAD * (network.n_edges + len(x) * network.n_regulators)
+    return n_constraints / max(1, network.n_edges + len(x) * network.n_regulators)
 
 
 def choose_assumptions(
@@ -85,7 +88,9 @@ def choose_assumptions(
     rng
         Source of the choice of cells and genes, and of the fits' start.
     """
-    correlated = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
+    # without signs, correlations of either sign fit noise
+    many = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
+    correlated = many and is_signed(network)
     settled = Assumptions(None, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not is_signed(network) or network.n_genes < _FEWEST_GENES:
