@@ -154,14 +154,13 @@ def grnrep(job: dict, clock: Clock) -> dict:
     if store is not None:
         shutil.rmtree(store)
     record = adata.uns["grnrep"]
-    told = ("n_obs_learned", "ridge", "intercept", "converged")
+    told = ("n_obs_learned", "ridge", "sign_shrinkage", "sign_variance", "intercept", "converged")
     return {
         **cost,
         **spent,
         "iterations": sum(n for n, _ in seen) / adata.n_obs,
         "dense_iterations": sum(n for n, dense in seen if dense) / adata.n_obs,
-        **{name: record["params"][name] for name in told},
-        "prior": record["params"]["sign_shrinkage"],
+        **{name: record["params"][name] for name in told if name in record["params"]},
         "pcc": _pcc(pd.DataFrame(first, columns=record["regulators"].index), job),
     }
 

@@ -45,7 +45,7 @@ def run(name: str, seed: int) -> list[dict]:
         seconds = time.perf_counter() - start
         params = adata.uns["grnrep"]["params"]
         pcc = gr.metrics.recovery(adata)["pearson"].mean()
-        chosen = {"ridge": params["ridge"], "prior": params["sign_shrinkage"]}
+        chosen = {"ridge": params.get("ridge"), "prior": params.get("sign_shrinkage")}
         rows.append(
             {"setting": name, "fit": fit, "seed": seed, "pcc": pcc, "seconds": seconds, **chosen}
         )

@@ -46,8 +46,8 @@ def run(seed: int) -> list[dict]:
         gr.tl.transform(held_out, train, progress=False)
         params = train.uns["grnrep"]["params"]
         row = {"method": f"grnrep, {name}", "seed": seed, "seconds": seconds}
-        row |= {name: params[name] for name in ("intercept", "ridge", "effective_load")}
-        row["prior"] = params["sign_shrinkage"]
+        told = ("intercept", "ridge", "sign_shrinkage", "sign_variance", "effective_load")
+        row |= {name: params[name] for name in told if name in params}
         rows.append(row | {"train": pcc(train, "grnrep"), "held_out": pcc(held_out, "grnrep")})
         for method in ("mlm", "ulm"):
             start = time.perf_counter()
