@@ -96,8 +96,8 @@ def fit(
         How strongly the weights of a regulator with prior signs are drawn to ±1, as a share of the evidence in the
         data; at 0 they are free. ``"auto"``, of what is not counts: the noise of every gene is learned, and with it
         how far activities and weights spread, so that the unit of a gene changes nothing. How far weights may
-        leave the prior signs is chosen by predicting genes that were held out, from up to 400 cells, or, without
-        signs or with fewer than 100 genes, learned too. A number, here or for ``ridge``, is for penalised least
+        leave the prior signs is chosen by predicting genes that were held out, from up to 400 cells and with at least
+        100 genes; without signs it is learned too. A number, here or for ``ridge``, is for penalised least
         squares in the unit of expression, with the same noise for all genes; there ``"auto"`` chooses the other one
         by prediction. So it is at an effective load below 1.1.
     ridge

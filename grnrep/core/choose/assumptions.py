@@ -90,10 +90,12 @@ def choose_assumptions(
     """
     # without signs, correlations of either sign fit noise
     many = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
-    correlated = many and is_signed(network)
-    settled = Assumptions(None, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
+    signed = is_signed(network)
+    correlated = many and signed
+    tau2 = TAU2[-1] if signed else None
+    settled = Assumptions(tau2, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
-    if not is_signed(network) or network.n_genes < _FEWEST_GENES:
+    if not signed or network.n_genes < _FEWEST_GENES:
         return Chosen(replace(settled, n_factors=most) if most else settled)
     cells, fold = draw_held_out(len(x), network, rng=rng)
     drawn = x[cells]
@@ -109,8 +111,8 @@ def choose_assumptions(
         return score_of(products, np.sum([part.squares for part in parts], axis=0))
 
     # few genes say too little to choose by how closely weights follow signs
-    few = not has_signs(network)
-    plain = [replace(settled, tau2=tau2) for tau2 in ((None,) if few else TAU2)]
+    tau2s = TAU2 if has_signs(network) else TAU2[-1:]
+    plain = [replace(settled, tau2=tau2) for tau2 in tau2s]
     richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
     tried = [richer, *plain] if most else plain  # the longest first, side by side with the others
     with side_by_side(2) as each:
