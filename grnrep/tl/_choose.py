@@ -153,14 +153,16 @@ def _by_evidence(data: Data, sample: Sample, config: FitConfig, likelihood: str)
     constant = LIKELIHOODS[likelihood].constant_curvature
     if config.assumed is not None:
         return True  # chosen before
+    # who asks for free factors gets them, at any load
+    wanted = not isinstance(config.free_factors, str) and config.free_factors > 0
     if config.solver != "exact" or given or not constant:
-        if isinstance(config.free_factors, int) and config.free_factors > 0:
+        if wanted:
             raise ValueError(
                 f"free_factors must be 'auto' or 0 of counts, by gradients, and where ridge or sign_shrinkage is "
                 f"given; found {config.free_factors!r}"
             )
         return False
-    return is_determined(sample.x, data.matched.network, likelihood=likelihood)
+    return wanted or is_determined(sample.x, data.matched.network, likelihood=likelihood)
 
 
 def _likelihood(data: Data, sample: Sample, config: FitConfig) -> str:

@@ -89,6 +89,10 @@ class FitConfig:
             )
         factors = self.free_factors
         if factors != "auto":
+            if isinstance(factors, str):
+                raise ValueError(
+                    f"free_factors must be 'auto' or a whole number of at least 0; found {factors!r}"
+                )
             check_whole("free_factors", factors, least=0)
         most = self.max_cells
         whole = isinstance(most, int | np.integer) and not isinstance(most, bool) and most >= 2

@@ -97,6 +97,15 @@ def test_free_factors_beside_given_penalties_are_refused(options):
     assert "grnrep" not in adata.uns
 
 
+def test_free_factors_that_are_asked_for_are_there_at_any_load():
+    adata, net = gr.ds.simulate(
+        40, 60, n_regulators=20, connectivity=0.1, zero_fraction=0.9, progress=False
+    )
+    gr.tl.fit(adata, net, free_factors=2, max_iter=5, progress=False)
+    assert adata.uns["grnrep"]["params"]["effective_load"] < 1
+    assert adata.obsm["grnrep_free"].shape == (40, 2)
+
+
 @pytest.mark.parametrize("wrong", [-1, 2.5, "many"])
 def test_a_number_of_free_factors_that_is_none_is_refused(wrong):
     adata, net = gr.ds.simulate(40, 30, n_regulators=2, connectivity=0.5, progress=False)
