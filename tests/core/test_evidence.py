@@ -224,7 +224,7 @@ def fixed(seed, *, m, n_cells, n_genes=8, tobit=False):
     gene, column = np.nonzero(np.ones((n_genes, m)))
     network = Network.from_edges(gene, column, np.ones(len(gene)), n_genes, m)
     weight, c = rng.normal(size=len(gene)), rng.normal(size=(m, m))
-    prior = replace(prior_of(network, m, tau2=1e-12), anchor=tensor(weight))
+    prior = replace(prior_of(network, m, tau2=1e-12, correlated=True), anchor=tensor(weight))
     x = rng.normal(size=(n_genes, n_cells)) * 2
     x = np.maximum(x, 0) if tobit else x
     block = (Tobit() if tobit else Gaussian()).block(tensor(x))
