@@ -54,7 +54,8 @@ def refine_evidence(
 
     Returns
     -------
-    The fit with the decoder of all cells. ``activity`` and what belongs to it are still those of ``fit``.
+    The fit with the decoder of all cells. ``activity`` and what belongs to it are still those of ``fit``. Its
+    history is loss and penalty of every pass, which is no bound.
 
     Raises
     ------
