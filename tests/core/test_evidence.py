@@ -21,9 +21,9 @@ from tests.twins import dense
 
 TOBIT = pytest.mark.parametrize("tobit", [False, True], ids=["gaussian", "tobit"])
 # Learned together or shrunk, these are not what maximises the bound: the misfit in every noise, variances pooled,
-# correlations shrunk, representations that are not centred, and τ² where only some signs are known. In 400 problems
-# as those below, and larger, a step lowered it by 8e-4 a value at most; one in five did by more than rounding.
-MOST_LOST = 1.5e-3
+# correlations shrunk, representations that are not centred, and τ² where only some signs are known. In 1,700 problems
+# as those below a step lost .09 of what 15 steps gain at most, and in all but one .04 or less.
+MOST_LOST = 0.3
 
 
 def tensor(values):
@@ -355,6 +355,5 @@ def test_no_step_lowers_the_bound(tau2, **kind):
 def test_pooled_and_shrunk_a_step_lowers_it_hardly(**kind):
     model, at = problem(**kind)
     costs = costs_of(model, at, 15)
-    size = model.n_cells * model.network.n_genes
-    assert np.diff(costs).max() < MOST_LOST * size
     assert costs[-1] < costs[0]
+    assert np.diff(costs).max() < MOST_LOST * (costs[0] - costs[-1])
