@@ -14,7 +14,8 @@ from grnrep import _keys
 from grnrep._checks import check_table_place, set_table
 from grnrep._record import Decoder
 from grnrep.core.repair import Repaired
-from grnrep.tl._choose import choose_model, repair_edges
+from grnrep.tl._choose import repair_edges
+from grnrep.tl._choose_model import choose_model
 from grnrep.tl._config import FitConfig, seed_of
 from grnrep.tl._data import look, sample
 

@@ -38,7 +38,7 @@ def test_low_load_is_said_before_the_search(small, caplog, monkeypatch):
     def search(*args, **kwargs):
         raise RuntimeError("the search has begun")
 
-    monkeypatch.setattr(gr.tl._choose, "choose_shrinkage", search)
+    monkeypatch.setattr(gr.tl._choose_priors, "choose_shrinkage", search)
     with pytest.raises(RuntimeError, match="the search has begun"):
         _fit(adata, net)
     assert "is below 1.2" in caplog.text
@@ -67,7 +67,9 @@ def test_the_end_of_a_search_is_spoken_of(caplog, signed):
         caplog.clear()
         chosen = Shrinkage(ridge, 0.3 * signed)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(gr.tl._choose, "choose_shrinkage", lambda *a, chosen=chosen, **k: chosen)
+            patch.setattr(
+                gr.tl._choose_priors, "choose_shrinkage", lambda *a, chosen=chosen, **k: chosen
+            )
             record = _fit(adata, net, sign_shrinkage=0.3 * signed, intercept=False, max_iter=2)
             assert record["params"]["ridge"] == ridge
         assert ("the strongest that it tries" in caplog.text) is (ridge == strongest)
@@ -154,7 +156,7 @@ def test_cells_learned_from_do_not_depend_on_their_order(small):
 )
 def test_signs_that_say_nothing_are_reported(small, caplog, monkeypatch, prior, drawn):
     choice = Shrinkage(0.01, prior, signs_predict=False)
-    monkeypatch.setattr(gr.tl._choose, "choose_shrinkage", lambda *a, **k: choice)
+    monkeypatch.setattr(gr.tl._choose_priors, "choose_shrinkage", lambda *a, **k: choice)
     adata, net = small()
     params = _fit(adata, net, sign_shrinkage=prior)["params"]
     assert (params["ridge"], params["sign_shrinkage"]) == choice[:2]
