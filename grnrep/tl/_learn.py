@@ -15,11 +15,11 @@ import numpy as np
 from grnrep._cells import Cells
 from grnrep._record import Decoder
 from grnrep.core.als.data import Data as Prepared
-from grnrep.core.als.evidence import Sums
 from grnrep.core.als.evidence_passes import refine_evidence
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver, Stats
 from grnrep.core.als.learn import fit_evidence
+from grnrep.core.als.moments import Sums
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection
 from grnrep.core.design import full_network

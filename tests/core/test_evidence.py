@@ -13,7 +13,8 @@ from scipy import integrate, stats
 from scipy.special import log_ndtr
 
 from grnrep.core.als import evidence
-from grnrep.core.als.evidence import Model, Moments, Prior
+from grnrep.core.als.evidence import Model
+from grnrep.core.als.moments import Moments, Prior
 from grnrep.core.als.variances import pooled
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.network import Network

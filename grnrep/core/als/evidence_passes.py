@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from grnrep.core.als.evidence import Moments, Sums
 from grnrep.core.als.learn import Assumptions, fit_of, model_of
+from grnrep.core.als.moments import Moments, Sums
 from grnrep.core.als.project import Projection
 from grnrep.core.design import full_network, share_of_known, with_effects
 from grnrep.core.fitted import Fit, Interrupted

@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from grnrep.core.als.evidence import Model, Moments
+from grnrep.core.als.evidence import Model
+from grnrep.core.als.moments import Moments
 
 _POWER_ITERATIONS = 6  # for the first singular vectors of residuals
 _OVERSAMPLED = 5  # columns more than are asked for

@@ -11,8 +11,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from grnrep.core.als.data import cuts, precision_of
-from grnrep.core.als.evidence import Model, Moments, Prior, search
+from grnrep.core.als.evidence import Model, search
 from grnrep.core.als.factors import programmes, with_factors, without_idle
+from grnrep.core.als.moments import Moments, Prior
 from grnrep.core.als.project import Projection
 from grnrep.core.als.start import start_weights
 from grnrep.core.design import known_columns, regress, split_rows, split_weights, unconfound
@@ -34,7 +35,7 @@ _PRUNINGS = 3  # times that free factors are asked whether they explain anything
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What is taken for given of priors; see :class:`grnrep.core.als.evidence.Prior`.
+    """What is taken for given of priors; see :class:`grnrep.core.als.moments.Prior`.
 
     Parameters
     ----------
@@ -138,16 +139,13 @@ def fit_evidence(
         tol = _TOL * min(_MOST_LOOSER, max(1.0, work / _WORK))
     values = torch.as_tensor(x, dtype=precision_of(x), device=device)
     unit = units(values, centred=intercept and likelihood == "gaussian")
-    known = torch.as_tensor(
-        known_columns(len(x), intercept=intercept, covariates=covariates), device=device
-    )
+    columns = known_columns(len(x), intercept=intercept, covariates=covariates)
+    known = torch.as_tensor(columns, device=device)
     scaled = values / unit.to(values)
-    parts, member = cuts(scaled), LIKELIHOODS[likelihood]
-    like = member.of(scaled.mT, None)
-    blocks = [like.block(scaled[cut].mT.contiguous()) for cut in parts]
-    rows = split_rows(known, [block.x for block in blocks])
+    like = LIKELIHOODS[likelihood].of(scaled.mT, None)
+    blocks = [like.block(scaled[cut].mT.contiguous()) for cut in cuts(scaled)]
     with (
-        side_by_side(len(parts)) as each,
+        side_by_side(len(blocks)) as each,
         tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
     ):
 
@@ -159,7 +157,7 @@ def fit_evidence(
             )  # fmt: skip
 
         model, history = model_with(0), list[float]()
-        at = _first(model, scaled, known, rows, network, rng)
+        at = _first(model, scaled, known, network, rng)
         steps = _FIRST_ITERATIONS if assumed.n_factors else max_iter
         try:
             at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
@@ -187,8 +185,7 @@ def fit_evidence(
             at = replace(at, weight=weight, z=z)
         fit = fit_of(model, at, unit, covariates, likelihood, intercept)
         fit = replace(fit, history=history, converged=converged)
-    projection = Projection.of(fit, network, dtype=values.dtype, device=device)
-    return projection.into(fit, x)
+    return Projection.of(fit, network, dtype=values.dtype, device=device).into(fit, x)
 
 
 def units(x: Tensor, *, centred: bool) -> Tensor:
@@ -237,13 +234,12 @@ def _first(
     model: Model,
     x: Tensor,
     known: Tensor,
-    rows: list[Tensor],
     network: Network,
     rng: int | np.random.Generator,
 ) -> Moments:
     """First iterate: weights at prior signs, or else along principal components of targets."""
-    m, column = network.n_regulators, network.regulator
-    draw = start_weights([block.x for block in model.blocks], network, rng).cpu().numpy()
+    m, column, parts = network.n_regulators, network.regulator, [block.x for block in model.blocks]
+    draw = start_weights(parts, network, rng).cpu().numpy()
     # a component has either sign; edges without a prior sign must not start against those with one
     agree = np.bincount(column, weights=draw * network.sign, minlength=m)
     squares = np.bincount(column, weights=draw**2, minlength=m)
@@ -262,7 +258,7 @@ def _first(
     columns, eye = model.network.n_regulators, torch.eye(m, dtype=torch.float64, device=x.device)
     return Moments(
         weight,
-        [torch.cat([row.new_zeros(m, row.shape[1]), row]) for row in rows],
+        [torch.cat([row.new_zeros(m, row.shape[1]), row]) for row in split_rows(known, parts)],
         noise,
         _FIRST_SPREAD * eye,
         1.0 if model.prior.tau2 is None else model.prior.tau2,
