@@ -222,6 +222,11 @@ def count_constraints(x: np.ndarray | sp.sparray | sp.spmatrix) -> int:
     return int(np.count_nonzero(rows.data > 0))
 
 
+def constraints_of(x: np.ndarray, *, likelihood: str) -> int:
+    """Number of values that constrain: those above 0 where zeros are censored, else all."""
+    return count_constraints(x) if likelihood == "tobit" else x.size
+
+
 def n_obs_for_load(
     load: ArrayLike, n_vars: ArrayLike, *, n_regulators: ArrayLike, n_edges: ArrayLike
 ) -> int | np.ndarray:

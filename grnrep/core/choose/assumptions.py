@@ -19,7 +19,7 @@ from grnrep.core.choose.shrinkage import (
     score_of,
 )
 from grnrep.core.design import known_columns, without_known
-from grnrep.core.load import count_constraints
+from grnrep.core.load import constraints_of, effective_load
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
@@ -48,13 +48,13 @@ def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
 
     Below an effective load of 1.1 variational posteriors take what is not determined for noise.
     """
-    return _load(x, network, likelihood) >= _LOAD
-
-
-def _load(x: np.ndarray, network: Network, likelihood: str) -> float:
-    """Values that constrain, by parameters."""
-    n_constraints = count_constraints(x) if likelihood == "tobit" else x.size
-    return n_constraints / max(1, network.n_edges + len(x) * network.n_regulators)
+    load = effective_load(
+        constraints_of(x, likelihood=likelihood),
+        len(x),
+        n_regulators=network.n_regulators,
+        n_edges=network.n_edges,
+    )
+    return bool(load >= _LOAD)
 
 
 def choose_assumptions(

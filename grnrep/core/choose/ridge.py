@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from grnrep.core.als.data import typical_gram
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.fitted import Fit
-from grnrep.core.load import count_constraints
+from grnrep.core.load import constraints_of
 from grnrep.core.network import Network
 
 RIDGES = (0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4)  # that are tried, in steps of half a decade
@@ -228,7 +228,7 @@ def _is_clear(x: np.ndarray, network: Network, model: Model) -> bool:
     The most probable w and z under normal distributions of their own sizes have
     λ = σ² sqrt(n_cells n_targets) / (‖w_j‖ ‖z_j‖) for every regulator j, in balanced scale.
     """
-    constraints = count_constraints(x) if model.likelihood == "tobit" else x.size
+    constraints = constraints_of(x, likelihood=model.likelihood)
     n_known = int(model.intercept)
     if model.covariates is not None:
         n_known += model.covariates.shape[1]

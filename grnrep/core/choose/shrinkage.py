@@ -11,20 +11,18 @@ import torch
 
 from grnrep.core.choose.ridge import FEW_GENES_PRIORS, Model, choose_prior, choose_ridge
 from grnrep.core.design import known_columns, without_known
-from grnrep.core.load import count_constraints
+from grnrep.core.load import constraints_of
 from grnrep.core.network import Network
 from grnrep.core.signs import orient
 from grnrep.core.threads import side_by_side
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
-# that are tried; the strongest only where the middle one beats the weakest
-PRIORS = (0.03, 0.3, 10.0)
+PRIORS = (0.03, 0.3, 10.0)  # that are tried; the last only where the middle one beats the first
 _MAX_CELLS = 400  # that penalties are compared on: with 200 the choice varies with the draw
 _FOLDS = 5  # of the genes: a fifth is held out at a time
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
-# genes to predict, if there are as many: with fewer the choice varies with the draw
-_HELD_OUT = 400
+_HELD_OUT = 400  # genes to predict, if as many: with fewer the choice varies with the draw
 _ITERATIONS, _TOL = 25, 1e-2  # of the fits that are compared: enough to rank them
 _SLACK = 0.005  # of the highest correlation, as a share: what is lost within it is lost to chance
 _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing
@@ -69,22 +67,20 @@ def choose_shrinkage(
 ) -> Shrinkage:
     """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
-    Genes are held out, activities are learned from the others, and the held-out
-    genes are predicted from the activities of their regulators with the prior
-    signs as weights, which no gene's own data have touched. The weakest prior wins that
-    comes within 0.5 % of the highest correlation, and then the weakest ridge within 0.5 % of the best
-    for that prior: what is lost within that is lost to chance, and activities bear less of a ridge than
-    predictions. For each
-    prior the search goes from a middle ridge to weaker and to stronger ones as long as
-    predictions get better, and so it goes on to the strongest prior. Free weights are tried where the
-    weakest prior comes that close, and a cell has more constraining values than regulators.
-    Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are
-    then free where a cell has more constraining values than regulators, else drawn to the signs as weakly
-    as any prior does, and :func:`grnrep.core.choose.ridge.choose_ridge` chooses the ridge.
-    Where less than half of the edges have a sign there is nothing to predict with:
-    weights then stay free, and :func:`grnrep.core.choose.ridge.choose_ridge` chooses the ridge.
-    Fewer than 100 genes are too few to choose by: the prior, and the size of the weights that it
-    asks for, are then chosen by values that were held out.
+    Genes are held out, activities are learned from the others, and the held-out genes are predicted from the
+    activities of their regulators with the prior signs as weights, which no gene's own data have touched. The weakest
+    prior wins that comes within 0.5 % of the highest correlation, and then the weakest ridge within 0.5 % of the best
+    for that prior: what is lost within that is lost to chance, and activities bear less of a ridge than predictions.
+    For each prior the search goes from a middle ridge to weaker and to stronger ones as long as predictions get
+    better, and so it goes on to the strongest prior. Free weights are tried where the weakest prior comes that close,
+    and a cell has more constraining values than regulators.
+
+    Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are then free
+    where a cell has more constraining values than regulators, else drawn to the signs as weakly as any prior does, and
+    :func:`grnrep.core.choose.ridge.choose_ridge` chooses the ridge. Where less than half of the edges have a sign
+    there is nothing to predict with: weights then stay free, and the ridge is chosen so too. Fewer than 100 genes are
+    too few to choose by: the prior, and the size of the weights that it asks for, are then chosen by values that were
+    held out.
 
     Parameters
     ----------
@@ -133,17 +129,14 @@ def choose_shrinkage(
 
     ridges = RIDGES if ridge is None else (ridge,)
     weaker, stronger = (PRIORS[:2], PRIORS[2:]) if prior is None else ((prior,), ())
+    determined = _determined(x, network, likelihood=likelihood)
     with side_by_side(2) as each:
         scores = _search(partial(_search_ridges, score, ridges), weaker, stronger, each)
         if not _predict(scores):
             if prior is None:
-                prior = 0.0 if _determined(x, network, likelihood=likelihood) else min(PRIORS)
+                prior = 0.0 if determined else min(PRIORS)
             return Shrinkage(ridge_at(prior), prior, signs_predict=False)
-        if (
-            prior is None
-            and _weakest(scores) == min(PRIORS)
-            and _determined(x, network, likelihood=likelihood)
-        ):
+        if prior is None and determined and _weakest(scores) == min(PRIORS):
             free_ridge = ridge_at(0.0)
             scores[free_ridge, 0.0] = score(free_ridge, 0.0)
     weakest = _weakest(scores)
@@ -169,9 +162,7 @@ def has_signs(network: Network) -> bool:
 
 def _determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     """Whether known weights would determine the activities of a typical cell."""
-    return (count_constraints(x) if likelihood == "tobit" else x.size) > len(
-        x
-    ) * network.n_regulators
+    return constraints_of(x, likelihood=likelihood) > len(x) * network.n_regulators
 
 
 def _search(

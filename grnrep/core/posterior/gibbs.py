@@ -138,8 +138,8 @@ class Chain:
         stats, squares = self.draw_activities(white, sd)
         self.draw_weight(stats, white, squares, sd)
         self.draw_noise(squares)
-        if self.blocks[0].most is not None:
-            self.jump()
+        if self.jumps is not None:
+            self.jump(self.jumps)
         self.draw_activity_prior(stats)
         if self.m > self.n_regulators:
             self.shear()
@@ -151,8 +151,7 @@ class Chain:
         N(μ, Λ⁻¹), its mean is z + Q⁻¹ (W'e + Λ (μ - z)).
         """
         m, like = self.m, self.blocks[0].x
-        precision = self.pattern.gram(white)[:m, :m]
-        precision += self.precision_z
+        precision = self.pattern.gram(white)[:m, :m] + self.precision_z
         # Q = L L', so that L'⁻¹ times N(0, 1) has variance Q⁻¹
         factor = torch.linalg.cholesky(precision)
         inverse = torch.cholesky_inverse(factor).to(like)
@@ -192,9 +191,8 @@ class Chain:
         lam = self.weight_precision()
         slope = append(stats.edge + lam * (self.prior.anchor / sd[gene] - white), 0.0)
         lam, gram = append(lam, 1.0), append(stats.gram.reshape(-1), 0.0)
-        linear = append(stats.edge, 0.0)
-        change, gene_of_edge = [white[:0]], append(gene, 0)
-        for _, edge, _, entry in self.genes.groups:
+        linear, change = append(stats.edge, 0.0), [white[:0]]
+        for genes, edge, _, entry in self.genes.groups:
             of_data = take(gram, entry)  # Σ z z'
             precision = of_data.clone()
             precision.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
@@ -204,7 +202,7 @@ class Chain:
             d += torch.linalg.solve_triangular(factor.mT, noise, upper=True)
             # Σ (r - d'z)² = Σ r² - 2 d' Σ r z + d' Σ z z' d
             fall = 2 * (d[:, :, 0] * take(linear, edge)).sum(1) - (d.mT @ of_data @ d)[:, 0, 0]
-            squares.index_add_(0, gene_of_edge[edge[:, 0]], -fall)
+            squares[genes] -= fall
             change.append(d.reshape(-1))
         self.weight = (white + torch.cat(change)[self.genes.slot_of_edge]) * sd[gene]
 
@@ -216,17 +214,15 @@ class Chain:
         curved = ((z, censored_curvature(block, matrix @ z)) for block, z in pairs)
         self.jumps = Jumps.of(self.network, self.weight_precision(), curved)
 
-    def jump(self) -> None:
+    def jump(self, jumps: Jumps) -> None:
         """Metropolis step of every gene's weights, with what was censored integrated out.
 
         Given the noise in censored entries, weights move by no more than the noise allows;
         those of genes with few values above zero are open much further.
         """
-        if self.jumps is None:
-            return
         gene, sd = self.pattern.gene, self.noise.sqrt()
         white, like = self.weight / sd[gene], self.blocks[0].x
-        change = self.jumps.draw(self.normal) * self.jumps.size[gene]
+        change = jumps.draw(self.normal) * jumps.size[gene]
         # logarithm of the posterior after by that before. Prior: -½ λ ((w + d - a)² - (w - a)²)
         lam, off = self.weight_precision(), white - self.prior.anchor / sd[gene]
         gain = torch.zeros_like(self.noise).index_add_(0, gene, -lam * change * (off + change / 2))
@@ -237,7 +233,7 @@ class Chain:
         accepted = self.uniform(gain.shape, gain).log() < gain
         self.weight = self.weight + torch.where(accepted[gene], change * sd[gene], 0.0)
         if self.adapting:
-            self.jumps.adapt(accepted)
+            jumps.adapt(accepted)
 
     def weight_precision(self) -> Tensor:
         """Prior precision of every whitened weight."""
@@ -250,11 +246,11 @@ class Chain:
         and σ² from its Gamma distribution given all σ_i².
         """
         # no longer whitened, but in units of the gene
-        residual = self.noise * squares.clamp(min=0) / self.prior.unit
+        residual = self.noise * squares / self.prior.unit
         sharpness, self.typical_noise = draw_precisions(
-            self.random, residual.cpu().numpy(), self.n_cells, _NOISE_CELLS, self.typical_noise
+            self.random, residual, self.n_cells, _NOISE_CELLS, self.typical_noise
         )
-        self.noise = self.prior.unit / torch.as_tensor(sharpness, device=squares.device)
+        self.noise = self.prior.unit / sharpness
 
     def draw_activity_prior(self, stats: Stats) -> None:
         """Draw mean and variance of activities whose prior is not fixed, around a variance that they share.
@@ -273,10 +269,9 @@ class Chain:
         fixed = self.prior.fixed_precision(self.typical_noise).clone()
         if drawn.any():
             precision, self.typical_spread = draw_precisions(
-                self.random, spread[drawn].clamp(min=0).cpu().numpy(), n, _SPREAD_CELLS,
-                self.typical_spread,
-            )  # fmt: skip
-            fixed.diagonal()[drawn] = torch.as_tensor(precision).to(fixed)
+                self.random, spread[drawn], n, _SPREAD_CELLS, self.typical_spread
+            )
+            fixed.diagonal()[drawn] = precision
         self.mean, self.precision_z = mean, fixed
 
     def shear(self) -> None:

@@ -188,12 +188,14 @@ def first_noise(x: Tensor, fit: Fit, prior: ChainPrior, *, censored: bool) -> tu
 
 
 def draw_precisions(
-    random: np.random.Generator, squares: np.ndarray, n: int, more: float, typical: float
-) -> tuple[np.ndarray, float]:
+    random: np.random.Generator, squares: Tensor, n: int, more: float, typical: float
+) -> tuple[Tensor, float]:
     """Draw precisions given Σ of n squares each, as if of ``more`` squares more of size ``typical``; then that.
 
     1 / σ_i² ~ χ²(n + ν) / (Σ squares + ν s²), and s² from its Gamma distribution given all of them.
     """
-    precision = random.chisquare(n + more, len(squares)) / (squares + more * typical)
+    sums = squares.clamp(min=0).cpu().numpy() + more * typical
+    precision = random.chisquare(n + more, len(sums)) / sums
     half = more / 2
-    return precision, float(random.gamma(half * len(squares)) / (half * precision.sum()))
+    typical = float(random.gamma(half * len(sums)) / (half * precision.sum()))
+    return torch.as_tensor(precision, device=squares.device), typical
