@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 
 import grnrep as gr
-from grnrep.core.choose import intercept, ridge, shrinkage
+from grnrep.core.choose import assumptions, intercept, ridge, shrinkage
 from grnrep.core.posterior import sample as posterior
 
 
@@ -57,6 +57,7 @@ def same_threads():
 @pytest.fixture
 def quick_choices(monkeypatch):
     """Fits by which "auto" compares models take a few steps, where nobody asks what is chosen."""
+    monkeypatch.setattr(assumptions, "_ITERATIONS", 2)
     monkeypatch.setattr(intercept, "_MAX_ITER", 15)
     monkeypatch.setattr(ridge, "_MAX_ITER", 2)
     monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import grnrep as gr
+from grnrep.core.choose import sample_size
 
 SIZES = {"n_obs": 150, "n_vars": 120, "n_regulators": 8, "connectivity": 0.15}
 
@@ -25,7 +26,8 @@ def data(request) -> tuple[ad.AnnData, pd.DataFrame]:
 @given(seed=st.integers(0, 10), signed=st.booleans(), kind=st.sampled_from([0, -1]))
 def test_units_of_single_genes_change_no_activity(seed, signed, kind):
     name = ["noise log-normal(1)", "ReLU, programmes"][kind]
-    adata, net = gr.validation.simulate_regime(name, rng=seed, **SIZES)
+    sizes = {"n_obs": 80, "n_vars": 60, "n_regulators": 4, "connectivity": 0.25}
+    adata, net = gr.validation.simulate_regime(name, rng=seed, **sizes)
     adata.X = adata.X.astype(np.float64)
     net = net if signed else net[["source", "target"]]
     unit = 10.0 ** np.random.default_rng(seed).uniform(-2, 2, adata.n_vars)
@@ -40,6 +42,7 @@ def test_units_of_single_genes_change_no_activity(seed, signed, kind):
     np.testing.assert_allclose(sd[0] * unit[genes], sd[1], rtol=1e-3)
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_noise_of_genes_is_found_and_stored(data):
     adata, net = data
     fit = gr.tl.fit(adata, net, free_factors=10 if "true_programmes" in adata.obsm else 0,
@@ -49,6 +52,7 @@ def test_noise_of_genes_is_found_and_stored(data):
     assert np.corrcoef(np.log(genes["noise_sd"]), np.log(truth))[0, 1] > 0.8
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_free_factors_are_set_beside_activities_and_used_for_new_cells(data, tmp_path):
     adata, net = data
     fit = gr.tl.fit(adata, net, free_factors=3, progress=False, copy=True)
@@ -76,14 +80,18 @@ def test_as_many_free_factors_as_there_are_programmes(name, found, signed):
     assert table["pearson"].abs().mean() > 0.9
 
 
-def test_passes_over_all_cells_do_not_lose(data):
+@pytest.mark.usefixtures("quick_choices")
+def test_passes_over_all_cells_do_not_lose(data, monkeypatch):
     adata, net = data
-    some = gr.tl.fit(adata, net, max_cells=75, progress=False, copy=True)
-    every = gr.tl.fit(adata, net, max_cells=75, progress=False, copy=True)
-    assert some.uns["grnrep"]["params"]["n_obs_learned"] == 75
-    np.testing.assert_array_equal(some.obsm["grnrep"], every.obsm["grnrep"])
-    all_learned = gr.tl.fit(adata, net, max_cells=None, progress=False, copy=True)
-    score = [gr.metrics.recovery(one)["pearson"].abs().mean() for one in (some, all_learned)]
+    monkeypatch.setattr(sample_size, "_FEWEST", 75)  # that are learned from before the passes
+    monkeypatch.setattr(sample_size, "_PER_WEIGHT", 1)
+    options = {"free_factors": 5 if "true_programmes" in adata.obsm else 0, "progress": False}
+    some, every = (
+        gr.tl.fit(adata, net, max_cells=n, copy=True, **options) for n in ("auto", None)
+    )
+    assert [one.uns["grnrep"]["params"]["n_obs_learned"] for one in (some, every)] == [75, 150]
+    assert every.uns["grnrep"]["history"]["objective"].size <= 30  # passes, and no search
+    score = [gr.metrics.recovery(one)["pearson"].abs().mean() for one in (some, every)]
     assert score[1] > score[0] - 0.01
 
 
@@ -97,6 +105,7 @@ def test_free_factors_beside_given_penalties_are_refused(options):
     assert "grnrep" not in adata.uns
 
 
+@pytest.mark.usefixtures("quick_choices")
 def test_free_factors_that_are_asked_for_are_there_at_any_load():
     adata, net = gr.ds.simulate(
         40, 60, n_regulators=20, connectivity=0.1, zero_fraction=0.9, progress=False
