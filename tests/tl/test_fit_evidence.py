@@ -86,9 +86,7 @@ def test_passes_over_all_cells_do_not_lose(data, monkeypatch):
     monkeypatch.setattr(sample_size, "_FEWEST", 75)  # that are learned from before the passes
     monkeypatch.setattr(sample_size, "_PER_WEIGHT", 1)
     options = {"free_factors": 5 if "true_programmes" in adata.obsm else 0, "progress": False}
-    some, every = (
-        gr.tl.fit(adata, net, max_cells=n, copy=True, **options) for n in ("auto", None)
-    )
+    some, every = (gr.tl.fit(adata, net, max_cells=n, copy=True, **options) for n in ("auto", None))
     assert [one.uns["grnrep"]["params"]["n_obs_learned"] for one in (some, every)] == [75, 150]
     assert every.uns["grnrep"]["history"]["objective"].size <= 30  # passes, and no search
     score = [gr.metrics.recovery(one)["pearson"].abs().mean() for one in (some, every)]

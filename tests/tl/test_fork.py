@@ -19,7 +19,7 @@ import grnrep as gr
 from grnrep.core.posterior import sample as posterior
 
 posterior._FEWEST, posterior._CELLS = 8, 0  # draws of a chain: as short as can be
-data, net = gr.ds.simulate(n_obs=200, n_vars=60, n_regulators=5, connectivity=0.2, noise_sd=0.2, rng=0)
+data, net = gr.ds.simulate(n_obs=80, n_vars=40, n_regulators=4, connectivity=0.2, noise_sd=0.2, rng=0)
 counts = data.copy()
 counts.X = np.random.default_rng(0).poisson(np.asarray(data.X)).astype(np.float32)
 sparse = data.copy()
@@ -35,7 +35,7 @@ def fit(data, net=net, **options):
 
 def lazy(folder):
     x = ad.experimental.read_lazy(folder + "/data.zarr").X
-    return fit(ad.AnnData(x, obs=data.obs, var=data.var), block_size=50, max_cells=100, **fixed)
+    return fit(ad.AnnData(x, obs=data.obs, var=data.var), block_size=20, max_cells=40, **fixed)
 
 
 def transform():
@@ -54,7 +54,7 @@ if __name__ == "__main__":
     fitted = data.copy()
     gr.tl.fit(fitted, net, progress=False, **fixed)
     ways = {
-        "blocks": partial(fit, sparse, block_size=50, max_cells=100, likelihood="tobit", **fixed),
+        "blocks": partial(fit, sparse, block_size=20, max_cells=40, likelihood="tobit", **fixed),
         "counts": partial(fit, counts, likelihood="poisson", ridge=0.1, max_iter=5),
         "uncertainty": partial(fit, data, uncertainty=True, **fixed),
         "zarr": partial(lazy, folder),

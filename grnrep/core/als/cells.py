@@ -257,7 +257,7 @@ def _by_torch(solver: CellSolver, block: Block, start: Tensor, max_iter: int, to
 
 def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, tol: float) -> Tensor:
     """Compiled: all that there is to do with some cells, while they are in the cache of the processor."""
-    m, out = solver.n_free, start.clone()
+    m, out = solver.n_free, start.contiguous().clone()
     residual = solver.residual(Block(block.x), start)  # x - p, not censored
     if block.most is None:
         raise ValueError("a block in which nothing is censored takes one step")
@@ -266,7 +266,9 @@ def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, to
         codes.masked_fill_(block.least == 0, LEFT_OUT)
     bits = np.zeros(len(residual), f"u{n_lanes(residual.numpy().dtype) // 8}")
     iterations = np.zeros(residual.shape[1], np.int64)
-    parts = (part.numpy() for part in (solver.ridge, residual, codes, start[:m]))
+    # of another layout all would be compiled once more
+    inputs = (solver.ridge, residual, codes, start[:m])
+    parts = (part.contiguous().numpy() for part in inputs)
     descend(*solver.rows, *parts, bits, max_iter, tol, out[:m].numpy(), iterations)
     return out
 
