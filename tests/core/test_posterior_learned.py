@@ -65,7 +65,7 @@ def test_intervals_contain_the_truth(data, assumed):
         both, network, truth, w = problem(seed, **data)
         x, other = both[:N_CELLS], both[N_CELLS:]
         fit = fit_evidence(x, network, likelihood=likelihood, assumptions=Assumptions(**assumed))
-        n_draws = 300 if likelihood == "tobit" else 120
+        n_draws = 300 if likelihood == "tobit" else 80
         found = sample_posterior(x, fit, network, likelihood=likelihood, n_draws=n_draws)
         found, *_ = found.orient(network)
         assert fit.n_factors == data.get("n_programmes", 0)
@@ -87,9 +87,8 @@ def test_intervals_contain_the_truth(data, assumed):
         factor = factor[network.regulator]
         edges.append(covered(found.fit.weight / factor, found.weight_sd / np.abs(factor), w))
 
-    def error(
-        n,
-    ):  # four standard errors of a share of .95, as if values of a cell or gene erred together
+    # four standard errors of a share of .95, as if values of a cell or gene erred together
+    def error(n):
         return 4 * np.sqrt(0.95 * 0.05 / (N_SETS * n))
 
     assert np.mean(cells) == pytest.approx(0.95, abs=error(N_CELLS))
