@@ -41,7 +41,7 @@ def _data(
     return x.astype(np.float32), Network.from_edges(*edges, n_genes, n_regulators), value
 
 
-def _fit(x, network, *, n_free=0):
+def _fit(x, network, *, n_free=0, max_iter=1000):
     """Residuals, activities and weights of a fit, with regulators of every gene beside the network."""
     gene = np.repeat(np.arange(network.n_genes), n_free)
     dense = network.n_regulators + np.tile(np.arange(n_free), network.n_genes)
@@ -52,7 +52,9 @@ def _fit(x, network, *, n_free=0):
         network.n_genes,
         network.n_regulators + n_free,
     )
-    fit = fit_decoder(x, network, likelihood="gaussian", intercept=True)
+    fit = fit_decoder(
+        x, network, likelihood="gaussian", intercept=True, max_iter=max_iter
+    )
     weights = np.zeros((network.n_genes, network.n_regulators))
     weights[network.gene, network.regulator] = fit.weight
     return x - fit.activity @ weights.T - fit.bias, fit.activity, fit.weight, network
@@ -106,7 +108,8 @@ def test_finds_none_where_there_are_none():
     for seed in range(40):
         noise = 0.2 if seed % 2 else 2.0
         x, network, _ = _data(seed, *shapes[seed % 5], noise)
-        found.append(unexplained(*_fit(x, network)).n_programmes)
+        # what noise leaves is there long before a fit of small noise ends
+        found.append(unexplained(*_fit(x, network, max_iter=60)).n_programmes)
     # no more than 5 % of data sets may have any: more than this many would with a chance of 1 %
     assert np.count_nonzero(found) <= stats.binom.ppf(0.99, 40, 0.05)
 
