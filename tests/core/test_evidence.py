@@ -31,7 +31,7 @@ def tensor(values):
     return torch.as_tensor(np.asarray(values, dtype=np.float64))
 
 
-def prior_of(network, m, *, n_factors=0, tau2=None, correlated=False, same_noise=False, seed=0):
+def prior_of(network, m, *, n_factors=0, tau2=None, correlated=False, seed=0):
     """Signs as in the network, sizes of every kind; factors have a variance each, known columns are flat."""
     rng, column = np.random.default_rng(seed), network.regulator
     size = rng.uniform(0.3, 1, network.n_edges)
@@ -45,7 +45,6 @@ def prior_of(network, m, *, n_factors=0, tau2=None, correlated=False, same_noise
         group=torch.as_tensor(np.where(factor, column - (m - n_factors), -1)),
         tau2=tau2,
         correlated=correlated,
-        same_noise=same_noise,
     )
 
 
@@ -171,7 +170,7 @@ class Twin:
 ASSUMED = [
     {"n_known": 0, "signed": 0.0},
     {"n_known": 2, "n_factors": 2, "tau2": 0.4},
-    {"signed": 1.0, "correlated": True, "same_noise": True},
+    {"signed": 1.0, "correlated": True},
 ]
 
 
@@ -191,11 +190,8 @@ def test_decoder_is_a_bayesian_regression_of_every_gene(tobit, options):
         log_det = -sum(np.linalg.slogdet(v)[1] for _, _, v, _ in wanted)
         assert new.log_det == pytest.approx(log_det, rel=1e-9)
         squares = tensor([part[3] for part in wanted]) / model.n_cells
-        if model.prior.same_noise:
-            noise = squares.mean().expand(len(squares))
-        else:
-            p = dense(new.weight.numpy(), twin.network) @ twin.z_after()
-            noise = pooled(squares, model.n_cells) + evidence._MISFIT * tensor(p.var(1))
+        p = dense(new.weight.numpy(), twin.network) @ twin.z_after()
+        noise = pooled(squares, model.n_cells) + evidence._MISFIT * tensor(p.var(1))
         np.testing.assert_allclose(new.noise, noise, rtol=1e-7)
         doubt = np.zeros_like(twin.doubt)
         for psi, (edges, _, v, _) in zip(noise.numpy(), wanted, strict=True):
@@ -267,7 +263,7 @@ def test_with_known_representations_the_bound_is_the_evidence():
     # a regulator without targets, and two known columns whose weights have a variance each
     network = Network.from_edges(gene, column + 1, 0 * gene, n_genes, 3)
     group = torch.as_tensor(column)
-    prior = replace(prior_of(network, 1, same_noise=True), group=group)
+    prior = replace(prior_of(network, 1), group=group)
     known, x = rng.normal(size=(2, n_cells)), rng.normal(size=(n_genes, n_cells))
     model = Model([Gaussian().block(tensor(x))], network, 1, 0, prior, n_cells, False)
     none = torch.zeros(12, dtype=torch.float64)
@@ -276,7 +272,8 @@ def test_with_known_representations_the_bound_is_the_evidence():
         tensor([[1.0]]), 1.0, v, torch.zeros(3, 3, dtype=torch.float64), none,
     )  # fmt: skip
     new, _ = model.step(at)
-    doubt = new.doubt * float(new.noise[0]) / 0.7  # the posterior is the best at the first ψ and v
+    # the posterior, the same of every gene, is the best at the first ψ and v
+    doubt = new.doubt * (n_genes / 0.7) / (1 / new.noise).sum()
     there = replace(
         at, weight=new.weight, weight_sd=new.weight_sd, log_det=new.log_det, doubt=doubt
     )
@@ -332,7 +329,6 @@ KIND = {
     "tobit": st.booleans(),
     "n_factors": st.sampled_from([0, 2]),
     "n_known": st.sampled_from([0, 1, 2]),
-    "same_noise": st.booleans(),
     "n_cells": st.sampled_from([8, 50]),
 }
 

@@ -179,8 +179,6 @@ class Model:
     def _noise(self, squares: Tensor, signal: Tensor) -> Tensor:
         """ψ of every gene from expected squared residuals, and the variance of its prediction."""
         noise = squares.clamp(min=0) / self.n_cells
-        if self.prior.same_noise:
-            return torch.full_like(noise, float(noise.mean())).clamp(min=LEAST_NOISE)
         own = pooled(noise, self.n_cells)
         return (own + _MISFIT * signal.clamp(min=0)).clamp(min=LEAST_NOISE)
 

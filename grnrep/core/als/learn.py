@@ -43,8 +43,6 @@ class Assumptions:
         Variance of weights about their prior signs, in squared sizes; None to learn it.
     correlated
         Whether regulators' activities correlate.
-    same_noise
-        Whether the noise of all genes is the same, in units of their spreads.
     n_factors
         Free factors at most; those that explain nothing, or few genes, are dropped.
     exactly
@@ -53,7 +51,6 @@ class Assumptions:
 
     tau2: float | None = None
     correlated: bool = False
-    same_noise: bool = False
     n_factors: int = 0
     exactly: bool = False
 
@@ -225,7 +222,6 @@ def model_of(
         group=torch.as_tensor(group, device=device),
         tau2=assumed.tau2,
         correlated=assumed.correlated,
-        same_noise=assumed.same_noise,
     )
     return Model(blocks, full, m + n_factors, n_factors, prior, n_cells, intercept, each)
 

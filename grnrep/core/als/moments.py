@@ -33,8 +33,6 @@ class Prior:
         v / size² of known signs; None to learn it.
     correlated
         Whether correlations of regulators are learned; else they are taken for independent.
-    same_noise
-        Whether all genes have the same ψ.
     """
 
     anchor: Tensor
@@ -44,7 +42,6 @@ class Prior:
     group: Tensor
     tau2: float | None
     correlated: bool
-    same_noise: bool
 
     @property
     def n_groups(self) -> int:
