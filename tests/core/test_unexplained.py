@@ -52,9 +52,7 @@ def _fit(x, network, *, n_free=0, max_iter=1000):
         network.n_genes,
         network.n_regulators + n_free,
     )
-    fit = fit_decoder(
-        x, network, likelihood="gaussian", intercept=True, max_iter=max_iter
-    )
+    fit = fit_decoder(x, network, likelihood="gaussian", intercept=True, max_iter=max_iter)
     weights = np.zeros((network.n_genes, network.n_regulators))
     weights[network.gene, network.regulator] = fit.weight
     return x - fit.activity @ weights.T - fit.bias, fit.activity, fit.weight, network
