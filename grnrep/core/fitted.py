@@ -37,6 +37,9 @@ class Fit:
         Standard deviation that every weight was left with, ``(n_edges,)``, or None.
     anchor, anchor_variance
         Mean and variance of the prior of every weight, ``(n_edges,)``, or None.
+    inflation
+        Noise variances of the likelihood by those of residuals, where genes share noise; see
+        :class:`grnrep.core.als.learn.Assumptions`.
     factors, loadings
         Free factors, programmes that the network does not know: representations of variance 1, (n_cells, n_factors),
         and their effects on genes, (n_genes, n_factors). None where there are none.
@@ -69,6 +72,7 @@ class Fit:
     weight_sd: np.ndarray | None = None
     anchor: np.ndarray | None = None
     anchor_variance: np.ndarray | None = None
+    inflation: float = 1.0
     factors: np.ndarray | None = None
     loadings: np.ndarray | None = None
     effects: np.ndarray | None = None

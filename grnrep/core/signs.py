@@ -38,7 +38,9 @@ def orient(fit: F, network: Network) -> tuple[F, np.ndarray, np.ndarray]:
     Sign: the sum of two log-odds. Prior signs: how far learned weights agree with them.
     Data, which overrule prior signs only where these contradict each other or are on weak
     edges: activities of Eq. 6 are positive, and skewed to the right, which is what is left
-    where intercepts open them to a shift.
+    where intercepts open them to a shift. A regulator of a fit by evidence most of whose edges have a sign is left as
+    the search, which began there, has it: one that shares its targets with a larger one may be left with weights
+    against their signs, where it is still the regulator that the signs made it.
 
     Parameters
     ----------
@@ -64,6 +66,8 @@ def orient(fit: F, network: Network) -> tuple[F, np.ndarray, np.ndarray]:
     limit = np.where(prior != 0, _MAX_DATA_LOGIT_BESIDE_PRIOR, _MAX_DATA_LOGIT)
     data = np.clip(trust * (positive + skewed), -limit, limit)
     evidence = prior + data
+    if fit.covariance is not None:
+        evidence = np.where(_mostly_signed(network), np.maximum(evidence, 0.0), evidence)
     confidence = 1 / (1 + np.exp(-np.abs(evidence)))
     source = np.where(np.abs(positive) >= np.abs(skewed), "positive", "skewness")
     source = np.where(np.abs(prior) >= np.abs(data), "prior", source)
@@ -84,6 +88,11 @@ def orient(fit: F, network: Network) -> tuple[F, np.ndarray, np.ndarray]:
         anchor_variance=None if fit.anchor_variance is None else fit.anchor_variance / edge_size**2,
     )
     return oriented, confidence, source
+
+
+def _mostly_signed(network: Network) -> np.ndarray:
+    """Regulators of whose edges at least half have a sign, ``(n_regulators,)`` bool."""
+    return 2 * _sum(network.sign != 0, network) >= np.maximum(1, network.targets_per_regulator())
 
 
 def _prior_evidence(fit: Fit, network: Network) -> np.ndarray:

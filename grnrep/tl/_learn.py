@@ -220,7 +220,7 @@ def learn_from_all(
         return once(checkpoint, name, type(total), one_pass)
 
     if choices.assumed is not None:
-        unit = _units(data, intercept=choices.model.intercept, likelihood=fit.likelihood.name)
+        unit = _units(data, centred=choices.model.intercept)
         fit = _limited(refine_evidence, max_iter=config.max_iter)(
             fit,
             network,
@@ -264,10 +264,9 @@ def learn_from_all(
     return replace(fit, activity=activity, squared_error=float(loss))
 
 
-def _units(data: Data, *, intercept: bool, likelihood: str) -> np.ndarray:
+def _units(data: Data, *, centred: bool) -> np.ndarray:
     """Spread of every gene in all cells, as :func:`grnrep.core.als.learn.units` has it of some."""
     scan = data.scan
-    centred = intercept and likelihood == "gaussian"
     spread = np.sqrt((scan.deviation if centred else scan.squares) / max(1, scan.n_obs))
     return np.where(spread > 0, spread, 1.0)
 

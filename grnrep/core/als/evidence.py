@@ -180,7 +180,8 @@ class Model:
         """ψ of every gene from expected squared residuals, and the variance of its prediction."""
         noise = squares.clamp(min=0) / self.n_cells
         own = pooled(noise, self.n_cells)
-        return (own + _MISFIT * signal.clamp(min=0)).clamp(min=LEAST_NOISE)
+        own = own + _MISFIT * signal.clamp(min=0)
+        return (self.prior.inflation * own).clamp(min=LEAST_NOISE)
 
     def _covariance(self, second: Tensor, total: Tensor) -> Tensor:
         """C from Σ E[z z'] and Σ z̄: variances as much alike as they are, correlations as many as cells show."""

@@ -43,6 +43,9 @@ class Assumptions:
         Variance of weights about their prior signs, in squared sizes; None to learn it.
     correlated
         Whether regulators' activities correlate.
+    inflation
+        How many genes that share their noise count for one: ψ is so many times the variance of residuals (the
+        variance inflation factor of Wu & Smyth 2012, CAMERA, of all regulators at once).
     n_factors
         Free factors at most; those that explain nothing, or few genes, are dropped.
     exactly
@@ -51,6 +54,7 @@ class Assumptions:
 
     tau2: float | None = None
     correlated: bool = False
+    inflation: float = 1.0
     n_factors: int = 0
     exactly: bool = False
 
@@ -135,7 +139,7 @@ def fit_evidence(
         work = len(x) * (network.n_regulators**2 + 2 * network.n_edges)
         tol = _TOL * min(_MOST_LOOSER, max(1.0, work / _WORK))
     values = torch.as_tensor(x, dtype=precision_of(x), device=device)
-    unit = units(values, centred=intercept and likelihood == "gaussian")
+    unit = units(values, centred=intercept)
     columns = known_columns(len(x), intercept=intercept, covariates=covariates)
     known = torch.as_tensor(columns, device=device)
     scaled = values / unit.to(values)
@@ -222,6 +226,7 @@ def model_of(
         group=torch.as_tensor(group, device=device),
         tau2=assumed.tau2,
         correlated=assumed.correlated,
+        inflation=assumed.inflation,
     )
     return Model(blocks, full, m + n_factors, n_factors, prior, n_cells, intercept, each)
 
@@ -292,6 +297,7 @@ def fit_of(
         weight_sd=(at.weight_sd * own)[free].cpu().numpy(),
         anchor=(model.prior.anchor * own)[free].cpu().numpy(),
         anchor_variance=variance[free].cpu().numpy(),
+        inflation=model.prior.inflation,
         covariates=covariates,
         noise_variance=float(np.square(noise_sd).mean()),
         converged=False,

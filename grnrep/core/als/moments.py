@@ -33,6 +33,8 @@ class Prior:
         v / size² of known signs; None to learn it.
     correlated
         Whether correlations of regulators are learned; else they are taken for independent.
+    inflation
+        ψ by the variance of residuals: how many genes that share their noise count for one.
     """
 
     anchor: Tensor
@@ -42,6 +44,7 @@ class Prior:
     group: Tensor
     tau2: float | None
     correlated: bool
+    inflation: float
 
     @property
     def n_groups(self) -> int:

@@ -24,6 +24,8 @@ from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
 TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
+TAU2_OF_FEW = 0.01  # where genes are too few to try any: signs are most of what is known
+INFLATION = 3.0  # of noise that is tried beside none
 MOST_FACTORS = 20  # free factors that are looked for
 _TRIED_FACTORS = 10  # at most in the fits that are compared: enough to see whether any help
 _CELLS_PER_REGULATOR = 10  # from which correlations of regulators are learned
@@ -32,6 +34,7 @@ _FEWEST_GENES = 40  # with fewer, programmes are not looked for
 _HELD_OUT = 100  # genes to predict, if there are as many
 _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
+_GAIN_OF_INFLATION = 0.1  # and that an inflation of noise has to bring
 _CHANCE = 2.0  # standard errors of a correlation of signs that say nothing
 _LOAD = 1.1  # effective load from which a fit is by evidence
 
@@ -72,8 +75,10 @@ def choose_assumptions(
     held-out genes are predicted from the activities of their regulators with the prior signs as weights
     (:func:`grnrep.core.choose.shrinkage.held_out_score`). The weaker of two priors of weights is taken if it comes
     within 5 % of the correlation of the other one. Free factors are taken if they raise it by more than 5 %: on real
-    data they explain much of what regulators would, and activities are then worse. Without signs the evidence
-    decides: those are kept that rise above chance, reach many genes and are determined by the data.
+    data they explain much of what regulators would, and activities are then worse. Noise of identity-link data is
+    inflated if that raises it by more than 10 %: where genes share noise that no factor explains, activities follow
+    it, as each gene counts for independent. Without signs the evidence decides: those factors are kept that rise above
+    chance, reach many genes and are determined by the data.
 
     Parameters
     ----------
@@ -92,7 +97,8 @@ def choose_assumptions(
     many = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
     signed = is_signed(network)
     correlated = many and signed
-    tau2 = TAU2[-1] if signed else None
+    tau2s = TAU2 if has_signs(network) else (TAU2_OF_FEW,)
+    tau2 = tau2s[-1] if signed else None
     settled = Assumptions(tau2, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not signed or network.n_genes < _FEWEST_GENES:
@@ -110,17 +116,21 @@ def choose_assumptions(
         products = [part.products for part in parts]
         return score_of(products, np.sum([part.squares for part in parts], axis=0))
 
-    # few genes say too little to choose by how closely weights follow signs
-    tau2s = TAU2 if has_signs(network) else TAU2[-1:]
     plain = [replace(settled, tau2=tau2) for tau2 in tau2s]
     richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
     tried = [richer, *plain] if most else plain  # the longest first, side by side with the others
     with side_by_side(2) as each:
         scores = dict(zip(tried, each(score, tried), strict=True))
     best = _weakest(plain, scores)
-    highest = max(scores[one].correlation for one in plain)
-    if most and scores[richer].correlation > (1 + _GAIN) * highest:
-        return Chosen(replace(richer, n_factors=most))
+    if likelihood == "gaussian" and has_signs(network):
+        inflated = replace(best, inflation=INFLATION)
+        scores[inflated] = score(inflated)
+        if scores[inflated].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
+            best = inflated
+    if most:
+        highest = max(score.correlation for one, score in scores.items() if one != richer)
+        if scores[richer].correlation > (1 + _GAIN) * highest:
+            return Chosen(replace(richer, n_factors=most))
     at = scores[best]
     return Chosen(best, signs_predict=at.correlation > _CHANCE * at.error)
 
@@ -163,7 +173,7 @@ def _held_out(
     signs = np.zeros((test.n_genes, test.n_regulators))
     signs[test.gene, test.regulator] = test.sign
     values = torch.as_tensor(x[:, held_out].astype(np.float64))
-    scaled = (values / units(values, centred=likelihood == "gaussian")).numpy()
+    scaled = (values / units(values, centred=True)).numpy()
     predicted = predict_by_signs(fit.activity, signs, scaled, likelihood=likelihood)
     a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (predicted, scaled))
     return _Products((a * b).sum(0), np.array([(a * a).sum(), (b * b).sum()]))

@@ -250,7 +250,7 @@ class Chain:
         sharpness, self.typical_noise = draw_precisions(
             self.random, residual, self.n_cells, _NOISE_CELLS, self.typical_noise
         )
-        self.noise = self.prior.unit / sharpness
+        self.noise = self.prior.inflation * self.prior.unit / sharpness
 
     def draw_activity_prior(self, stats: Stats) -> None:
         """Draw mean and variance of activities whose prior is not fixed, around a variance that they share.

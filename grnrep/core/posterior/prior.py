@@ -47,6 +47,8 @@ class ChainPrior:
         Of the representations of all others, (m, m).
     in_noise
         Whether ``precision`` is in units of the noise that genes share.
+    inflation
+        σ² by the variance of residuals.
     """
 
     anchor: Tensor
@@ -59,6 +61,7 @@ class ChainPrior:
     drawn: Tensor
     precision: Tensor
     in_noise: bool
+    inflation: float = 1.0
 
     def of_whitened(self, noise: Tensor) -> Tensor:
         """Precision of whitened weights at the noise of their genes, ``(n_edges,)``."""
@@ -147,7 +150,7 @@ def _learned(x: Tensor, fit: Fit, network: Network, full: Network, *, censored: 
         raise ValueError("fit must have priors of weights and activities that were learned")
     r, n_factors = network.n_regulators, fit.n_factors
     m, column, gene = r + n_factors, full.regulator, full.gene
-    unit = units(x, centred=fit.bias is not None and not censored).cpu().numpy() ** 2
+    unit = units(x, centred=fit.bias is not None).cpu().numpy() ** 2
     variance = _intercept_variance(x, censored=censored).cpu().numpy()[gene]
     variance[column < r] = fit.anchor_variance
     if fit.loadings is not None:
@@ -173,6 +176,7 @@ def _learned(x: Tensor, fit: Fit, network: Network, full: Network, *, censored: 
         drawn=on_device((np.arange(m) < r) & (not correlated)),
         precision=on_device(precision),
         in_noise=False,
+        inflation=fit.inflation,
     )
 
 
@@ -184,7 +188,7 @@ def first_noise(x: Tensor, fit: Fit, prior: ChainPrior, *, censored: bool) -> tu
         typical = max(fit.squared_error, _LEAST_NOISE * float(squares.sum())) / max(1, n_values)
         return torch.full_like(squares, typical), typical
     noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"] ** 2, device=x.device)
-    return noise, float(1 / (prior.unit / noise).mean())
+    return noise, float(1 / (prior.unit / noise).mean()) / prior.inflation
 
 
 def draw_precisions(
