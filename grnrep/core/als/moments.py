@@ -44,7 +44,7 @@ class Prior:
     group: Tensor
     tau2: float | None
     correlated: bool
-    inflation: float
+    inflation: float = 1.0
 
     @property
     def n_groups(self) -> int:

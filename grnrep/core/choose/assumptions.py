@@ -122,7 +122,8 @@ def choose_assumptions(
     with side_by_side(2) as each:
         scores = dict(zip(tried, each(score, tried), strict=True))
     best = _weakest(plain, scores)
-    if likelihood == "gaussian" and has_signs(network):
+    predict = scores[best].correlation > _CHANCE * scores[best].error
+    if predict and likelihood == "gaussian" and has_signs(network):
         inflated = replace(best, inflation=INFLATION)
         scores[inflated] = score(inflated)
         if scores[inflated].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
@@ -131,8 +132,7 @@ def choose_assumptions(
         highest = max(score.correlation for one, score in scores.items() if one != richer)
         if scores[richer].correlation > (1 + _GAIN) * highest:
             return Chosen(replace(richer, n_factors=most))
-    at = scores[best]
-    return Chosen(best, signs_predict=at.correlation > _CHANCE * at.error)
+    return Chosen(best, signs_predict=predict)
 
 
 def _weakest(tried: list[Assumptions], scores: dict[Assumptions, Score]) -> Assumptions:
