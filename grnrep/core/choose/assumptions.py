@@ -57,6 +57,13 @@ def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     return bool(load >= _LOAD)
 
 
+def weakest(n_cells: int, network: Network, n_factors: int) -> Assumptions:
+    """Those that take the least for given, with so many free factors at most."""
+    # without signs, correlations of either sign fit noise
+    many, signed = n_cells >= _CELLS_PER_REGULATOR * network.n_regulators, is_signed(network)
+    return Assumptions(TAU2[-1] if signed else None, many and signed, n_factors=n_factors)
+
+
 def choose_assumptions(
     x: np.ndarray,
     network: Network,
@@ -88,12 +95,8 @@ def choose_assumptions(
     rng
         Source of the choice of cells and genes, and of the fits' start.
     """
-    # without signs, correlations of either sign fit noise
-    many = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
     signed = is_signed(network)
-    correlated = many and signed
-    tau2 = TAU2[-1] if signed else None
-    settled = Assumptions(tau2, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
+    settled = replace(weakest(len(x), network, n_factors or 0), exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not signed or network.n_genes < _FEWEST_GENES:
         return Chosen(replace(settled, n_factors=most) if most else settled)
