@@ -57,7 +57,9 @@ def error_rates(scores: EdgeScores, prior: np.ndarray, inside: np.ndarray) -> Er
     false, rate = np.zeros(prior.shape), np.ones(prior.shape)
 
     # prior edges, in units of the typical weight of their regulator
-    mean_square = (scores.weight**2 * prior).sum(0) / np.maximum(1, prior.sum(0))
+    # those that cannot be judged may be of any size
+    known = judged & prior
+    mean_square = (np.where(known, scores.weight, 0.0) ** 2).sum(0) / np.maximum(1, known.sum(0))
     typical = np.sqrt(np.where(mean_square > 0, mean_square, 1.0))
     size = np.broadcast_to(typical, prior.shape)[prior]
     uncertain = (width * std_err)[prior] * tail_factor(t[prior], dof[prior])
