@@ -1,4 +1,4 @@
-"""How much the data want every possible edge: score tests, and standard errors of those there are."""
+"""How much the data want every possible edge: regressions of every gene on activities it had no part in."""
 
 from __future__ import annotations
 
@@ -9,107 +9,119 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.expectation import Cells
 from grnrep.core.als.genes import similar
+from grnrep.core.als.project import Projection
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
-from grnrep.core.likelihoods.gaussian import residual
+from grnrep.core.gene_regression import Genes, refine, slope, steps_and_variances, with_growth
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 
 _ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
 _FEWEST = 5  # degrees of freedom by which a gene can be judged
-# degrees of freedom that the typical variance counts, against chance (after Smyth 2004)
-_MODERATION = 4.0
-_JITTER = 1e-9  # of the diagonal, against collinear regulators
-# share of an activity beyond the gene's own regulators, below which it is rounding
-_EXPLAINED = 1e-6
-_MAX_STEPS = 6  # of refinement
-_MIN_GAIN = 1e-4  # that a step of refinement must promise, as a share of the loss
 _RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen
 
 
 class EdgeScores(NamedTuple):
-    """Evidence on edges at a fit.
+    """Evidence on every gene and regulator at a fit.
 
     Parameters
     ----------
-    refined
-        Weights of the network that are best for the activities of the fit, ``(n_edges,)``.
-    std_err
-        Their standard errors; NaN where the gene has too few values above zero to judge by.
-    add
-        t statistic of every gene and regulator that is not in the network, (n_genes, n_regulators):
-        the score of its weight at zero; 0 inside the network and where the gene cannot be judged.
     weight
-        Weight that one step would give it, same shape.
+        Of edges of the network the weight that is best for the activities of the fit, of others what one step
+        from 0 would give, (n_genes, n_regulators).
+    std_err
+        Standard errors, same shape; NaN where the gene has too few values above zero to judge by, and where other
+        regulators of the gene have the same activity.
     dof
         Degrees of freedom of every gene, at least 1, ``(n_genes,)``.
     """
 
-    refined: np.ndarray
-    std_err: np.ndarray
-    add: np.ndarray
     weight: np.ndarray
+    std_err: np.ndarray
     dof: np.ndarray
 
+    def t(self) -> np.ndarray:
+        """Weights by their standard errors, 0 where there is none, (n_genes, n_regulators)."""
+        out = np.zeros(self.weight.shape)
+        return np.divide(self.weight, self.std_err, out=out, where=self.std_err > 0)
 
-def edge_scores(
-    x: np.ndarray, fit: Fit, network: Network, *, likelihood: str = "tobit"
-) -> EdgeScores:
-    """Score test of every possible edge, given the activities of a fit.
 
-    The weights of every gene are refined first: alternation is slowest for genes that are
-    mostly zero, and weights that are not at their optimum look like wrong edges. Then the residuals
-    are regressed on the activity of another regulator beyond that of the gene's own ones. Zeros
-    count under a ReLU as residuals, but not as evidence on how precise a weight is: a gene that
-    is nearly always zero fits with any negative weights. Memory is n_genes times n_regulators.
+def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
+    """Test every possible edge, given a fit by evidence.
+
+    Activities were inferred from all genes, and share the noise of each: regression on them would find any edge that
+    is assumed, and more certain than it is. Every gene is therefore regressed on activities that are inferred without
+    it, under a ReLU by Tobit regression. What these do not know of the true ones is independent of them, since they
+    are means of a posterior, and is noise of the gene (Berkson 1950). An edge that is not in the network is tested
+    by its score: the residuals are regressed on the regulator's activity beyond that of the gene's own ones.
+
+    Cells count by how noise grows with a gene's prediction, and standard errors are those of squared residuals times
+    squared activities, which hold where noise differs between cells in any other way (White 1980). Memory is n_genes
+    times n_regulators.
 
     Parameters
     ----------
     x
         Expression, (n_cells, n_genes).
     fit
-        Weights, intercepts and activities.
+        From :func:`grnrep.core.als.learn.fit_evidence`.
     network
         Edges of the fit.
-    likelihood
-        "relu" or "identity".
     """
     m, n_cells = network.n_regulators, len(x)
     full, fitted = full_network(network, fit)
+    cells = Projection.of(fit, network, dtype=torch.float64).expected_cells()
     known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
-    z = torch.as_tensor(np.concatenate([fit.activity, known], axis=1)).mT.contiguous()
-    ridge = _ridges(z, full, m)
-    # padded slots read and write what stands behind the last edge
+    z = torch.as_tensor(np.concatenate([fit.representation(), known], axis=1)).mT.contiguous()
+    noise_sd = torch.as_tensor(fit.likelihood.arrays()["noise_sd"])
+    censored = not fit.likelihood.zeros_are_values
+    sigma = _posterior_covariance(x, cells, z, noise_sd) if censored else cells.sigma
+    # in units of the gene's noise; padded slots read and write what stands behind the last edge
     weight = torch.as_tensor(np.append(fitted, 0.0))
-    inverse = torch.zeros(full.n_edges + 1, dtype=torch.float64)
-    score = torch.zeros(network.n_genes, m, dtype=torch.float64)
-    information = torch.zeros_like(score)
-    squares, n_seen = torch.zeros(2, network.n_genes, dtype=torch.float64)
-    activity, activity_squares = z[:m].mT, z[:m].square().mT
+    weight[:-1] /= noise_sd[torch.as_tensor(full.gene)]
+    ridge = _ridges(z, full, m)
+    estimate = torch.zeros(network.n_genes, m, dtype=torch.float64)
+    variance = torch.full_like(estimate, torch.nan)
+    degree = torch.as_tensor(full.regulators_per_gene()).double()
+    dof = torch.zeros_like(degree)
+    is_edge = torch.zeros(full.n_edges + 1, dtype=torch.bool)
+    is_edge[:-1] = torch.as_tensor(full.regulator < m)
+    column = torch.as_tensor(np.append(full.regulator, len(z)))
+    padded = torch.cat([z, z.new_zeros(1, n_cells)])
     with threads_for(n_cells * full.n_edges):
-        for genes, edge, block in _blocks(x, z, full, likelihood):
-            real = edge < full.n_edges
-            refined, r = _refine(block, weight[edge] * real, ridge[edge], likelihood)
-            weight[edge] = torch.where(real, refined, 0.0)
-            # -½ ∂ loss / ∂ (weight of another regulator) at zero: Σ_cells r z
-            score[genes], squares[genes] = r @ activity, r.square().sum(1)
-            n_seen[genes] = block.seen.sum(1).double()
-            inverse[edge], information[genes] = _informations(block, activity, activity_squares)
+        for genes, edge in _batches(full, n_cells):
+            y = torch.as_tensor(x[:, genes].T.astype(np.float64)) / noise_sd[genes, None]
+            seen = y > 0 if censored else torch.ones_like(y, dtype=torch.bool)
+            own = padded[column[edge]]
+            dof[genes] = seen.sum(1) - degree[genes]
+            batch = Genes.without_own_part(
+                own, y, seen, degree[genes], weight[edge], column[edge], sigma
+            )
+            refined, *_ = refine(batch, weight[edge], ridge[edge])
+            batch = with_growth(batch, refined)
+            refined, r, curvature = refine(batch, refined, ridge[edge])
+            (estimate[genes], variance[genes]), of_own = steps_and_variances(
+                batch, r, curvature, z[:m]
+            )
+            inside = is_edge[edge]
+            at = (genes[:, None].expand(edge.shape)[inside], column[edge][inside])
+            estimate[at], variance[at] = refined[inside], of_own[inside]
+    variance[dof < _FEWEST] = torch.nan
+    std_err = variance.sqrt()
+    unit = noise_sd[:, None]
+    return EdgeScores((estimate * unit).numpy(), (std_err * unit).numpy(), dof.clamp(min=1).numpy())
 
-    dof, judged = _degrees_of_freedom(n_seen, full, m, n_cells)
-    variance = _variances(squares, dof, judged)
-    information[~judged] = 0
-    information[network.gene, network.regulator] = 0
-    # t = Σ r z / sqrt(σ² I), and the step of Newton's method Σ r z / I
-    sd = (variance[:, None] * information).sqrt()
-    add, step = (torch.where(b > 0, score / b, 0.0) for b in (sd, information))
-    gene, free = torch.as_tensor(network.gene), torch.as_tensor(full.regulator < m)
-    std_err = (variance[gene] * inverse[:-1][free]).sqrt()
-    std_err[~judged[gene]] = torch.nan
-    return EdgeScores(
-        weight[:-1][free].numpy(), std_err.numpy(), add.numpy(), step.numpy(), dof.numpy()
-    )
+
+def _posterior_covariance(x: np.ndarray, cells: Cells, z: Tensor, noise_sd: Tensor) -> Tensor:
+    """Σ under a ReLU, (m, m): every gene counts for the mean curvature of its values, of a zero less than 1."""
+    m = cells.n_free
+    y = torch.as_tensor(x.T.astype(np.float64)) / noise_sd[:, None]
+    p = cells.matrix @ z / noise_sd[:, None]
+    curvature = slope(y, p, y > 0, torch.ones_like(y))[1].mean(1)
+    decoder = cells.matrix.to_dense()[:, :m] / noise_sd[:, None]
+    return torch.linalg.inv(decoder.mT @ (decoder * curvature[:, None]) + cells.prior[:, :m])
 
 
 def _ridges(z: Tensor, full: Network, m: int) -> Tensor:
@@ -119,118 +131,14 @@ def _ridges(z: Tensor, full: Network, m: int) -> Tensor:
     return torch.cat([ridge[torch.as_tensor(full.regulator)], ridge.new_ones(1)])
 
 
-def _degrees_of_freedom(
-    n_seen: Tensor, full: Network, m: int, n_cells: int
-) -> tuple[Tensor, Tensor]:
-    """Degrees of freedom of every gene, at least 1, and whether they are enough to judge it.
-
-    Activities take an equal share of all values that are seen: m by their number per cell. Weights take
-    one each.
-    """
-    spent = m / max(float(n_seen.sum()) / max(1, n_cells), m + 1)
-    dof = n_seen * (1 - spent) - torch.as_tensor(full.regulators_per_gene())
-    return dof.clamp(min=1), dof >= _FEWEST
-
-
-def _variances(squares: Tensor, dof: Tensor, judged: Tensor) -> Tensor:
-    """Variance of every gene's noise, drawn to the typical one as by so many degrees of freedom more."""
-    variance = squares / dof
-    typical = variance[judged].median() if bool(judged.any()) else variance.new_ones(())
-    return (dof * variance + _MODERATION * typical) / (dof + _MODERATION)
-
-
-class _Block(NamedTuple):
-    """Some genes.
-
-    Parameters
-    ----------
-    regulators
-        Activities of their own regulators, (genes, d, cells); zeros in padded slots.
-    x
-        Expression, (genes, cells).
-    seen
-        What is not censored, (genes, cells) bool.
-    """
-
-    regulators: Tensor
-    x: Tensor
-    seen: Tensor
-
-    def of(self, which: Tensor) -> _Block:
-        """Some of them."""
-        return self if len(which) == len(self.x) else _Block(*(a[which] for a in self))
-
-
-def _blocks(
-    x: np.ndarray, z: Tensor, network: Network, likelihood: str
-) -> Iterator[tuple[Tensor, Tensor, _Block]]:
-    """Genes of similar numbers of regulators, their edges padded with ``n_edges``, and their data."""
-    degree, values = network.regulators_per_gene(), torch.as_tensor(x).mT.contiguous()
-    column = torch.as_tensor(np.append(network.regulator, 0))
+def _batches(network: Network, n_cells: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Genes of similar numbers of regulators, and their edges, padded with ``n_edges``, (genes, d)."""
+    degree = network.regulators_per_gene()
     for group in [*similar(degree), np.flatnonzero(degree == 0)]:
         slot = np.arange(max(1, degree[group].max(initial=0)))
         edge = np.where(
             slot < degree[group][:, None], network.indptr[group][:, None] + slot, network.n_edges
         )
-        size = max(1, _ENTRIES // (len(slot) * max(1, len(x))))
+        size = max(1, _ENTRIES // (len(slot) * max(1, n_cells)))
         for k in range(0, len(group), size):
-            genes, edges = (torch.as_tensor(a[k : k + size]) for a in (group, edge))
-            regulators = z.index_select(0, column[edges].flatten()).view(*edges.shape, -1)
-            regulators *= (edges < network.n_edges)[:, :, None]
-            y = values[genes].double()
-            seen = y > 0 if likelihood == "tobit" else torch.ones_like(y, dtype=torch.bool)
-            yield genes, edges, _Block(regulators, y, seen)
-
-
-def _informations(
-    block: _Block, activity: Tensor, activity_squares: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Diagonal of the inverse information on a gene's own weights, and information on any other one.
-
-    Another regulator's weight is judged by what of its activity z the gene's own regulators Z leave unexplained
-    where the gene is seen: Σ z² - z'Z (Z'Z)⁻¹ Z'z, (genes, m).
-    """
-    seen = block.regulators * block.seen[:, None, :]
-    system = torch.bmm(seen, block.regulators.mT)
-    # columns of zeros, and padded slots, get a 1
-    diagonal = system.diagonal(dim1=1, dim2=2)
-    diagonal.add_(torch.where(diagonal > 0, _JITTER * diagonal, 1.0))
-    inverse = torch.linalg.inv(system)
-    cross = (seen.flatten(0, 1) @ activity).view(*seen.shape[:2], -1)
-    whole = block.seen.double() @ activity_squares
-    beyond = whole - (cross * (inverse @ cross)).sum(1)
-    return inverse.diagonal(dim1=1, dim2=2), torch.where(beyond > _EXPLAINED * whole, beyond, 0.0)
-
-
-def _refine(block: _Block, weight: Tensor, ridge: Tensor, likelihood: str) -> tuple[Tensor, Tensor]:
-    """Newton's method on the loss of every gene, which is convex in its weights; these and residuals.
-
-    A step that would raise the loss of a gene is not taken, and its next one is a quarter of it.
-    """
-
-    def at(part: _Block, w: Tensor, lam: Tensor) -> list[Tensor]:
-        """Weights, pre-activations, residuals and losses."""
-        p = torch.bmm(w[:, None, :], part.regulators)[:, 0]
-        r = residual(part.x, p, likelihood)
-        return [w, p, r, r.square().sum(1) + (lam * w * w).sum(1)]
-
-    state, length = at(block, weight, ridge), weight.new_ones(len(weight))
-    todo = torch.arange(len(weight))  # genes that are not at their optimum
-    for _ in range(_MAX_STEPS):
-        part, lam, (w, p, r, loss) = block.of(todo), ridge[todo], (a[todo] for a in state)
-        # half the Hessian, Σ z z' + λ over cells with a residual; minus half the gradient, Σ r z - λ w
-        curved = part.regulators * (part.seen | (p > 0))[:, None, :]
-        system = torch.bmm(curved, part.regulators.mT)
-        system.diagonal(dim1=1, dim2=2).add_(lam)
-        slope = torch.bmm(part.regulators, r[:, :, None])[:, :, 0] - lam * w
-        step = torch.linalg.solve(system, slope)
-        more = (slope * step).sum(1) > _MIN_GAIN * loss
-        if not bool(more.any()):
-            break
-        todo = todo[more]
-        following = at(block.of(todo), w[more] + length[todo, None] * step[more], lam[more])
-        lower = following[-1] <= loss[more]
-        length[todo] = torch.where(lower, (2 * length[todo]).clamp(max=1), length[todo] / 4)
-        for old, new in zip(state, following, strict=True):
-            old[todo[lower]] = new[lower]
-    return state[0], state[2]
+            yield torch.as_tensor(group[k : k + size]), torch.as_tensor(edge[k : k + size])

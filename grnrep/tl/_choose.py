@@ -114,7 +114,6 @@ def repair_edges(
         sample.x,
         data.matched.network,
         likelihood=model.likelihood,
-        intercept=model.intercept,
         covariates=cells.part(sample.rows).covariates,
         rng=config.rng,
         device=config.device,

@@ -79,11 +79,8 @@ def results_of(
     record = _record_of(data, choices, learned, activities.sums, config)
     if choices.repaired is not None:
         status = record[_keys.REPAIR]["status"]
-        logger.info(
-            "fit %r: repair: %s; the stated rate is that of noise that is independent between genes, and "
-            "more additions are false where programmes outside the network move many genes together",
-            config.key_added, status.value_counts().to_dict(),
-        )  # fmt: skip
+        counts = status.value_counts().to_dict()
+        logger.info("fit %r: repair: %s", config.key_added, counts)
     place = (choices.matched.columns[decoder.network.gene], decoder.network.regulator)
     shape = (data.adata.n_vars, decoder.network.n_regulators)
     varm = csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=shape)

@@ -134,8 +134,7 @@ def fit(
         Whether to return a copy instead of changing ``adata``.
     repair
         Whether to drop edges that the data reject and to add edges that they demand before the fit, at a false
-        discovery rate of 5 % each where noise is independent between genes: with a factor outside the network
-        half of the additions can be false; see :func:`grnrep.tl.repair`.
+        discovery rate of 5 % each; see :func:`grnrep.tl.repair`.
     uncertainty
         Whether to draw from the posterior after the fit; see :func:`grnrep.tl.posterior`.
     device

@@ -340,9 +340,8 @@ def test_passes_over_all_cells(fake, known):
 
 def test_repair(fake):
     x, network, v = problem(n_cells=120, n_genes=40, m=3)
-    model = {"intercept": True, "covariates": v}
-    expected = repair_network(x, network, **model)
-    found = repair_network(x, network, device="cuda", **model)
+    expected = repair_network(x, network, covariates=v)
+    found = repair_network(x, network, covariates=v, device="cuda")
     for name in ("gene", "regulator", "kept"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert_close(found.weight, expected.weight, rel=1e-2)

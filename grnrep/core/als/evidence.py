@@ -34,7 +34,7 @@ from grnrep.core.network import Network
 LEAST_NOISE = 1e-5  # ψ in squared spreads of the gene: below, a value is explained
 _MISFIT = 0.02  # share of a prediction's variance that is added to ψ: no gene follows its regulators better
 _LEAST_SPREAD = 1e-8  # C_jj of a regulator that explains nothing
-_LEAST_VARIANCE = 1e-12  # v of a free factor that explains nothing
+LEAST_VARIANCE = 1e-12  # v of a free factor that explains nothing
 _LEAST_TAU2 = 1e-3  # that is learned
 
 
@@ -211,7 +211,7 @@ class Model:
             group = prior.group[grouped]
             sums = torch.zeros_like(of_group).index_add_(0, group, off[grouped])
             of_group = sums / torch.bincount(group, minlength=prior.n_groups).clamp(min=1)
-            of_group = of_group.clamp(min=_LEAST_VARIANCE)
+            of_group = of_group.clamp(min=LEAST_VARIANCE)
         return tau2, of_group
 
     def _doubt(self, posteriors: list[Tensor], noise: Tensor) -> Tensor:

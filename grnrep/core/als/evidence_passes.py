@@ -10,9 +10,10 @@ import torch
 from tqdm.auto import tqdm
 
 from grnrep.core.als.learn import Assumptions, fit_of, model_of
-from grnrep.core.als.moments import Moments, Sums
+from grnrep.core.als.moments import Sums
 from grnrep.core.als.project import Projection
-from grnrep.core.design import full_network, share_of_known, with_effects
+from grnrep.core.als.start import moments_of
+from grnrep.core.design import share_of_known, with_effects
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
 
@@ -69,7 +70,7 @@ def refine_evidence(
         intercept=intercept, censored=likelihood == "tobit",
     )  # fmt: skip
     scale, gene = torch.as_tensor(unit), model.pattern.gene
-    at = _moments(fit, network, scale, model.prior.n_groups)
+    at = moments_of(fit, network, scale, model.prior)
     history, converged = list[float](), False
 
     def decoder() -> Fit:
@@ -99,31 +100,3 @@ def refine_evidence(
         at = replace(at, weight=with_effects(at.weight, matrix, on, model.network, first))
         so_far = decoder()
     return replace(so_far, history=history, converged=converged)
-
-
-def _moments(fit: Fit, network: Network, unit: torch.Tensor, n_groups: int) -> Moments:
-    """The iterate that a fit stands for; what is not kept of it the first step finds again."""
-    m, n = network.n_regulators, fit.n_factors
-    full, weight = full_network(network, fit)
-    gene, column = torch.as_tensor(full.gene), torch.as_tensor(full.regulator)
-    scaled = torch.as_tensor(weight) / unit[gene]
-    noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"]).square() / unit.square()
-    covariance = torch.eye(m + n, dtype=torch.float64)
-    covariance[:m, :m] = torch.as_tensor(fit.covariance)
-    weight_sd = torch.zeros_like(scaled)
-    sd = torch.as_tensor(fit.weight_sd) / unit[torch.as_tensor(network.gene)]
-    weight_sd[column < m] = sd
-    of_group = [scaled[column == m + k].square().mean() for k in range(n_groups)]
-    doubt = scaled.new_zeros(full.n_regulators).index_add_(
-        0, column, weight_sd.square() / noise[gene]
-    )
-    signed = torch.as_tensor(network.sign != 0)
-    n_own = torch.as_tensor(np.maximum(1, network.regulators_per_gene()))[
-        torch.as_tensor(network.gene)
-    ]
-    off = (scaled[column < m] - torch.as_tensor(network.sign) / n_own.sqrt()).square() + sd.square()
-    tau2 = float((off * n_own)[signed].mean()) if bool(signed.any()) else 1.0
-    return Moments(
-        scaled, [], noise, covariance, tau2,
-        torch.stack(of_group) if of_group else scaled.new_zeros(0), torch.diag(doubt), weight_sd,
-    )  # fmt: skip

@@ -15,7 +15,7 @@ from grnrep.core.als.evidence import Model, search
 from grnrep.core.als.factors import programmes, with_factors, without_idle
 from grnrep.core.als.moments import Moments, Prior
 from grnrep.core.als.project import Projection
-from grnrep.core.als.start import start_weights
+from grnrep.core.als.start import moments_of, start_weights
 from grnrep.core.design import known_columns, regress, split_rows, split_weights, unconfound
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.likelihoods import LIKELIHOODS, restored
@@ -72,6 +72,7 @@ def fit_evidence(
     rng: int | np.random.Generator = 0,
     device: str | torch.device | None = None,
     progress: bool = False,
+    start: Fit | None = None,
 ) -> Fit:
     """Learn decoder, representations, noise and priors together (:mod:`grnrep.core.als.evidence`).
 
@@ -104,6 +105,9 @@ def fit_evidence(
         Where to compute; the CPU by default.
     progress
         Whether to show a progress bar.
+    start
+        A fit by evidence of these cells to go on from, with the edges of ``network`` and as many intercepts and
+        covariates.
 
     Returns
     -------
@@ -157,22 +161,31 @@ def fit_evidence(
                 censored=likelihood == "tobit",
             )  # fmt: skip
 
-        model, history = model_with(0), list[float]()
-        at = _first(model, scaled, known, network, rng)
+        model, history = model_with(0 if start is None else start.n_factors), list[float]()
+        if start is None:
+            at = _first(model, scaled, known, network, rng)
+        else:
+            rows = split_rows(known, [block.x for block in blocks])
+            at = moments_of(start, network, unit, model.prior, rows)
         steps = _FIRST_ITERATIONS if assumed.n_factors else max_iter
         try:
             at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
+            if not assumed.exactly:
+                model, at = without_idle(model, at, model_with)
             for _ in range(_LOOKS if assumed.n_factors else 0):
                 left = assumed.n_factors - model.n_factors
                 loadings = programmes(model, at, left, every=assumed.exactly)
                 if not loadings.shape[1]:
                     break
-                wider = model_with(model.n_factors + loadings.shape[1])
+                before = model.n_factors
+                wider = model_with(before + loadings.shape[1])
                 model, at = wider, with_factors(wider, at, loadings)
                 for _ in range(0 if assumed.exactly else _PRUNINGS):
                     at, more, _ = search(model, at, max_iter=steps, tol=tol, bar=bar)
                     model, at = without_idle(model, at, model_with)
                     history += more
+                if model.n_factors == before:
+                    break  # none of them is dense
             if assumed.n_factors:
                 at, more, converged = search(model, at, max_iter=max_iter, tol=tol, bar=bar)
                 history += more

@@ -1,4 +1,4 @@
-"""Where the search starts: the first principal component of every regulon."""
+"""Where a search starts: at the first principal component of every regulon, or at another fit."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.data import Data, cuts, typical_gram
+from grnrep.core.als.evidence import LEAST_VARIANCE
 from grnrep.core.als.loop import Problem
-from grnrep.core.design import regress, without_known
+from grnrep.core.als.moments import Moments, Prior
+from grnrep.core.design import full_network, regress, without_known
+from grnrep.core.fitted import Fit
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
@@ -100,3 +103,45 @@ def _unit(weight: Tensor, fallback: Tensor, pattern: Pattern) -> Tensor:
     return torch.where(
         size > 0, weight / size.clamp(min=torch.finfo(size.dtype).tiny), fallback
     ).to(fallback)
+
+
+def moments_of(
+    fit: Fit, network: Network, unit: Tensor, prior: Prior, known: list[Tensor] | None = None
+) -> Moments:
+    """The iterate that a fit by evidence stands for; what is not kept of it the first step finds again.
+
+    ``known`` are the known rows (q, cells) of the blocks of cells of the fit; without, the iterate is without cells.
+    """
+    m, n, device, unit = network.n_regulators, fit.n_factors, unit.device, unit.cpu()
+    full, weight = full_network(network, fit)
+    gene, column = torch.as_tensor(full.gene), torch.as_tensor(full.regulator)
+    scaled = torch.as_tensor(weight) / unit[gene]
+    noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"]).square() / unit.square()
+    covariance = torch.eye(m + n, dtype=torch.float64)
+    covariance[:m, :m] = torch.as_tensor(fit.covariance)
+    weight_sd = torch.zeros_like(scaled)
+    sd = torch.as_tensor(fit.weight_sd) / unit[torch.as_tensor(network.gene)]
+    weight_sd[column < m] = sd
+    of_group = [
+        scaled[column == m + k].square().mean().clamp(min=LEAST_VARIANCE)
+        for k in range(prior.n_groups)
+    ]
+    doubt = scaled.new_zeros(full.n_regulators).index_add_(
+        0, column, weight_sd.square() / noise[gene]
+    )
+    tau2 = 1.0 if prior.tau2 is None else prior.tau2
+    if prior.tau2 is None and network.sign.any():
+        signed, sign = torch.as_tensor(network.sign != 0), torch.as_tensor(network.sign)
+        n_own = torch.as_tensor(np.maximum(1, network.regulators_per_gene())[network.gene])
+        off = (scaled[column < m] - sign / n_own.sqrt()).square() + sd.square()
+        tau2 = float((off * n_own)[signed].mean())
+    z = list[Tensor]()
+    if known is not None:
+        both, sizes = torch.as_tensor(fit.representation()), [row.shape[1] for row in known]
+        parts = zip(both.split(sizes), known, strict=True)
+        z = [torch.cat([part.mT.to(row), row]) for part, row in parts]
+    variances = torch.stack(of_group) if of_group else scaled.new_zeros(0)
+    return Moments(
+        scaled.to(device), z, noise.to(device), covariance.to(device), tau2, variances.to(device),
+        torch.diag(doubt).to(device), weight_sd.to(device),
+    )  # fmt: skip

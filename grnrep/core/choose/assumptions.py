@@ -35,7 +35,6 @@ _HELD_OUT = 100  # genes to predict, if there are as many
 _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _GAIN_OF_INFLATION = 0.1  # and that an inflation of noise has to bring
-_CHANCE = 2.0  # standard errors of a correlation of signs that say nothing
 _LOAD = 1.1  # effective load from which a fit is by evidence
 
 
@@ -58,6 +57,13 @@ def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
         n_edges=network.n_edges,
     )
     return bool(load >= _LOAD)
+
+
+def weakest(n_cells: int, network: Network, n_factors: int) -> Assumptions:
+    """Those that take the least for given, with so many free factors at most."""
+    # without signs, correlations of either sign fit noise
+    many, signed = n_cells >= _CELLS_PER_REGULATOR * network.n_regulators, is_signed(network)
+    return Assumptions(TAU2[-1] if signed else None, many and signed, n_factors=n_factors)
 
 
 def choose_assumptions(
@@ -93,13 +99,9 @@ def choose_assumptions(
     rng
         Source of the choice of cells and genes, and of the fits' start.
     """
-    # without signs, correlations of either sign fit noise
-    many = len(x) >= _CELLS_PER_REGULATOR * network.n_regulators
     signed = is_signed(network)
-    correlated = many and signed
     tau2s = TAU2 if has_signs(network) else (TAU2_OF_FEW,)
-    tau2 = tau2s[-1] if signed else None
-    settled = Assumptions(tau2, correlated, n_factors=n_factors or 0, exactly=n_factors is not None)
+    settled = replace(weakest(len(x), network, n_factors or 0), exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not signed or network.n_genes < _FEWEST_GENES:
         return Chosen(replace(settled, n_factors=most) if most else settled)
@@ -122,17 +124,16 @@ def choose_assumptions(
     with side_by_side(2) as each:
         scores = dict(zip(tried, each(score, tried), strict=True))
     best = _weakest(plain, scores)
-    predict = scores[best].correlation > _CHANCE * scores[best].error
-    if predict and likelihood == "gaussian" and has_signs(network):
+    if likelihood == "gaussian" and has_signs(network) and scores[best].above_chance:
         inflated = replace(best, inflation=INFLATION)
         scores[inflated] = score(inflated)
         if scores[inflated].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
             best = inflated
     if most:
         highest = max(score.correlation for one, score in scores.items() if one != richer)
-        if scores[richer].correlation > (1 + _GAIN) * highest:
-            return Chosen(replace(richer, n_factors=most))
-    return Chosen(best, signs_predict=predict)
+        if scores[richer].correlation > (1 + _GAIN) * max(highest, 0.0):
+            return Chosen(replace(richer, n_factors=most), scores[richer].above_chance)
+    return Chosen(best, scores[best].above_chance)
 
 
 def _weakest(tried: list[Assumptions], scores: dict[Assumptions, Score]) -> Assumptions:

@@ -50,6 +50,11 @@ class Score(NamedTuple):
     correlation: float
     error: float
 
+    @property
+    def above_chance(self) -> bool:
+        """Whether signs predict anything."""
+        return self.correlation > _CHANCE * self.error
+
 
 Scores = dict[tuple[float, float], Score]  # by ridge and prior
 
@@ -198,7 +203,7 @@ def _search_ridges(
 def _predict(scores: Scores) -> bool:
     """Whether signs predict held-out genes at all, at the best of the pairs."""
     best = max(scores.values())
-    return best.correlation > _CHANCE * best.error
+    return best.above_chance
 
 
 def _weakest(scores: Scores) -> float:
