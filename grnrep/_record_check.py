@@ -13,7 +13,7 @@ from grnrep import __version__, _keys
 from grnrep._cells import CATEGORICAL, CONTINUOUS, is_count
 from grnrep._checks import some
 from grnrep._values import SCALE
-from grnrep.core.als.learn import Assumptions
+from grnrep.core.als.assumed import Assumptions
 from grnrep.core.likelihoods import LIKELIHOODS
 
 TYPICAL_SIZE: Final = "typical_size"  # of counts: the size factor of a typical cell

@@ -14,13 +14,10 @@ from grnrep.core.als.variances import pooled
 from grnrep.core.scores import EdgeScores
 
 _MEDIAN = 0.6744897501960817  # of the absolute value of a standard normal variable
-_EFFICIENCY = (
-    0.37  # of a median of absolute values, beside the root mean square, of normal variables
-)
-_STEP, _N_STEPS = (
-    0.25,
-    16,
-)  # between centres of true weights, in typical weights, and how many there are
+# of a median of absolute values of normal variables, beside their root mean square
+_EFFICIENCY = 0.37
+# between centres of true weights, in typical weights, and how many there are
+_STEP, _N_STEPS = 0.25, 16
 _FALSE_SHARE = 0.05  # share of false edges that the groups start from
 _EM_STEPS, _EM_TOL = 500, 1e-6  # and change of that share at which they end
 _UNDERFLOW = 1e-300  # below which a probability is not told from 0

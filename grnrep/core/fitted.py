@@ -39,7 +39,7 @@ class Fit:
         Mean and variance of the prior of every weight, ``(n_edges,)``, or None.
     inflation
         Noise variances of the likelihood by those of residuals, where genes share noise; see
-        :class:`grnrep.core.als.learn.Assumptions`.
+        :class:`grnrep.core.als.assumed.Assumptions`.
     factors, loadings
         Free factors, programmes that the network does not know: representations of variance 1, (n_cells, n_factors),
         and their effects on genes, (n_genes, n_factors). None where there are none.

@@ -15,13 +15,11 @@ _JITTER = 1e-9  # of the diagonal, against collinear regulators
 # share of an activity beyond the gene's own regulators, below which it is rounding
 _EXPLAINED = 1e-6
 _MAX_STEPS = 8  # of Newton's method
-_MIN_GAIN = (
-    0.01  # that a step must promise, of twice the log likelihood: a tenth of a standard error
-)
+# that a step must promise, of twice the log likelihood: a tenth of a standard error
+_MIN_GAIN = 0.01
 _LEAST_SQUARE = 1e-3  # added to squared residuals, by their mean, of which logarithms are taken
-_FAR = (
-    3.0  # standard deviations of its prediction beyond which a gene's noise is taken for the same
-)
+# standard deviations of its prediction beyond which a gene's noise is taken for the same
+_FAR = 3.0
 _MOST_OWN = 0.99  # share of a gene's noise that its activities have taken up, at most
 _TINY = 1e-12
 

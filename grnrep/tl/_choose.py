@@ -12,7 +12,7 @@ from grnrep._cells import Cells, is_count
 from grnrep._checks import some
 from grnrep._match import Match
 from grnrep._values import report_empty
-from grnrep.core.als.learn import Assumptions
+from grnrep.core.als.assumed import Assumptions
 from grnrep.core.choose.sample_size import Loads, loads
 from grnrep.core.repair import LEAST_LOAD, Repaired, repair_network
 from grnrep.tl._checkpoint import Checkpoint

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from grnrep._cells import Cells
-from grnrep.core.als.learn import Assumptions
+from grnrep.core.als.assumed import Assumptions
 from grnrep.core.choose.assumptions import choose_assumptions
 from grnrep.core.choose.ridge import RIDGES as FREE_RIDGES
 from grnrep.core.choose.ridge import of_many_cells

@@ -14,7 +14,7 @@ import torch
 from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import check_choice, check_whole
-from grnrep.core.als.learn import Assumptions
+from grnrep.core.als.assumed import Assumptions
 from grnrep.core.likelihoods import LIKELIHOODS
 
 SOLVERS: Final = {"exact": "max_iter", "gradient": "epochs"}  # and the option that limits each

@@ -265,7 +265,7 @@ def learn_from_all(
 
 
 def _units(data: Data, *, centred: bool) -> np.ndarray:
-    """Spread of every gene in all cells, as :func:`grnrep.core.als.learn.units` has it of some."""
+    """Spread of every gene in all cells, as :func:`grnrep.core.als.assumed.units` has it of some."""
     scan = data.scan
     spread = np.sqrt((scan.deviation if centred else scan.squares) / max(1, scan.n_obs))
     return np.where(spread > 0, spread, 1.0)

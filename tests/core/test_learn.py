@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grnrep.core.als import evidence
-from grnrep.core.als.learn import Assumptions, fit_evidence
+from grnrep.core.als.assumed import Assumptions
+from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.project import project
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network

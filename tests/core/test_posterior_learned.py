@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.als.learn import Assumptions, fit_evidence
+from grnrep.core.als.assumed import Assumptions
+from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.project import Projection
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import restored

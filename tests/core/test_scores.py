@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from grnrep.core import scores as scores_module
-from grnrep.core.als.learn import Assumptions, fit_evidence
+from grnrep.core.als.assumed import Assumptions
+from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.project import Projection
 from grnrep.core.gene_regression import Genes, refine, with_growth
 from grnrep.core.likelihoods import restored

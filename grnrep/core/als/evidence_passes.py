@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from grnrep.core.als.learn import Assumptions, fit_of, model_of
+from grnrep.core.als.assumed import Assumptions, model_of
+from grnrep.core.als.learn import fit_of
 from grnrep.core.als.moments import Sums
 from grnrep.core.als.project import Projection
 from grnrep.core.als.start import moments_of

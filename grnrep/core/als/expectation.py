@@ -19,9 +19,8 @@ from grnrep.core.normal_tail import below_and_above
 # change of representations, as a share, at which those under a ReLU are found, if it was as small the step before:
 # the first step after momentum began anew is a small one too
 _TOL = 1e-3
-_CLIPPED_TOL = (
-    1e-2  # gradient, as a share, at which representations with clipped zeros will do as a start
-)
+# gradient, as a share, at which representations with clipped zeros will do as a start
+_CLIPPED_TOL = 1e-2
 
 
 @dataclass(frozen=True, eq=False)

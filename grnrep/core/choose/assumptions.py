@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from grnrep.core.als.learn import Assumptions, fit_evidence, units
+from grnrep.core.als.assumed import Assumptions, units
+from grnrep.core.als.learn import fit_evidence
 from grnrep.core.choose.shrinkage import (
     Score,
     draw_held_out,

@@ -202,8 +202,7 @@ def _search_ridges(
 
 def _predict(scores: Scores) -> bool:
     """Whether signs predict held-out genes at all, at the best of the pairs."""
-    best = max(scores.values())
-    return best.above_chance
+    return max(scores.values()).above_chance
 
 
 def _weakest(scores: Scores) -> float:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.assumed import units
 from grnrep.core.als.data import Penalty, Scale
-from grnrep.core.als.learn import units
 from grnrep.core.design import without_known
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
