@@ -153,7 +153,6 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         ridge=_column(regulators, "ridge") if "ridge" in regulators else None,
         covariance=_covariance(record),
         weight_sd=_column(edges, _keys.LEARNED_SD)[order] if _keys.LEARNED_SD in edges else None,
-        inflation=float(params.get("noise_inflation", 1.0)),
         loadings=_numbers(record, _keys.LOADINGS),
         effects=effects,
     )

@@ -112,14 +112,17 @@ def test_the_unit_of_a_gene_changes_nothing():
     np.testing.assert_allclose(other.noise_variance / unit**2, one.noise_variance, rtol=1e-4)
 
 
-def test_means_infer_the_same_activities_again():
+@pytest.mark.parametrize("inflation", [1.0, 3.0])
+def test_means_infer_the_same_activities_again(inflation):
     x, network, *_ = problem(spread=0.5, n_programmes=3, n_cells=100)
-    fit = fit_evidence(x, network, assumptions=Assumptions(n_factors=5))
+    fit = fit_evidence(x, network, assumptions=Assumptions(inflation=inflation, n_factors=5))
     found = sample_posterior(x, fit, network, likelihood="gaussian", n_draws=60)
     assert found.fit.n_factors == 3
     assert found.fit.factors.shape == (200, 3)
     noise_sd = found.fit.likelihood.arrays()["noise_sd"]
     np.testing.assert_allclose(noise_sd**2, found.noise_variance)
+    # the chain draws the noise of residuals, and inflates it as the fit does
+    assert np.median(noise_sd / fit.likelihood.arrays()["noise_sd"]) == pytest.approx(1, abs=0.1)
     again = Projection.of(found.fit, network).into(found.fit, x)
     for ours, theirs in ((found.fit.activity, again.activity), (found.fit.factors, again.factors)):
         for a, b in zip(ours.T, theirs.T, strict=True):

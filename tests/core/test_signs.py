@@ -252,6 +252,35 @@ def test_confidence_falls_with_disagreement():
     assert values[-1] == pytest.approx(0.5)
 
 
+def learned(sign, weight):
+    """A regulator of a fit by evidence, whose activities say nothing of its sign."""
+    n, rng = len(sign), np.random.default_rng(0)
+    network = Network.from_edges(np.arange(n), np.zeros(n, dtype=int), np.array(sign), n, 1)
+    z = rng.standard_normal((100, 1))
+    fit = Fit(
+        np.array(weight), np.zeros(n), np.concatenate([z, -z]),
+        likelihood=restored("gaussian", {"noise_sd": np.ones(n)}), covariance=np.eye(1),
+        weight_sd=np.ones(n), anchor=np.array(sign), anchor_variance=np.ones(n),
+    )  # fmt: skip
+    return fit, network
+
+
+@pytest.mark.parametrize(
+    ("sign", "turned"),
+    [([1.0, 1, -1, 1], False), ([1.0, 1, 0, 0], False), ([1.0, 0, 0, 0], True)],
+)
+def test_search_from_signs_is_not_turned_where_most_edges_have_one(sign, turned):
+    """Weights against the signs: they may take back a part of what a larger regulator does."""
+    weight = np.where(np.array(sign) == 0, 1.0, -np.array(sign))
+    fit, network = learned(sign, weight)
+    oriented, confidence, _ = orient(fit, network)
+    np.testing.assert_array_equal(oriented.activity, -fit.activity if turned else fit.activity)
+    assert (confidence[0] == 0.5) != turned  # nothing is known where priors and weights disagree
+    # penalised, where the search does not know a prior's sign from its opposite, all are turned
+    penalised = replace(fit, covariance=None, anchor_variance=None, ridge=np.ones(1))
+    assert orient(penalised, network)[0].activity[0, 0] * fit.activity[0, 0] < 0
+
+
 def test_nothing_known_is_said():
     network = Network.from_edges([0], [0], [0], 1, 1)
     oriented, confidence, origin = orient(Fit(np.zeros(1), None, np.zeros((4, 1))), network)
