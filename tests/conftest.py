@@ -13,7 +13,7 @@ import scipy.sparse as sp
 import torch
 
 import grnrep as gr
-from grnrep.core.choose import assumptions, intercept, ridge, shrinkage
+from grnrep.core.choose import assumptions, held_out, intercept, ridge
 from grnrep.core.posterior import sample as posterior
 
 
@@ -60,7 +60,7 @@ def quick_choices(monkeypatch):
     monkeypatch.setattr(assumptions, "_ITERATIONS", 2)
     monkeypatch.setattr(intercept, "_MAX_ITER", 15)
     monkeypatch.setattr(ridge, "_MAX_ITER", 2)
-    monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)
+    monkeypatch.setattr(held_out, "_ITERATIONS", 2)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import numpy as np
 
 from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep.core.choose.assumptions import is_determined
+from grnrep.core.choose.held_out import is_signed
 from grnrep.core.choose.intercept import needs_intercept
 from grnrep.core.choose.likelihood import choose_likelihood
-from grnrep.core.choose.shrinkage import is_signed
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.tl._config import BY_SIGN, FitConfig
 from grnrep.tl._data import Data, Sample, sample_size

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.choose import ridge, shrinkage
+from grnrep.core.choose import held_out, ridge, shrinkage
+from grnrep.core.choose.held_out import predict_by_signs
 from grnrep.core.choose.ridge import Model, choose_prior, choose_ridge
-from grnrep.core.choose.shrinkage import PRIORS, RIDGES, choose_shrinkage, predict_by_signs
+from grnrep.core.choose.shrinkage import PRIORS, RIDGES, choose_shrinkage
 from grnrep.core.network import Network
 from grnrep.validation import shuffled_network
 
@@ -26,7 +27,7 @@ def problem(seed, *, spread, noise, n_cells=80, signed=True):
 def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_without(
     seed, monkeypatch
 ):
-    monkeypatch.setattr(shrinkage, "_ITERATIONS", 5)
+    monkeypatch.setattr(held_out, "_ITERATIONS", 5)
     monkeypatch.setattr(shrinkage, "RIDGES", (0.03, 0.3, 3.0))
     monkeypatch.setattr(ridge, "_MAX_ITER", 5)
     equal, network = problem(seed, spread=0.0, noise=3.0, n_cells=60)
@@ -37,9 +38,9 @@ def test_equal_strengths_in_noise_ask_for_a_stronger_prior_than_unequal_ones_wit
 
 
 def test_choice_is_on_the_grid_and_repeatable(monkeypatch):
-    monkeypatch.setattr(shrinkage, "_ITERATIONS", 5)
+    monkeypatch.setattr(held_out, "_ITERATIONS", 5)
     monkeypatch.setattr(shrinkage, "RIDGES", (0.03, 3.0))
-    monkeypatch.setattr(shrinkage, "_HELD_OUT", 60)
+    monkeypatch.setattr(held_out, "_HELD_OUT", 60)
     monkeypatch.setattr(ridge, "_MAX_ITER", 5)
     x, network = problem(0, spread=0.5, noise=1.0, n_cells=40)
     first = choose_shrinkage(np.maximum(x, 0), network, rng=4)
@@ -94,7 +95,7 @@ def test_the_size_of_weights_is_found_where_genes_are_few(seed, shared, monkeypa
 
 
 def test_settled_values_stay(monkeypatch):
-    monkeypatch.setattr(shrinkage, "_ITERATIONS", 2)
+    monkeypatch.setattr(held_out, "_ITERATIONS", 2)
     monkeypatch.setattr(ridge, "_MAX_ITER", 2)
     x, network = problem(0, spread=0.5, noise=1.0)
     assert choose_shrinkage(x, network, ridge=0.5, prior=0.2)[:3] == (0.5, 0.2, False)
@@ -137,8 +138,8 @@ def without_information(network, seed):
 
 
 def test_sign_permuted_and_shuffled_networks_are_told_from_real_ones(monkeypatch):
-    monkeypatch.setattr(shrinkage, "_ITERATIONS", 4)  # the whole search takes minutes
-    monkeypatch.setattr(shrinkage, "_HELD_OUT", 60)
+    monkeypatch.setattr(held_out, "_ITERATIONS", 4)  # the whole search takes minutes
+    monkeypatch.setattr(held_out, "_HELD_OUT", 60)
     monkeypatch.setattr(shrinkage, "RIDGES", (0.3,))
     monkeypatch.setattr(shrinkage, "PRIORS", (0.03, 0.3))
     monkeypatch.setattr(shrinkage, "choose_ridge", lambda *a, **k: 0.01)

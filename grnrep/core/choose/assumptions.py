@@ -10,7 +10,7 @@ import torch
 
 from grnrep.core.als.assumed import Assumptions, units
 from grnrep.core.als.learn import fit_evidence
-from grnrep.core.choose.shrinkage import (
+from grnrep.core.choose.held_out import (
     Score,
     draw_held_out,
     has_signs,
@@ -80,7 +80,7 @@ def choose_assumptions(
 
     Where at least half of the edges have a sign, genes are held out, activities are learned from the others, and the
     held-out genes are predicted from the activities of their regulators with the prior signs as weights
-    (:func:`grnrep.core.choose.shrinkage.held_out_score`). The weaker of two priors of weights is taken if it comes
+    (:func:`grnrep.core.choose.held_out.held_out_score`). The weaker of two priors of weights is taken if it comes
     within 5 % of the correlation of the other one. Free factors are taken if they raise it by more than 5 %: on real
     data they explain much of what regulators would, and activities are then worse. Noise of identity-link data is
     inflated if that raises it by more than 10 %: where genes share noise that no factor explains, activities follow

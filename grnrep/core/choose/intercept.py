@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from grnrep.core.choose.held_out import Score, draw_held_out, has_signs, held_out_score
 from grnrep.core.choose.ridge import Model
-from grnrep.core.choose.shrinkage import Score, draw_held_out, has_signs, held_out_score
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
@@ -28,7 +28,7 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
 
     Where a cell has no more constraining values than regulators, a fit explains them all with and
     without intercepts. With prior signs the models are then compared by how well they predict genes that
-    were held out (:func:`grnrep.core.choose.shrinkage.held_out_score`).
+    were held out (:func:`grnrep.core.choose.held_out.held_out_score`).
 
     Parameters
     ----------
