@@ -32,8 +32,8 @@ class EdgeScores(NamedTuple):
         Of edges of the network the weight that is best for the activities of the fit, of others what one step
         from 0 would give, (n_genes, n_regulators).
     std_err
-        Standard errors, same shape; NaN where the gene has too few values above zero to judge by, and where other
-        regulators of the gene have the same activity.
+        Standard errors, same shape; NaN where the gene is constant or has too few values above zero to judge by, and
+        where other regulators of the gene have the same activity.
     dof
         Degrees of freedom of every gene, at least 1, ``(n_genes,)``.
     """
@@ -108,7 +108,8 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
             inside = is_edge[edge]
             at = (genes[:, None].expand(edge.shape)[inside], column[edge][inside])
             estimate[at], variance[at] = refined[inside], of_own[inside]
-    variance[dof < _FEWEST] = torch.nan
+    # a constant gene has no unit, and says nothing
+    variance[(dof < _FEWEST) | torch.as_tensor(x.max(axis=0) == x.min(axis=0))] = torch.nan
     std_err = variance.sqrt()
     unit = noise_sd[:, None]
     return EdgeScores((estimate * unit).numpy(), (std_err * unit).numpy(), dof.clamp(min=1).numpy())

@@ -25,7 +25,6 @@ from grnrep.core.network import Network
 from grnrep.core.threads import side_by_side
 
 TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
-TAU2_OF_FEW = 0.01  # where genes are too few to try any: signs are most of what is known
 INFLATION = 3.0  # of noise that is tried beside none
 MOST_FACTORS = 20  # free factors that are looked for
 _TRIED_FACTORS = 10  # at most in the fits that are compared: enough to see whether any help
@@ -101,7 +100,8 @@ def choose_assumptions(
         Source of the choice of cells and genes, and of the fits' start.
     """
     signed = is_signed(network)
-    tau2s = TAU2 if has_signs(network) else (TAU2_OF_FEW,)
+    # few genes say too little to choose by: there signs are most of what is known
+    tau2s = TAU2 if has_signs(network) else TAU2[:1]
     settled = replace(weakest(len(x), network, n_factors or 0), exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not signed or network.n_genes < _FEWEST_GENES:
