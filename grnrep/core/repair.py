@@ -8,7 +8,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from grnrep.core.als.learn import fit_evidence
-from grnrep.core.choose.assumptions import MOST_FACTORS, weakest
+from grnrep.core.choose.assumptions import MOST_FACTORS, least_assumed
 from grnrep.core.error_rates import error_rates
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
@@ -99,7 +99,7 @@ def repair_network(
     prior, sign = np.zeros(shape, dtype=bool), np.zeros(shape)
     prior[network.gene, network.regulator] = True
     sign[network.gene, network.regulator] = network.sign
-    assumed = weakest(len(x), network, n_factors=MOST_FACTORS)
+    assumed = least_assumed(len(x), network, n_factors=MOST_FACTORS)
     current, start, dropping, look = network, None, False, True
     for n in tqdm(range(_MAX_ROUNDS), desc="repair", unit="round", disable=not progress):
         if start is not None and not look:

@@ -59,7 +59,7 @@ def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     return bool(load >= _LOAD)
 
 
-def weakest(n_cells: int, network: Network, n_factors: int) -> Assumptions:
+def least_assumed(n_cells: int, network: Network, n_factors: int) -> Assumptions:
     """Those that take the least for given, with so many free factors at most."""
     # without signs, correlations of either sign fit noise
     many, signed = n_cells >= _CELLS_PER_REGULATOR * network.n_regulators, is_signed(network)
@@ -102,7 +102,7 @@ def choose_assumptions(
     signed = is_signed(network)
     # few genes say too little to choose by: there signs are most of what is known
     tau2s = TAU2 if has_signs(network) else TAU2[:1]
-    settled = replace(weakest(len(x), network, n_factors or 0), exactly=n_factors is not None)
+    settled = replace(least_assumed(len(x), network, n_factors or 0), exactly=n_factors is not None)
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not signed or network.n_genes < _FEWEST_GENES:
         return Chosen(replace(settled, n_factors=most) if most else settled)
