@@ -22,9 +22,10 @@ from torch.nn.functional import pad
 from tqdm.auto import tqdm
 
 from grnrep.core.als.expectation import Cells
-from grnrep.core.als.genes import GeneSolver, append, take
+from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.loop import check_finite
 from grnrep.core.als.moments import Moments, Prior, Sums
+from grnrep.core.als.posteriors import Regressions, posteriors
 from grnrep.core.als.variances import pooled
 from grnrep.core.fitted import Interrupted
 from grnrep.core.likelihoods.base import Block
@@ -94,7 +95,8 @@ class Model:
             prior[:, :m] += torch.cholesky_inverse(torch.linalg.cholesky(at.covariance))
         else:
             prior[:, :m].diagonal().add_(1 / at.covariance.diagonal())
-        return Cells.of(self.pattern, at.weight, at.noise, prior, self.blocks[0].x)
+        like, inflation = self.blocks[0].x, self.prior.inflation
+        return Cells.of(self.pattern, at.weight, at.noise, prior, like, inflation=inflation)
 
     def sums(self, cells: Cells, z: list[Tensor]) -> tuple[list[Tensor], Sums]:
         """Representations after a step from ``z``, and sums over all cells there."""
@@ -135,45 +137,18 @@ class Model:
 
     def decoder(self, at: Moments, sums: Sums, sigma: Tensor) -> Moments:
         """Weights, noise and variances of priors from sums over cells; ``sigma`` is Σ, (m, m)."""
-        n, m = self.n_cells, self.n_free
-        known = self.network.n_regulators - m
-        spread = pad(n * sigma, (0, known, 0, known))  # N Σ
-        second = sums.gram + spread  # Σ E[z z']
+        n, known = self.n_cells, self.network.n_regulators - self.n_free
+        spread = pad(n * sigma, (0, known, 0, known))
         variance = self.prior.variance(at.tau2, at.of_group)
-        gram, both, open_ = (append(a.reshape(-1), 0.0) for a in (sums.gram, second, spread))
-        lam, edge_products = append(1 / variance, 1.0), append(sums.edge, 0.0)
-        pull = append((self.prior.anchor - at.weight) / variance, 0.0)
-        before, squares, log_det = append(at.weight, 0.0), sums.squares + sums.hidden, 0.0
-        signal, mean = torch.zeros_like(squares), append(sums.z / n, 0.0)
-        weights, own, posteriors = [before[:0]], [before[:0]], []
-        for genes, edge, column, entry in self.genes.groups:
-            noise, w, rz = at.noise[genes, None], take(before, edge), take(edge_products, edge)
-            left, of_both = take(open_, entry), take(both, entry)
-            # V⁻¹ = Σ E[z z'] / ψ + 1 / v, and its right side, as a correction of w
-            system = of_both / noise[:, :, None]
-            system.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
-            slope = (rz - _times(left, w)) / noise + take(pull, edge)
-            factor = torch.linalg.cholesky(system)
-            v = torch.cholesky_inverse(factor)
-            change = _times(v, slope)
-            # Σ E[(x - w'z)²] = Σ (x - w̄'z̄)² + w̄'N Σ w̄ + tr V Σ E[z z']
-            fall = 2 * (change * rz).sum(1) - (change * _times(take(gram, entry), change)).sum(1)
-            w = w + change
-            mean_p = (w * take(mean, column)).sum(1)
-            signal[genes] = (w * _times(take(gram, entry), w)).sum(1) / n - mean_p.square()
-            squares[genes] += (w * _times(left, w)).sum(1) + (v * of_both).sum((1, 2)) - fall
-            log_det += 2 * float(factor.diagonal(dim1=1, dim2=2).log().sum())
-            weights.append(w.reshape(-1))
-            own.append(v.diagonal(dim1=1, dim2=2).reshape(-1))
-            posteriors.append(v)
-        slot = self.genes.slot_of_edge
-        weight, own_variance = torch.cat(weights)[slot], torch.cat(own)[slot]
-        noise = self._noise(squares, signal)
-        off = (weight - self.prior.anchor).square() + own_variance
+        pull = (self.prior.anchor - at.weight) / variance
+        given = Regressions(sums, spread, n, at.weight, at.noise, 1 / variance, pull)
+        found = posteriors(given, self.genes, self.network)
+        noise = self._noise(sums.squares + sums.hidden + found.change, found.signal)
+        off = (found.weight - self.prior.anchor).square() + found.variance
         tau2, of_group = self._variances(at, off)
         return Moments(
-            weight, at.z, noise, self._covariance(second, sums.z), tau2, of_group,
-            self._doubt(posteriors, noise), own_variance.sqrt(), log_det,
+            found.weight, at.z, noise, self._covariance(sums.gram + spread, sums.z), tau2, of_group,
+            found.doubt(noise), found.variance.sqrt(), found.log_det,
         )  # fmt: skip
 
     def _noise(self, squares: Tensor, signal: Tensor) -> Tensor:
@@ -213,20 +188,6 @@ class Model:
             of_group = sums / torch.bincount(group, minlength=prior.n_groups).clamp(min=1)
             of_group = of_group.clamp(min=LEAST_VARIANCE)
         return tau2, of_group
-
-    def _doubt(self, posteriors: list[Tensor], noise: Tensor) -> Tensor:
-        """Σ_i V_i / ψ_i over all columns."""
-        columns = self.network.n_regulators
-        flat = noise.new_zeros(columns**2 + 1)
-        for (genes, _, _, entry), v in zip(self.genes.groups, posteriors, strict=True):
-            flat.index_add_(0, entry.reshape(-1), (v / noise[genes, None, None]).reshape(-1))
-        lower = flat[:-1].view(columns, columns)  # to which both triangles were added
-        return (lower + lower.mT) / 2
-
-
-def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Products (b, d) of matrices (b, d, d) and vectors (b, d)."""
-    return (matrix @ vector[:, :, None])[:, :, 0]
 
 
 def search(

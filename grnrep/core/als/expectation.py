@@ -46,6 +46,9 @@ class Cells:
         The inverse in float64, and log determinant of what it is the inverse of.
     rows
         W for compiled code on the CPU; elsewhere None.
+    inflation
+        ψ by the variance with which expression scatters, where genes share noise: the log likelihood counts for its
+        inverse.
     clipped
         What finds representations of whitened expression at which zeros are clipped, not expected: where a search
         under a ReLU starts. None where it starts from 0.
@@ -60,6 +63,7 @@ class Cells:
     log_det: Tensor
     rows: Rows | None
     clipped: CellSolver | None = None
+    inflation: float = 1.0
 
     @classmethod
     def of(
@@ -70,6 +74,7 @@ class Cells:
         prior: Tensor,
         like: Tensor,
         *,
+        inflation: float = 1.0,
         censored: bool = False,
     ) -> Cells:
         """Factorise the precision of representations, in float64; the rest in the precision of ``like``.
@@ -95,6 +100,7 @@ class Cells:
             quick_solver(pattern, (weight / noise.sqrt()[gene]).to(like), m, prior.diagonal())
             if censored
             else None,
+            inflation,
         )
 
     @property
@@ -114,21 +120,23 @@ class Cells:
 
     def expected(self, block: Block, r: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Residuals ``r`` = x - W z, in place, with what is expected below zeros; loss and hidden variance of genes."""
-        white = r / self.sd
+        sd = self.sd / self.inflation**0.5
+        if self.rows is not None and block.most is not None:
+            sums = np.zeros((2, len(r)))
+            expect_below(block.x.numpy(), sd[:, 0].numpy(), r.numpy(), sums)
+            loss, hidden = torch.from_numpy(sums)
+            return r, loss / self.inflation, hidden
+        white = r / sd
         if block.most is None:
             loss = torch.linalg.vector_norm(white, dim=1).double().square()
-            return r, loss, torch.zeros_like(loss)
-        if self.rows is not None:
-            sums = np.zeros((2, len(r)))
-            expect_below(block.x.numpy(), self.sd[:, 0].numpy(), r.numpy(), sums)
-            loss, hidden = torch.from_numpy(sums)
-            return r, loss, hidden
+            return r, loss / self.inflation, torch.zeros_like(loss)
         zero = block.most == 0
         u = torch.where(zero, -white, 0.0)  # p / σ
         below, h = below_and_above(u)  # log Φ(-u), and φ(u) / Φ(-u)
         loss = torch.where(zero, -2 * below, white.square()).sum(1, dtype=torch.float64)
         hidden = torch.where(zero, (1 - h * (h - u)).clamp(0, 1), 0.0).sum(1, dtype=torch.float64)
-        return torch.where(zero, -h * self.sd, r), loss, hidden * self.sd[:, 0].double().square()
+        hidden = hidden * sd[:, 0].double().square()
+        return torch.where(zero, -h * sd, r), loss / self.inflation, hidden
 
     def change(self, r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Step of representations at residuals ``r``, (m + q, n_cells), and ``prior`` z."""

@@ -14,6 +14,8 @@ from grnrep.core.network import Network
 
 _STRIP = 128  # rows of a product of which only one triangle is needed
 _ENTRIES = 2**21  # of the systems that are solved at once
+# products that the calls for a group take as long as, and those that a system's entry costs beside its factorisation
+_CALLS, _PASSES = 3e6, 20
 _GATHERED = 2**22  # values of representations that are laid out gene by gene at once
 
 
@@ -95,8 +97,8 @@ class _Group(NamedTuple):
 class GeneSolver:
     """Batches the normal equations of all genes by their number of regulators.
 
-    Genes of similar numbers are padded to the largest of them, which adds at most about a
-    third to a side, and each group is one batched Cholesky factorisation. No loop over genes.
+    Genes of similar numbers (:func:`similar`) are padded to the largest of them, and each group is one batched
+    Cholesky factorisation. No loop over genes.
 
     Parameters
     ----------
@@ -214,12 +216,24 @@ def take(values: Tensor, index: Tensor) -> Tensor:
 
 
 def similar(degree: np.ndarray) -> list[np.ndarray]:
-    """Genes with regulators, in groups of similar numbers of them and bounded memory."""
-    bounds = np.unique(np.ceil(1.3 ** np.arange(80)).astype(np.int64))
-    group = np.searchsorted(bounds, degree)
-    out = []
-    for g in np.unique(group[degree > 0]):
-        genes = np.flatnonzero((group == g) & (degree > 0))
-        size = max(1, _ENTRIES // int(degree[genes].max()) ** 2)
-        out += [genes[i : i + size] for i in range(0, len(genes), size)]
+    """Genes with regulators, in groups of similar numbers of them, solved padded to the largest, and bounded memory.
+
+    Cuts are where all systems together cost least: many groups pay for calls, few for what is padded.
+    """
+    sides, counts = np.unique(degree[degree > 0], return_counts=True)
+    before = np.append(0, np.cumsum(counts))
+    # least[j]: cost of the genes of the j lowest numbers; the last group of these begins at first[j]
+    least, first = np.zeros(len(sides) + 1), np.zeros(len(sides) + 1, dtype=np.int64)
+    for j, side in enumerate(sides, 1):
+        padded = (before[j] - before[:j]) * float(side) ** 2 * (side + _PASSES)
+        cost = least[:j] + _CALLS + padded
+        first[j] = cost.argmin()
+        least[j] = cost[first[j]]
+    out, end = list[np.ndarray](), len(sides)
+    while end:
+        start, side = first[end], int(sides[end - 1])
+        genes = np.flatnonzero((degree >= sides[start]) & (degree <= side))
+        size = max(1, _ENTRIES // side**2)
+        out = [genes[i : i + size] for i in range(0, len(genes), size)] + out
+        end = start
     return out

@@ -28,7 +28,6 @@ _FIRST_SPREAD = 0.3  # C_jj at the start
 _FIRST_NOISE = 0.5  # ψ at the start, as a share of the variance
 _LEAST_FIRST_NOISE = 0.1  # of genes without variance, which would hold activities at 0 for long
 _TOL, _MOST_LOOSER, _WORK = 2e-5, 10.0, 2e8  # rise of the bound a value, at so many products
-_LOOKS = 3  # times that programmes are looked for in residuals: strong ones hide others
 _PRUNINGS = 3  # times that free factors are asked whether they explain anything
 
 
@@ -46,6 +45,7 @@ def fit_evidence(
     device: str | torch.device | None = None,
     progress: bool = False,
     start: Fit | None = None,
+    looks: int = 3,
 ) -> Fit:
     """Learn decoder, representations, noise and priors together (:mod:`grnrep.core.als.evidence`).
 
@@ -81,6 +81,8 @@ def fit_evidence(
     start
         A fit by evidence of these cells to go on from, with the edges of ``network`` and as many intercepts and
         covariates.
+    looks
+        Times that programmes are looked for in residuals: strong ones hide others.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def fit_evidence(
             at, history, converged = search(model, at, max_iter=steps, tol=tol, bar=bar)
             if not assumed.exactly:
                 model, at = without_idle(model, at, model_with)
-            for _ in range(_LOOKS if assumed.n_factors else 0):
+            for _ in range(looks if assumed.n_factors else 0):
                 left = assumed.n_factors - model.n_factors
                 loadings = programmes(model, at, left, every=assumed.exactly)
                 if not loadings.shape[1]:
@@ -155,8 +157,10 @@ def fit_evidence(
                 model, at = wider, with_factors(wider, at, loadings)
                 for _ in range(0 if assumed.exactly else _PRUNINGS):
                     at, more, _ = search(model, at, max_iter=steps, tol=tol, bar=bar)
+                    history, found = history + more, model.n_factors
                     model, at = without_idle(model, at, model_with)
-                    history += more
+                    if model.n_factors == found:
+                        break
                 if model.n_factors == before:
                     break  # none of them is dense
             if assumed.n_factors:

@@ -95,8 +95,9 @@ class Projection:
                 noise_on_device = torch.as_tensor(noise, device=like.device)
                 censored = not likelihood.zeros_are_values
                 cells = Cells.of(
-                    pattern, w, noise_on_device, prior.to(w.device), like, censored=censored
-                )
+                    pattern, w, noise_on_device, prior.to(w.device), like,
+                    inflation=fit.inflation, censored=censored,
+                )  # fmt: skip
         return cls(full, pattern, m, cells, likelihood, fit.bias is not None, fit.depth, like)
 
     def __call__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,9 @@ _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker 
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _GAIN_OF_INFLATION = 0.1  # and that an inflation of noise has to bring
 _LOAD = 1.1  # effective load from which a fit is by evidence
+_VALUES_PER_WEIGHT = (
+    5  # that constrain, from which it is by evidence at any load where signs are given
+)
 
 
 class Chosen(NamedTuple):
@@ -48,15 +52,15 @@ class Chosen(NamedTuple):
 def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     """Whether values constrain all parameters, so that the evidence can tell them from noise.
 
-    Below an effective load of 1.1 variational posteriors take what is not determined for noise.
+    Below an effective load of 1.1 variational posteriors take what is not determined for noise. With prior signs it is
+    enough that there are five values for every weight: signs then settle the activities.
     """
+    n_constraints = constraints_of(x, likelihood=likelihood)
     load = effective_load(
-        constraints_of(x, likelihood=likelihood),
-        len(x),
-        n_regulators=network.n_regulators,
-        n_edges=network.n_edges,
+        n_constraints, len(x), n_regulators=network.n_regulators, n_edges=network.n_edges
     )
-    return bool(load >= _LOAD)
+    by_signs = has_signs(network) and n_constraints >= _VALUES_PER_WEIGHT * network.n_edges
+    return bool(load >= _LOAD or by_signs)
 
 
 def least_assumed(n_cells: int, network: Network, n_factors: int) -> Assumptions:
@@ -81,7 +85,7 @@ def choose_assumptions(
     held-out genes are predicted from the activities of their regulators with the prior signs as weights
     (:func:`grnrep.core.choose.held_out.held_out_score`). The weaker of two priors of weights is taken if it comes
     within 5 % of the correlation of the other one. Free factors are taken if they raise it by more than 5 %: on real
-    data they explain much of what regulators would, and activities are then worse. Noise of identity-link data is
+    data they explain much of what regulators would, and activities are then worse. Noise is
     inflated if that raises it by more than 10 %: where genes share noise that no factor explains, activities follow
     it, as each gene counts for independent. Without signs the evidence decides: those factors are kept that rise above
     chance, reach many genes and are determined by the data.
@@ -111,23 +115,24 @@ def choose_assumptions(
     of_cells = None if covariates is None else covariates[cells]
     n_folds = min(int(fold.max()) + 1, -(-_HELD_OUT * (int(fold.max()) + 1) // network.n_genes))
 
-    def score(assumed: Assumptions) -> Score:
-        parts = [
-            _held_out(drawn, network, fold == f, assumed, likelihood, of_cells, rng)
-            for f in range(n_folds)
-        ]
-        products = [part.products for part in parts]
-        return score_of(products, np.sum([part.squares for part in parts], axis=0))
+    def in_fold(assumed: Assumptions, f: int) -> _Products:
+        return _held_out(drawn, network, fold == f, assumed, likelihood, of_cells, rng)
+
+    def scored(tried: list[Assumptions]) -> dict[Assumptions, Score]:
+        """Score of each, of which all folds are learned side by side."""
+        with side_by_side(2) as each:
+            pairs = zip(*product(tried, range(n_folds)), strict=True)
+            parts = iter(list(each(in_fold, *pairs)))
+        return {one: _score_of([next(parts) for _ in range(n_folds)]) for one in tried}
 
     plain = [replace(settled, tau2=tau2) for tau2 in tau2s]
     richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
     tried = [richer, *plain] if most else plain  # the longest first, side by side with the others
-    with side_by_side(2) as each:
-        scores = dict(zip(tried, each(score, tried), strict=True))
+    scores = scored(tried)
     best = _weakest(plain, scores)
-    if likelihood == "gaussian" and has_signs(network) and scores[best].above_chance:
+    if has_signs(network) and scores[best].above_chance:
         inflated = replace(best, inflation=INFLATION)
-        scores[inflated] = score(inflated)
+        scores |= scored([inflated])
         if scores[inflated].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
             best = inflated
     if most:
@@ -148,6 +153,10 @@ class _Products(NamedTuple):
 
     products: np.ndarray
     squares: np.ndarray
+
+
+def _score_of(folds: list[_Products]) -> Score:
+    return score_of([part.products for part in folds], np.sum([p.squares for p in folds], axis=0))
 
 
 def _held_out(
@@ -171,6 +180,7 @@ def _held_out(
         max_iter=_ITERATIONS,
         tol=_TOL,
         rng=rng,
+        looks=1,
     )
     signs = np.zeros((test.n_genes, test.n_regulators))
     signs[test.gene, test.regulator] = test.sign
