@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import RESERVED, gene_mask, gene_names, some, storable
+from grnrep._checks import RESERVED, check_whole, gene_mask, gene_names, some, storable
 from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
@@ -20,6 +21,7 @@ logger = logging.getLogger("grnrep")
 _SIGN_COLUMNS = {"weight", "weights", "mor", "sign", "effect", "mode", "regulation", "interaction"}
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
 _VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+$")
+_NO_TARGET: Final = "no target among the genes"
 _FEW = 0.5  # share of the targets below which it is said that most are no genes
 _MATERIAL = (
     0.1  # share of the names that could match at best: a remedy for fewer is not worth a word
@@ -42,7 +44,10 @@ class Match:
     columns
         Position of these genes in ``adata.var_names``.
     regulators
-        Names of the regulators with a target, sorted.
+        Names of the regulators with enough targets, sorted.
+    dropped
+        Per regulator of the network without enough targets, by name and sorted: ``n_targets`` among the
+        genes, ``n_signed`` of these with a prior sign, and the ``reason`` in words.
     net
         The whole network, checked, as a table ``source, target, weight``.
     """
@@ -52,17 +57,13 @@ class Match:
     genes: pd.Index
     columns: np.ndarray
     regulators: pd.Index
+    dropped: pd.DataFrame
     net: pd.DataFrame
 
     @property
     def signed(self) -> bool:
         """Whether any edge of the network has a prior sign."""
         return bool(np.nan_to_num(self.net[_keys.WEIGHT]).any())
-
-    @property
-    def dropped_regulators(self) -> list[str]:
-        """Regulators of the network without a target among the genes, sorted."""
-        return sorted(set(self.net[_keys.SOURCE]) - set(self.regulators))
 
     def with_network(self, network: Network) -> Match:
         """The same genes and regulators with other edges; those that are new have no prior weight."""
@@ -80,17 +81,22 @@ def match(
     *,
     mask_var: str | np.ndarray | None = None,
     signed: bool | str = True,
+    min_targets: int = 1,
 ) -> Match:
     """Find the edges whose target is a gene of ``adata`` that ``mask_var`` lets through.
 
     ``signed`` says whether weights are signs: True, False, or ``"auto"``, which does not believe a network
-    whose given weights are all 1.
+    whose given weights are all 1. Regulators with fewer than ``min_targets`` such targets are left out with
+    their edges, and genes whose regulators are all left out.
     """
+    check_whole("min_targets", min_targets)
     net = _with_signs(check_net(net), signed)
     names = gene_names(adata)
     mask = gene_mask(adata, mask_var)
     _check_targets(net, adata, names, mask)
     edges = net[net[_keys.TARGET].isin(names[mask])]
+    dropped = _dropped(net, edges, min_targets)
+    edges = edges[~edges[_keys.SOURCE].isin(dropped.index)]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
     network, order = network_of(edges, genes, regulators)
@@ -100,8 +106,40 @@ def match(
         genes=genes,
         columns=names.get_indexer(genes),
         regulators=regulators,
+        dropped=dropped,
         net=net,
     )
+
+
+def _dropped(net: pd.DataFrame, edges: pd.DataFrame, min_targets: int) -> pd.DataFrame:
+    """Tabulate the regulators of ``net`` with too few ``edges``, and say so; raise if that is all of them."""
+    signed = np.nan_to_num(edges[_keys.WEIGHT]) != 0
+    found = pd.DataFrame(
+        {
+            "n_targets": edges.groupby(_keys.SOURCE).size(),
+            "n_signed": edges[signed].groupby(_keys.SOURCE).size(),
+        }
+    )
+    found = found.reindex(sorted(net[_keys.SOURCE].unique())).fillna(0).astype(np.int64)
+    n_targets = found["n_targets"]
+    if n_targets.max() < min_targets:
+        raise ValueError(
+            f"min_targets={min_targets} leaves no regulator: the largest of the {len(found)} of net, "
+            f"{str(n_targets.idxmax())!r}, has {n_targets.max()} target(s) among the genes. Pass a smaller "
+            "min_targets (1 keeps all that have one), or data with more genes"
+        )
+    none, few = found[n_targets == 0], found[n_targets.between(1, min_targets - 1)]
+    if len(none):
+        logger.info("net: %d regulators have %s: %s", len(none), _NO_TARGET, some(none.index, 10))
+    if len(few):
+        logger.warning(
+            "net: %d of %d regulators have fewer than min_targets=%d targets among the genes and are left out: "
+            "%s. Their names and numbers are kept with the result; min_targets=1 keeps them",
+            len(few), len(found), min_targets, some(few.index, 10)
+        )  # fmt: skip
+    few_targets = f"fewer than {min_targets} targets among the genes"
+    lost = pd.concat([none.assign(reason=_NO_TARGET), few.assign(reason=few_targets)])
+    return lost.astype({"reason": object}).sort_index()
 
 
 def network_of(

@@ -43,7 +43,7 @@ def reconstruction(
     >>> import grnrep as gr
     >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
-    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}))
+    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}), min_targets=1)
     >>> gr.metrics.reconstruction(adata)["r2"].round(1).tolist()
     [1.0, 1.0]
     """

@@ -89,7 +89,13 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
         raise ValueError(
             "intercept must be True or 'auto' with covariates, which are differences from it; found False"
         )
-    matched = match(net, adata, mask_var=config.mask_var, signed=config.signed)
+    matched = match(
+        net,
+        adata,
+        mask_var=config.mask_var,
+        signed=config.signed,
+        min_targets=config.min_targets,
+    )
     blocks, scan = open_values(
         adata,
         matched.genes,
@@ -230,7 +236,7 @@ def fingerprint(data: Data, config: FitConfig) -> Mapping[str, Any]:
         "obs_names": _digest(data.adata.obs_names.to_numpy(dtype=str)[order]),
         "order of obs_names": _digest(order) if as_they_lie and unsorted else None,
         "genes": _digest(matched.genes.to_numpy(dtype=str)),
-        "net": _digest(*(edges[name].to_numpy() for name in edges), matched.dropped_regulators),
+        "net": _digest(*(edges[name].to_numpy() for name in edges), matched.dropped.index),
         "stratify": None,
         "covariates": None,
     }

@@ -130,7 +130,7 @@ def _record_of(
         _keys.NETWORK: edges,
         _keys.REGULATORS: regulators,
         _keys.GENES: genes,
-        _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
+        _keys.DROPPED_REGULATORS: matched.dropped,
         _keys.PARAMS: _params_of(data, choices, learned, config),
         _keys.HISTORY: {"objective": np.asarray(decoder.fit.history, dtype=np.float64)},
     }
@@ -175,6 +175,7 @@ def _params_of(
     if config.solver == "exact":
         params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
     params["signed"] = choices.matched.signed
+    params["min_targets"] = config.min_targets
     params["layer"] = _keys.X if config.layer is None else config.layer
     if config.stratify is not None:
         params["stratify"] = config.stratify

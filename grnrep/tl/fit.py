@@ -42,6 +42,7 @@ def fit(
     ridge: float | str = "auto",
     free_factors: int | str = "auto",
     signed: bool | str = "auto",
+    min_targets: int = 5,
     max_cells: int | str | None = "auto",
     stratify: str | None = None,
     layer: str | None = None,
@@ -75,7 +76,6 @@ def fit(
     net
         Prior network with columns ``source`` (regulator), ``target`` (gene) and, if known, ``weight``, of which
         only the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``).
-        Regulators without a target among the genes are left out.
     likelihood
         Distribution of expression around the prediction, with its function f. ``"gaussian"``: f is the identity.
         ``"tobit"``: f is the ReLU, under which an observed zero only says that the sum is not positive.
@@ -112,6 +112,10 @@ def fit(
         Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
         tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
         also then, where regulators activate all their targets. False: no sign is used.
+    min_targets
+        Regulators with fewer targets than this among the genes of ``adata`` are left out, with their edges: an
+        activity that rests on one or two genes is hardly more than their expression. Who falls out is logged,
+        and listed in ``uns`` with its number of targets and the reason. 1 keeps all that have a target.
     max_cells
         How many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. ``"auto"``: as many as determine
@@ -183,7 +187,7 @@ def fit(
         which :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``,
         and of the cells learned from ``expression_size``, the median absolute value of what is not zero,
         ``share_zero`` and ``share_negative``.
-        ``"dropped_regulators"``: names of regulators without a target.
+        ``"dropped_regulators"``: per regulator that was left out ``n_targets``, ``n_signed`` and ``reason``.
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
         ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
         and ``fdr``, the share of false edges among the kept, or added, ones at least as convincing.
@@ -216,7 +220,7 @@ def fit(
     >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
     >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
     >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
-    >>> gr.tl.fit(adata, net)
+    >>> gr.tl.fit(adata, net, min_targets=3)
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
     (['P', 'Q'], 'tobit')
     """
@@ -228,6 +232,7 @@ def fit(
         ridge=ridge,
         free_factors=free_factors,
         signed=signed,
+        min_targets=min_targets,
         max_cells=max_cells,
         stratify=stratify,
         layer=layer,

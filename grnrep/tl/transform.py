@@ -96,7 +96,7 @@ def transform(
     >>> data = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
     >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> adata, new = data[:30].copy(), data[30:].copy()
-    >>> gr.tl.fit(adata, net)
+    >>> gr.tl.fit(adata, net, min_targets=3)
     >>> gr.tl.transform(new, adata)
     >>> new.obsm["grnrep"].shape
     (10, 2)
