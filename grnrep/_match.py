@@ -17,8 +17,11 @@ from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
 
-# columns, in lower case, where other tables have signs; mor is decoupler's mode of regulation
-_SIGN_COLUMNS = {"weight", "weights", "mor", "sign", "effect", "mode", "regulation", "interaction"}
+_MOR: Final = (
+    "mor"  # mode of regulation: the weight in tables of dorothea and of decoupler's first versions
+)
+# columns, in lower case, where other tables have signs
+_SIGN_COLUMNS = {"weight", "weights", "sign", "effect", "mode", "regulation", "interaction"}
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
 _VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+$")
 _NO_TARGET: Final = "no target among the genes"
@@ -222,6 +225,8 @@ def _with_signs(net: pd.DataFrame, signed: bool | str) -> pd.DataFrame:
 
 
 def _weights(net: pd.DataFrame) -> np.ndarray:
+    if _keys.WEIGHT not in net and _MOR in net:
+        net = net.rename(columns={_MOR: _keys.WEIGHT})
     if _keys.WEIGHT not in net:
         like = [column for column in net if str(column).strip().lower() in _SIGN_COLUMNS]
         if like:

@@ -177,9 +177,7 @@ def test_what_is_not_identified_can_be_changed_without_a_trace():
         weight.loc[list(mine), name] = draw.uniform(0.5, 1.5, len(mine))
     activity = pd.DataFrame(draw.gamma(2.0, size=(50, 3)), columns=list(targets))
     expression = activity @ weight.T
-    table = _check(
-        ad.AnnData(expression.set_axis(map(str, range(50)))), _net(targets)
-    ).regulators
+    table = _check(ad.AnnData(expression.set_axis(map(str, range(50)))), _net(targets)).regulators
 
     other_weight, other_activity = weight.copy(), activity.copy()
     other_weight["out"] += 0.2 * weight["in"]
