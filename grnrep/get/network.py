@@ -50,10 +50,10 @@ def network(adata: AnnData, regulator: str | None = None, *, key: str = _keys.FI
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=3, connectivity=0.3, rng=0, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> table = gr.get.network(adata, "TF_1")
+    >>> table = gr.get.network(adata, "TF_001")
     >>> list(table.columns)
     ['source', 'target', 'weight', 'learned', 'learned_sd', 'status']
-    >>> len(table) == sum(net["source"] == "TF_1")
+    >>> len(table) == sum(net["source"] == "TF_001")
     True
     """
     check_adata(adata, min_obs=0)

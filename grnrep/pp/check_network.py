@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_adata
+from grnrep._inputs import as_adata, expression_of, layer_of
 from grnrep._match import Match, match
 from grnrep._values import open_values
 from grnrep.core.choose.sample_size import Loads, loads
@@ -29,10 +30,11 @@ _UNKNOWN = {
 
 
 def check_network(
-    adata: AnnData,
+    adata: AnnData | pd.DataFrame,
     net: pd.DataFrame,
     *,
     layer: str | None = None,
+    use_raw: bool = False,
     mask_var: str | np.ndarray | None = None,
     signed: bool | str = "auto",
     min_targets: int = 5,
@@ -48,11 +50,13 @@ def check_network(
     Parameters
     ----------
     adata
-        Annotated data, cells × genes.
+        Annotated data, cells × genes, or a DataFrame of samples × genes.
     net
         Prior network with columns ``source``, ``target`` and, if known, ``weight``.
     layer
         Layer with the expression; by default ``adata.X``.
+    use_raw
+        Whether to look at ``adata.raw`` instead.
     mask_var
         Genes to use: name of a boolean column of ``adata.var``, or a boolean array
         (n_vars,). By default all genes.
@@ -93,6 +97,8 @@ def check_network(
     >>> gr.pp.check_network(adata, net, min_targets=3).regulators["verdict"]["P"]
     'same targets as Q: the network cannot tell them apart; 3 of 3 weights may contain those of others'
     """
+    adata, _ = as_adata(adata)
+    adata, layer = expression_of(adata, layer_of(adata, layer, use_raw=use_raw))
     check_adata(adata)
     matched = match(net, adata, mask_var=mask_var, signed=signed, min_targets=min_targets)
     _, scan = open_values(adata, matched.genes, matched.columns, layer=layer)

@@ -20,6 +20,7 @@ from grnrep._checks import (
     obs_column,
     report_names,
 )
+from grnrep._inputs import expression_of
 from grnrep._match import Match, match
 from grnrep._values import (
     check_values,
@@ -83,6 +84,8 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
             "adata must have more than one cell: weights are learned from differences between cells. For "
             "one cell, use grnrep.tl.transform with a decoder learned on others"
         )
+    name = where(config.layer)
+    adata, layer = expression_of(adata, config.layer)
     covariates = read_covariates(adata, config.covariates)
     strata = _read_strata(adata, config.stratify)
     if covariates is not None and config.intercept is False:
@@ -100,12 +103,11 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
         adata,
         matched.genes,
         matched.columns,
-        layer=config.layer,
+        layer=layer,
         block_size=config.block_size,
         client=config.client,
         progress=config.progress,
     )
-    name = where(config.layer)
     check_varies(scan, what=name)
     if config.likelihood in LIKELIHOODS:
         remedy = "Choose likelihood='auto' or 'gaussian', or pass data that were not centred"

@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_place
+from grnrep._inputs import as_adata, layer_of
 from grnrep.core.fitted import Interrupted
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import holding_places, open_checkpoint
@@ -32,7 +33,7 @@ logger = logging.getLogger("grnrep")
 @accepts_old_names
 @holding_places
 def fit(
-    adata: AnnData,
+    adata: AnnData | pd.DataFrame,
     net: pd.DataFrame,
     *,
     likelihood: str = "auto",
@@ -46,6 +47,7 @@ def fit(
     max_cells: int | str | None = "auto",
     stratify: str | None = None,
     layer: str | None = None,
+    use_raw: bool = False,
     mask_var: str | np.ndarray | None = None,
     key_added: str = _keys.FIT,
     rng: int | np.random.Generator | None = 0,
@@ -66,13 +68,23 @@ def fit(
     with a weight for every edge j→i of the network only, and activities z that
     are parameters themselves: there is no encoder. Both are optimised together.
 
+    **Units.** Fits by evidence give activities in spreads of the regulator's targets: 1 more moves a
+    typical target by about one standard deviation of its own. Fits with given penalties, and of counts, give them in
+    units of expression (counts: of its link). With an intercept only differences between cells mean anything, 0
+    is no landmark. One regulator is compared between cells or groups as it is. Two regulators are not on one scale:
+    each has the scale of its own weights. To say which of them is more active in a cell, compare each with its own
+    other cells first (z-scores over cells, :func:`grnrep.tl.rank_regulators`, or the scores of
+    ``grnrep.get.activity(adata, marginal=True)``). How far a single activity is to be trusted says
+    ``grnrep.get.activity(adata).var["reliability"]``.
+
     The result depends neither on the order of cells, genes and edges nor on the
     format in which expression is kept. Nothing is written unless all succeeded.
 
     Parameters
     ----------
     adata
-        Annotated data, cells × genes, in memory or backed by a file.
+        Annotated data, cells × genes, in memory or backed by a file; of MuData one modality, ``mdata["rna"]``.
+        Or a DataFrame of samples × genes, such as bulk expression; the result is then returned.
     net
         Prior network with columns ``source`` (regulator), ``target`` (gene) and, if known, ``weight``, of which
         only the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``).
@@ -126,6 +138,9 @@ def fit(
         learned from, as far as there are, so that rare ones count. By default all cells alike.
     layer
         Layer with the expression to explain; by default ``adata.X``.
+    use_raw
+        Whether to explain ``adata.raw``, which may have more genes. ``varm`` has the weights of the genes
+        that ``adata`` has too, ``uns`` those of all.
     mask_var
         Genes to use: name of a boolean column of ``adata.var``, or a boolean array
         (n_vars,). By default all genes.
@@ -162,7 +177,8 @@ def fit(
 
     Returns
     -------
-    None, or with ``copy=True`` the copy (in memory, also of backed data). Sets the following fields:
+    None, or with ``copy=True`` the copy (in memory, also of backed data), or what was made of a DataFrame. Sets the
+    following fields:
 
     ``adata.obsm[key_added]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Activities, one column per regulator, sorted by name.
@@ -224,6 +240,7 @@ def fit(
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
     (['P', 'Q'], 'tobit')
     """
+    adata, is_table = as_adata(adata)
     config = FitConfig(
         likelihood=likelihood,
         intercept=intercept,
@@ -235,7 +252,7 @@ def fit(
         min_targets=min_targets,
         max_cells=max_cells,
         stratify=stratify,
-        layer=layer,
+        layer=layer_of(adata, layer, use_raw=use_raw),
         mask_var=mask_var,
         key_added=key_added,
         rng=seed_of(rng),
@@ -250,7 +267,8 @@ def fit(
         block_size=block_size,
         max_iter=max_iter,
     )
-    return run(adata, net, config)
+    done = run(adata, net, config)
+    return adata if is_table and done is None else done
 
 
 def run(
@@ -280,7 +298,7 @@ def run(
         model = model_of(stop.so_far, data, choices, config)
         logger.warning("fit %r: interrupted; nothing was written", config.key_added)
         raise FitInterrupted(model) from stop
-    results = results_of(data, choices, learned, activities, config)
+    results = results_of(data, choices, learned, activities, config, adata.var_names)
     if kept is not None:
         results = replace(results, uns={**results.uns, **kept})
     out = copy_of(adata) if config.copy else adata
