@@ -68,23 +68,21 @@ def fit(
     with a weight for every edge j→i of the network only, and activities z that
     are parameters themselves: there is no encoder. Both are optimised together.
 
-    **Units.** Fits by evidence give activities in spreads of the regulator's targets: 1 more moves a
-    typical target by about one standard deviation of its own. Fits with given penalties, and of counts, give them in
-    units of expression (counts: of its link). With an intercept only differences between cells mean anything, 0
-    is no landmark. One regulator is compared between cells or groups as it is. Two regulators are not on one scale:
-    each has the scale of its own weights. To say which of them is more active in a cell, compare each with its own
-    other cells first (z-scores over cells, :func:`grnrep.tl.rank_regulators`, or the scores of
-    ``grnrep.get.activity(adata, marginal=True)``). How far a single activity is to be trusted says
-    ``grnrep.get.activity(adata).var["reliability"]``.
+    **Units.** Fits by evidence give activities in spreads of the regulator's targets: 1 more moves a typical target
+    by about one standard deviation of its own. Fits with given penalties, and of counts, give them in units of
+    expression (counts: of its link). With intercepts 0 is no landmark: differences between cells count. One
+    regulator may be compared between cells and groups; two regulators have each the scale of its own weights: compare
+    their z-scores over cells, :func:`grnrep.tl.rank_regulators`, or ``grnrep.get.activity(adata, marginal=True)``.
+    ``grnrep.get.activity(adata).var["reliability"]`` says how far a single activity is to be trusted.
 
-    The result depends neither on the order of cells, genes and edges nor on the
-    format in which expression is kept. Nothing is written unless all succeeded.
+    The result depends neither on the order of cells, genes and edges nor on the format in which expression is kept.
+    Nothing is written unless all succeeded.
 
     Parameters
     ----------
     adata
-        Annotated data, cells × genes, in memory or backed by a file; of MuData one modality, ``mdata["rna"]``.
-        Or a DataFrame of samples × genes, such as bulk expression; the result is then returned.
+        Annotated data, cells × genes, in memory or backed by a file (of MuData a modality, ``mdata["rna"]``); or a
+        DataFrame of samples × genes, such as bulk expression: the result is then returned.
     net
         Prior network with columns ``source`` (regulator), ``target`` (gene) and, if known, ``weight``, of which
         only the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``).
@@ -177,8 +175,8 @@ def fit(
 
     Returns
     -------
-    None, or with ``copy=True`` the copy (in memory, also of backed data), or what was made of a DataFrame. Sets the
-    following fields:
+    None, or with ``copy=True`` the copy (in memory, also of backed data); of a DataFrame what was made of it.
+    Sets the following fields:
 
     ``adata.obsm[key_added]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Activities, one column per regulator, sorted by name.
@@ -217,28 +215,21 @@ def fit(
     Raises
     ------
     ValueError, TypeError, KeyError
-        If an argument cannot be used; the message says which, what was found, and
-        what would do.
+        If an argument cannot be used; the message says which, what was found, and what would do.
     FitInterrupted
         At Ctrl-C once learning has begun: a KeyboardInterrupt whose ``model`` holds the decoder so far.
 
     References
     ----------
-    Schuster & Krogh (2021), A manifold learning perspective on representation
-    learning, Entropy 23:1403, arXiv 2108.13910; Eq. 6.
+    Schuster & Krogh (2021), A manifold learning perspective on representation learning, Entropy 23:1403; Eq. 6.
 
     Examples
     --------
-    >>> import anndata, numpy as np, pandas as pd
     >>> import grnrep as gr
-    >>> rng = np.random.default_rng(0)
-    >>> activity = rng.random((30, 2))
-    >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
-    >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
-    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
-    >>> gr.tl.fit(adata, net, min_targets=3)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=3, connectivity=0.3, rng=0, progress=False)
+    >>> gr.tl.fit(adata, net, progress=False)
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
-    (['P', 'Q'], 'tobit')
+    (['TF_001', 'TF_002', 'TF_003'], 'tobit')
     """
     adata, is_table = as_adata(adata)
     config = FitConfig(
