@@ -52,7 +52,9 @@ def activity(
         return gr.validation.masked_vae_activity(adata, net, rng=seed, progress=False), None
     if method == "oracle":
         return oracle(adata, true), None
-    fitted = gr.tl.fit(adata, net, repair=method == "repair", rng=seed, progress=False, copy=True)
+    fitted = gr.tl.fit(
+        adata, net, repair=method == "repair", rng=seed, min_targets=1, progress=False, copy=True
+    )
     return fitted.obsm["grnrep"], fitted.uns["grnrep"]["repair"] if method == "repair" else None
 
 

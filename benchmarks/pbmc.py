@@ -154,7 +154,7 @@ def run_ulm_scaled(adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:
 
 
 def run_grnrep(adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:
-    return gr.tl.fit(adata, net, rng=rng, progress=False, copy=True).obsm["grnrep"]
+    return gr.tl.fit(adata, net, rng=rng, min_targets=1, progress=False, copy=True).obsm["grnrep"]
 
 
 def run_grnrep_scaled(adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:
@@ -162,7 +162,7 @@ def run_grnrep_scaled(adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFra
 
 
 def run_marginal(adata: AnnData, net: pd.DataFrame, rng: int) -> pd.DataFrame:
-    fitted = gr.tl.fit(adata, net, rng=rng, progress=False, copy=True)
+    fitted = gr.tl.fit(adata, net, rng=rng, min_targets=1, progress=False, copy=True)
     return gr.get.activity(fitted, marginal=True).to_df()
 
 

@@ -165,7 +165,15 @@ def main() -> None:
     for name in args.sets:
         for given, data in inputs(SETS[name](args.data_dir)).items():
             fit = cache(
-                partial(gr.tl.fit, data.adata, data.net, rng=args.rng, progress=False, copy=True)
+                partial(
+                    gr.tl.fit,
+                    data.adata,
+                    data.net,
+                    rng=args.rng,
+                    min_targets=1,
+                    progress=False,
+                    copy=True,
+                )
             )
             for method in args.methods:
                 key = {"set": name, "method": method, "input": given}

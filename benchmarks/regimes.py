@@ -91,7 +91,7 @@ def fitted(
     adata: AnnData, net: pd.DataFrame, options: dict, seed: int, *, signs: bool
 ) -> pd.DataFrame:
     known = net if signs else net[["source", "target"]]
-    gr.tl.fit(adata, known, **options, key_added=KEY, rng=seed, progress=False)
+    gr.tl.fit(adata, known, **options, min_targets=1, key_added=KEY, rng=seed, progress=False)
     return adata.obsm[KEY]
 
 

@@ -137,7 +137,7 @@ def measure(
     )
     net["weight"] = np.sign(net["weight"]) if signs else np.nan
     start = time.perf_counter()
-    gr.tl.repair(adata, net, progress=False, rng=seed)
+    gr.tl.repair(adata, net, min_targets=1, progress=False, rng=seed)
     seconds = time.perf_counter() - start
     table = adata.uns["repair"]
     right, prior = pairs(table).isin(pairs(true)), table["prior"].to_numpy()
@@ -153,7 +153,7 @@ def measure(
         "false of kept": share(~right, prior & ~dropped),
     }
     for repaired in (False, True) if fits else ():
-        gr.tl.fit(adata, net, repair=repaired, progress=False, rng=seed)
+        gr.tl.fit(adata, net, repair=repaired, min_targets=1, progress=False, rng=seed)
         r = adata.obsm["grnrep"].corrwith(adata.obsm["true_activity"]).fillna(0)
         r = r.reindex(adata.obsm["true_activity"].columns, fill_value=0.0)
         row["after" if repaired else "before"] = float((r if signs else r.abs()).mean())

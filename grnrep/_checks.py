@@ -28,7 +28,9 @@ def some(items: Iterable[object], n: int = 3) -> str:
 def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None:
     """Check that this is AnnData with enough cells."""
     if not isinstance(adata, AnnData):
-        raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}")
+        modalities = [str(key) for key in getattr(adata, "mod", ())]
+        one = f". Pass one modality, such as mdata[{modalities[0]!r}]" if modalities else ""
+        raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}{one}")
     if adata.n_obs < min_obs:
         raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
 

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from grnrep._cells import Cells, is_count
 from grnrep._checks import gene_names, some
+from grnrep._inputs import expression_of
 from grnrep._record import Decoder
 from grnrep._values import another_scale, check_values, open_values, report_empty, where
 from grnrep.rows.blocks import Blocks
@@ -48,6 +49,7 @@ def open_expression(
     block_size: int | None = None,
     client: Any = None,
     progress: bool = False,
+    compare_scale: bool = True,
 ) -> Expression:
     """Open those genes of a decoder that ``adata`` has; say what is missing, and what is on another scale.
 
@@ -61,15 +63,20 @@ def open_expression(
         Who asks, for messages.
     block_size, client, progress
         As in :func:`grnrep.tl.fit`.
+    compare_scale
+        Whether expression is to be on the scale of the fit.
 
     Raises
     ------
     ValueError
         If there is no gene of the decoder, or expression is not what the likelihood can be of.
     """
+    what = where(layer, name=name)
+    read_from = layer
+    adata, layer = expression_of(adata, layer, name=name)
     names = gene_names(adata, name=name)
     known = decoder.restrict(names)
-    _report(decoder, known, names, layer=layer, verb=verb, name=name)
+    _report(decoder, known, names, layer=read_from, verb=verb, name=name)
     blocks, scan = open_values(
         adata,
         known.genes,
@@ -80,12 +87,11 @@ def open_expression(
         client=client,
         progress=progress,
     )
-    what = where(layer, name=name)
     remedy = f"Normalise {name} as the data that was fitted, which had no negative values"
     check_values(decoder.likelihood, scan, adata, known.genes, what=what, remedy=remedy)
     if is_count(decoder.likelihood):
         report_empty(scan, what=what)
-    else:  # size factors take up the scale of counts
+    elif compare_scale:  # size factors take up the scale of counts
         reason = another_scale(genes.loc[known.genes], blocks, scan)
         if reason is not None:
             logger.warning("%s: %s is not on the scale of the fit: %s", verb, what, reason)

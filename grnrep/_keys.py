@@ -32,3 +32,4 @@ LEARNED: Final = "learned"
 LEARNED_SD: Final = "learned_sd"
 
 X: Final = "X"  # what params["layer"] says when X itself was read
+RAW: Final = ".raw"  # and when adata.raw was

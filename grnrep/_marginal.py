@@ -89,7 +89,8 @@ def _check(adata: AnnData, decoder: Decoder, genes: pd.DataFrame, key: str) -> N
             f"marginal=True needs {some((_MEAN, _SD))} of every gene, which adata.uns[{key!r}]['genes'] of an "
             "early version lacks. Run grnrep.tl.fit again"
         )
-    if adata.X is None if decoder.layer is None else decoder.layer not in adata.layers:
+    there = {None: adata.X is not None, _keys.RAW: adata.raw is not None}
+    if not there.get(decoder.layer, decoder.layer in adata.layers):
         raise ValueError(
             f"marginal=True needs the expression that activities were found from, {where(decoder.layer)}, which "
             f"is not there; layers: {some(adata.layers, 10)}. Put it back, or call this before it is dropped"

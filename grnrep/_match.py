@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import RESERVED, gene_mask, gene_names, some, storable
+from grnrep._checks import RESERVED, check_whole, gene_mask, gene_names, some, storable
+from grnrep._match_names import check_targets
 from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
 
-# columns, in lower case, where other tables have signs; mor is decoupler's mode of regulation
-_SIGN_COLUMNS = {"weight", "weights", "mor", "sign", "effect", "mode", "regulation", "interaction"}
-_ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
-_VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+$")
-_FEW = 0.5  # share of the targets below which it is said that most are no genes
-_MATERIAL = (
-    0.1  # share of the names that could match at best: a remedy for fewer is not worth a word
+_MOR: Final = (
+    "mor"  # mode of regulation: the weight in tables of dorothea and of decoupler's first versions
 )
+# columns, in lower case, where other tables have signs
+_SIGN_COLUMNS = {"weight", "weights", "sign", "effect", "mode", "regulation", "interaction"}
+_NO_TARGET: Final = "no target among the genes"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,7 +41,10 @@ class Match:
     columns
         Position of these genes in ``adata.var_names``.
     regulators
-        Names of the regulators with a target, sorted.
+        Names of the regulators with enough targets, sorted.
+    dropped
+        Per regulator of the network without enough targets, by name and sorted: ``n_targets`` among the
+        genes, ``n_signed`` of these with a prior sign, and the ``reason`` in words.
     net
         The whole network, checked, as a table ``source, target, weight``.
     """
@@ -52,17 +54,13 @@ class Match:
     genes: pd.Index
     columns: np.ndarray
     regulators: pd.Index
+    dropped: pd.DataFrame
     net: pd.DataFrame
 
     @property
     def signed(self) -> bool:
         """Whether any edge of the network has a prior sign."""
         return bool(np.nan_to_num(self.net[_keys.WEIGHT]).any())
-
-    @property
-    def dropped_regulators(self) -> list[str]:
-        """Regulators of the network without a target among the genes, sorted."""
-        return sorted(set(self.net[_keys.SOURCE]) - set(self.regulators))
 
     def with_network(self, network: Network) -> Match:
         """The same genes and regulators with other edges; those that are new have no prior weight."""
@@ -80,17 +78,22 @@ def match(
     *,
     mask_var: str | np.ndarray | None = None,
     signed: bool | str = True,
+    min_targets: int = 1,
 ) -> Match:
     """Find the edges whose target is a gene of ``adata`` that ``mask_var`` lets through.
 
     ``signed`` says whether weights are signs: True, False, or ``"auto"``, which does not believe a network
-    whose given weights are all 1.
+    whose given weights are all 1. Regulators with fewer than ``min_targets`` such targets are left out with
+    their edges, and genes whose regulators are all left out.
     """
+    check_whole("min_targets", min_targets)
     net = _with_signs(check_net(net), signed)
     names = gene_names(adata)
     mask = gene_mask(adata, mask_var)
-    _check_targets(net, adata, names, mask)
+    check_targets(net, adata, names, mask)
     edges = net[net[_keys.TARGET].isin(names[mask])]
+    dropped = _dropped(net, edges, min_targets)
+    edges = edges[~edges[_keys.SOURCE].isin(dropped.index)]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
     network, order = network_of(edges, genes, regulators)
@@ -100,8 +103,40 @@ def match(
         genes=genes,
         columns=names.get_indexer(genes),
         regulators=regulators,
+        dropped=dropped,
         net=net,
     )
+
+
+def _dropped(net: pd.DataFrame, edges: pd.DataFrame, min_targets: int) -> pd.DataFrame:
+    """Tabulate the regulators of ``net`` with too few ``edges``, and say so; raise if that is all of them."""
+    signed = np.nan_to_num(edges[_keys.WEIGHT]) != 0
+    found = pd.DataFrame(
+        {
+            "n_targets": edges.groupby(_keys.SOURCE).size(),
+            "n_signed": edges[signed].groupby(_keys.SOURCE).size(),
+        }
+    )
+    found = found.reindex(sorted(net[_keys.SOURCE].unique())).fillna(0).astype(np.int64)
+    n_targets = found["n_targets"]
+    if n_targets.max() < min_targets:
+        raise ValueError(
+            f"min_targets={min_targets} leaves no regulator: the largest of the {len(found)} of net, "
+            f"{str(n_targets.idxmax())!r}, has {n_targets.max()} target(s) among the genes. Pass a smaller "
+            "min_targets (1 keeps all that have one), or data with more genes"
+        )
+    none, few = found[n_targets == 0], found[n_targets.between(1, min_targets - 1)]
+    if len(none):
+        logger.info("net: %d regulators have %s: %s", len(none), _NO_TARGET, some(none.index, 10))
+    if len(few):
+        logger.warning(
+            "net: %d of %d regulators have fewer than min_targets=%d targets among the genes and are left out: "
+            "%s. Their names and numbers are kept with the result; min_targets=1 keeps them",
+            len(few), len(found), min_targets, some(few.index, 10)
+        )  # fmt: skip
+    few_targets = f"fewer than {min_targets} targets among the genes"
+    lost = pd.concat([none.assign(reason=_NO_TARGET), few.assign(reason=few_targets)])
+    return lost.astype({"reason": object}).sort_index()
 
 
 def network_of(
@@ -184,6 +219,8 @@ def _with_signs(net: pd.DataFrame, signed: bool | str) -> pd.DataFrame:
 
 
 def _weights(net: pd.DataFrame) -> np.ndarray:
+    if _keys.WEIGHT not in net and _MOR in net:
+        net = net.rename(columns={_MOR: _keys.WEIGHT})
     if _keys.WEIGHT not in net:
         like = [column for column in net if str(column).strip().lower() in _SIGN_COLUMNS]
         if like:
@@ -211,89 +248,3 @@ def _weights(net: pd.DataFrame) -> np.ndarray:
             f"{bad.sum()} other value(s), first {some(given[bad].unique())}"
         )
     return weight
-
-
-def _check_targets(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.ndarray) -> None:
-    """Raise if no target is a gene; say so if few are, or clearly more would be if spelt otherwise."""
-    targets = pd.Index(net[_keys.TARGET].unique())
-    found = targets.isin(names)
-    n_found, (n_more, remedy) = int(found.sum()), _best_remedy(net, targets, adata, names)
-    if not targets.isin(names[mask]).any():
-        if n_found:
-            what_would_do = f"{n_found} targets are genes that mask_var leaves out"
-        else:
-            what_would_do = remedy if n_more else _other_identifiers(targets, names)
-        raise ValueError(
-            f"net has no target among adata.var_names; targets: {some(targets)}, genes: {some(names)}. "
-            + what_would_do
-        )
-    n_edges = int(net[_keys.TARGET].isin(names).sum())
-    text = (
-        f"{n_found} of {len(targets)} targets of net, with {n_edges} of {len(net)} edges, are among "
-        f"adata.var_names; first of the others: {some(targets[~found])}. "
-    )
-    if n_more >= n_found + _MATERIAL * min(len(targets), len(names)):
-        logger.warning("%s%s", text, remedy)
-    elif n_found < _FEW * len(targets):
-        # where most genes are targets, the data are what is small
-        panel = names.isin(targets).mean() >= _FEW
-        logger.log(
-            logging.INFO if panel else logging.WARNING,
-            "%sTheir edges are left out. If adata was cut to few genes, fit all of them. Otherwise: %s",
-            text, _other_identifiers(targets, names),
-        )  # fmt: skip
-
-
-def _best_remedy(
-    net: pd.DataFrame, targets: pd.Index, adata: AnnData, names: pd.Index
-) -> tuple[int, str]:
-    """Of the usual causes that which would explain most: how many targets would match, and what to do."""
-    without_version = (ids.str.replace(_VERSION, r"\1", regex=True) for ids in (targets, names))
-    # how many would match, and words in which {} is this number
-    remedies = [
-        (
-            _n_in(targets.str.strip(), names.str.strip()),
-            "{} would match without blanks around names: use .str.strip() on net.target and adata.var_names",
-        ),
-        (
-            _n_in(targets.str.upper(), names.str.upper()),
-            "{} would match but for upper and lower case: are both from one species? If so, make both upper "
-            "case, e.g. adata.var_names = adata.var_names.str.upper()",
-        ),
-        (
-            _n_in(*without_version),
-            "Without the version, the part after the dot, {} would match: .str.split('.').str[0]",
-        ),
-    ]
-    for column in adata.var.columns:
-        if not pd.api.types.is_numeric_dtype(adata.var[column]):
-            words = f"{{}} of them are in adata.var[{column!r}]: set adata.var_names = adata.var[{column!r}]"
-            remedies.append((_n_in(targets, adata.var[column].astype(str)), words))
-    words = "{} of them are among adata.obs_names: adata must be cells × genes; use adata = adata.T"
-    remedies.append((_n_in(targets, adata.obs_names.astype(str)), words))
-    sources = pd.Index(net[_keys.SOURCE].unique())
-    if len(sources) > len(targets):  # which no network has that is worth a fit
-        words = (
-            f"net has {len(sources)} sources of {len(targets)} targets, and {{}} of the sources are genes: "
-            "are the columns swapped? source is the regulator, target the gene; "
-            "net.rename(columns={'source': 'target', 'target': 'source'})"
-        )
-        remedies.append((_n_in(sources, names), words))
-    n_targets, words = max(remedies, key=lambda remedy: remedy[0])  # the first of equal ones
-    return n_targets, words.replace("{}", str(n_targets), 1)
-
-
-def _n_in(names: pd.Index, others: pd.Index | pd.Series) -> int:
-    return int(names.isin(others).sum())
-
-
-def _other_identifiers(targets: pd.Index, names: pd.Index) -> str:
-    """What may be wrong where no spelling helps."""
-    sides = {"net.target": targets, "adata.var_names": names}
-    ensembl = {side: ids.str.match(_ENSEMBL).mean() > 0.5 for side, ids in sides.items()}
-    if any(ensembl.values()) and not all(ensembl.values()):
-        side, other = sorted(sides, key=ensembl.__getitem__, reverse=True)
-        return (
-            f"{side} holds Ensembl IDs, {other} does not: convert one of them, e.g. to gene symbols"
-        )
-    return "Are both from the same species, and with the same kind of identifier?"

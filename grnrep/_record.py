@@ -168,6 +168,24 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     )
 
 
+def for_contrasts(decoder: Decoder, key: str) -> Decoder:
+    """The decoder of differences of expression: linear, without intercepts, covariates and ReLU.
+
+    Raises
+    ------
+    ValueError
+        If weights are no slopes of expression: of fits of counts, and of 0 and 1.
+    """
+    if decoder.likelihood not in ("gaussian", "tobit"):
+        raise ValueError(
+            f"contrast=True must have a fit of normalised expression; that under key={key!r} has "
+            f"likelihood={decoder.likelihood!r}, whose weights are no slopes of what was measured"
+        )
+    likelihood = restored("gaussian", decoder.fit.likelihood.arrays(), None)
+    fit = replace(decoder.fit, bias=None, effects=None, likelihood=likelihood)
+    return replace(decoder, fit=fit, likelihood="gaussian", covariates=None)
+
+
 def _numbers(record: Mapping[str, Any], name: str) -> np.ndarray | None:
     return np.asarray(record[name], dtype=np.float64) if name in record else None
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from grnrep import _keys
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
@@ -166,6 +167,8 @@ def check_values(
 
 def where(layer: str | None, *, name: str = "adata") -> str:
     """Name the matrix that is read, for messages."""
+    if layer == _keys.RAW:
+        return f"{name}.raw.X"
     return f"{name}.X" if layer is None else f"{name}.layers[{layer!r}]"
 
 

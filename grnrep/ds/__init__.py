@@ -1,11 +1,23 @@
-"""Data sets: simulated expression with known truth, a small example, and images."""
+"""Data sets: simulated expression with known truth, a small example, prior networks, and images."""
 
 from grnrep.ds.example import example
 from grnrep.ds.images import Images, cifar10, digits, mnist
 from grnrep.ds.networks import corrupt_network
+from grnrep.ds.prior_networks import collectri, dorothea, progeny
 from grnrep.ds.simulate import simulate
 
-__all__ = ["Images", "cifar10", "corrupt_network", "digits", "example", "mnist", "simulate"]
+__all__ = [
+    "Images",
+    "cifar10",
+    "collectri",
+    "corrupt_network",
+    "digits",
+    "dorothea",
+    "example",
+    "mnist",
+    "progeny",
+    "simulate",
+]
 
 
 def __dir__() -> list[str]:

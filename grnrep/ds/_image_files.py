@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import tarfile
 import zlib
 from pathlib import Path
@@ -86,41 +85,6 @@ def _members(archive: tarfile.TarFile, path: Path, names: list[str]) -> dict[str
     if missing:
         raise _damaged(path, f"it lacks {', '.join(missing)}")
     return found
-
-
-def folders_of(data_dir: str | os.PathLike[str] | None, name: str) -> list[Path]:
-    """Where to look for the files."""
-    folder = data_dir if data_dir is not None else os.environ.get("GRNREP_DATA_DIR") or None
-    return [] if folder is None else [Path(folder) / name, Path(folder)]
-
-
-def find(folders: list[Path], *names: str) -> Path | None:
-    paths = (folder / name for folder in folders for name in names)
-    return next((path for path in paths if path.is_file()), None)
-
-
-def download(
-    url: str, name: str, *, md5: str, folders: list[Path], progress: bool, hint: str = ""
-) -> Path:
-    """Path of a file in the user's cache; fetched if it is not there, its checksum compared."""
-    import pooch
-
-    try:
-        return Path(
-            pooch.retrieve(
-                url + name,
-                known_hash=f"md5:{md5}",
-                fname=name,
-                path=pooch.os_cache("grnrep"),
-                progressbar=progress,
-            )
-        )
-    except OSError as error:  # of requests too
-        where = str(folders[0] / name) if folders else f"a folder given as data_dir: {name}"
-        raise OSError(
-            f"{name} is not there and could not be downloaded from {url + name} ({error}); "
-            f"download it and put it at {where}{hint}"
-        ) from error
 
 
 def check_md5(path: Path, md5: str) -> None:

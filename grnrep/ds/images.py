@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from grnrep.ds._image_files import check_md5, download, find, folders_of, read_batches, read_idx
+from grnrep.ds._files import download, find, folders_of
+from grnrep.ds._image_files import check_md5, read_batches, read_idx
 
 logger = logging.getLogger("grnrep")
 
@@ -123,7 +124,13 @@ def mnist(*, data_dir: str | os.PathLike[str] | None = None, progress: bool = Tr
     for name, (md5, sha256) in _MNIST.items():
         path = find(folders, f"{name}.gz", name)
         if path is None:
-            path = download(_MNIST_URL, f"{name}.gz", md5=md5, folders=folders, progress=progress)
+            path = download(
+                _MNIST_URL,
+                f"{name}.gz",
+                known_hash=f"md5:{md5}",
+                folders=folders,
+                progress=progress,
+            )
         arrays[name] = read_idx(path, n_axes=3 if "images" in name else 1, sha256=sha256)
     pixels = {part: arrays[f"{part}-images-idx3-ubyte"][:, None] for part in ("train", "t10k")}
     labels = {
@@ -197,7 +204,12 @@ def cifar10(
                 else f"; or accept the subset {str(subset)!r} by allow_subset=True"
             )
             path = download(
-                _CIFAR_URL, _CIFAR, md5=_CIFAR_MD5, folders=folders, progress=progress, hint=hint
+                _CIFAR_URL,
+                _CIFAR,
+                known_hash=f"md5:{_CIFAR_MD5}",
+                folders=folders,
+                progress=progress,
+                hint=hint,
             )
         check_md5(path, _CIFAR_MD5)
         names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]

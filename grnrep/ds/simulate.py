@@ -24,7 +24,7 @@ def simulate(
     *,
     n_regulators: int = 100,
     connectivity: float = 0.1,
-    min_targets: int = 3,
+    min_targets: int = 5,
     shape: float = 1.0,
     scale: float = 1.0,
     regulator_correlation: float = 0.0,

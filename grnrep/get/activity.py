@@ -10,6 +10,8 @@ from anndata import AnnData
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, stored_names
 from grnrep._marginal import marginal_activities
+from grnrep._record import read_decoder
+from grnrep._reliability import with_reliability
 
 
 def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) -> AnnData:
@@ -41,8 +43,20 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     Returns
     -------
     AnnData with the activities as X (n_obs, n_regulators), a dask array where they lie in a store;
-    ``obs``, ``obsm`` and the colours in ``uns`` are copies of those of ``adata``; ``var`` holds what the
-    fit knows of every regulator.
+    ``obs``, ``obsm`` and the colours in ``uns`` are copies of those of ``adata``. ``var`` says how far to
+    trust a regulator:
+
+    ``n_targets``, ``n_signed``
+        Targets in the fit, and those with a prior sign.
+    ``reliability``
+        Share of the variance of its activity that the genes of one cell determine: the squared correlation of
+        inferred and true activity that is to be expected if the weights are right. Below .5 differences
+        between single cells are mostly chance, and means over many cells may still be well
+        known. Of fits that learned noise and priors. Zeros under a ReLU count as no observation.
+    ``group``
+        Number that regulators with the same targets share, which nothing can tell apart; else -1.
+    ``sign_confidence``, ``sign_source``
+        How sure the direction of the activity is, and where it comes from.
 
     With ``marginal=True`` X has the scores, in memory, and ``layers`` the regression by itself:
 
@@ -95,7 +109,10 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     record = adata.uns.get(key)
     var = pd.DataFrame(index=names)
     if isinstance(record, Mapping) and _keys.REGULATORS in record:
-        var = record[_keys.REGULATORS].reindex(names)
+        known = record[_keys.REGULATORS]
+        if {_keys.GENES, _keys.PARAMS, _keys.NETWORK} <= {*record}:
+            known = with_reliability(known, read_decoder(adata, key), record[_keys.GENES])
+        var = known.reindex(names)
     return AnnData(
         X=values,
         layers=layers,

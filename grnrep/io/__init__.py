@@ -1,9 +1,10 @@
-"""Learned decoders as files."""
+"""Learned decoders as files, and results as tables."""
 
+from grnrep.io.export import export
 from grnrep.io.load import load
 from grnrep.io.save import save
 
-__all__ = ["load", "save"]
+__all__ = ["export", "load", "save"]
 
 
 def __dir__() -> list[str]:

@@ -64,7 +64,7 @@ def load(path: str | Path) -> AnnData:
     >>> data = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
     >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> adata, new = data[:30].copy(), data[30:].copy()
-    >>> gr.tl.fit(adata, net)
+    >>> gr.tl.fit(adata, net, min_targets=3)
     >>> gr.io.save(adata, "model.zarr", overwrite=True)
     >>> model = gr.io.load("model.zarr")
     >>> gr.tl.transform(new, model)

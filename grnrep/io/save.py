@@ -59,7 +59,7 @@ def save(
     >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
     >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
     >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
-    >>> gr.tl.fit(adata, net)
+    >>> gr.tl.fit(adata, net, min_targets=3)
     >>> gr.io.save(adata, "model.zarr", overwrite=True)
     >>> gr.io.load("model.zarr").shape
     (0, 4)

@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, gene_names
+from grnrep._inputs import expression_of
 from grnrep._record import Decoder, errors, r2, read_decoder, squared_errors
 from grnrep._values import open_values
 
@@ -43,7 +44,7 @@ def reconstruction(
     >>> import grnrep as gr
     >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
-    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}))
+    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}), min_targets=1)
     >>> gr.metrics.reconstruction(adata)["r2"].round(1).tolist()
     [1.0, 1.0]
     """
@@ -59,14 +60,14 @@ def errors_by_gene(
     adata: AnnData, key: str, *, layer: str | None = None
 ) -> tuple[Decoder, np.ndarray, np.ndarray]:
     """Get the decoder of the genes in ``adata``, and their squared residuals and deviations."""
+    table, decoder = activities(adata, key), read_decoder(adata, key)
+    adata, layer = expression_of(adata, decoder.layer if layer is None else layer)
     names = gene_names(adata)
-    table = activities(adata, key)
-    decoder = read_decoder(adata, key).restrict(names)
+    decoder = decoder.restrict(names)
     if len(decoder.genes) == 0:
         raise ValueError(
             f"adata has no gene of the fit under key={key!r}; were genes renamed since?"
         )
-    layer = decoder.layer if layer is None else layer
     blocks, scan = open_values(adata, decoder.genes, names.get_indexer(decoder.genes), layer=layer)
     facts, z = decoder.cells(adata, scan), table[decoder.regulators].to_numpy()
     sums = np.zeros((4, len(decoder.genes)))

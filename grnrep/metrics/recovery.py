@@ -45,7 +45,7 @@ def recovery(
     >>> x = np.outer(np.arange(1.0, 11.0), [0.7, 1.2])
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b"]))
     >>> adata.obsm["true_activity"] = pd.DataFrame({"P": x[:, 0]}, index=adata.obs_names)
-    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}))
+    >>> gr.tl.fit(adata, pd.DataFrame({"source": "P", "target": ["a", "b"]}), min_targets=1)
     >>> gr.metrics.recovery(adata)["pearson"].round(2).to_dict()
     {'P': 1.0}
     """

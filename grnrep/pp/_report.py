@@ -54,7 +54,8 @@ class NetworkReport:
     >>> import anndata, numpy as np, pandas as pd
     >>> import grnrep as gr
     >>> adata = anndata.AnnData(np.eye(9)[:, :2], var=pd.DataFrame(index=["a", "b"]))
-    >>> report = gr.pp.check_network(adata, pd.DataFrame({"source": ["P", "Q"], "target": ["a", "z"]}))
+    >>> net = pd.DataFrame({"source": ["P", "P", "Q"], "target": ["a", "b", "z"]})
+    >>> report = gr.pp.check_network(adata, net, min_targets=2)
     >>> report.regulators["reason"].to_dict()
     {'P': '', 'Q': 'no target among the genes'}
     """

@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_adata
+from grnrep._inputs import as_adata, expression_of, layer_of
 from grnrep._match import Match, match
 from grnrep._values import open_values
 from grnrep.core.choose.sample_size import Loads, loads
@@ -16,7 +17,7 @@ from grnrep.core.network import without_genes
 from grnrep.pp._identify import Identified, identify, overall
 from grnrep.pp._report import NetworkReport
 
-# of a regulator without a target
+# of a regulator that is left out
 _UNKNOWN = {
     "n_own_targets": 0,
     "load": np.nan,
@@ -29,12 +30,14 @@ _UNKNOWN = {
 
 
 def check_network(
-    adata: AnnData,
+    adata: AnnData | pd.DataFrame,
     net: pd.DataFrame,
     *,
     layer: str | None = None,
+    use_raw: bool = False,
     mask_var: str | np.ndarray | None = None,
     signed: bool | str = "auto",
+    min_targets: int = 5,
 ) -> NetworkReport:
     r"""Check how well a network suits the data, before fitting.
 
@@ -47,16 +50,20 @@ def check_network(
     Parameters
     ----------
     adata
-        Annotated data, cells × genes.
+        Annotated data, cells × genes, or a DataFrame of samples × genes.
     net
         Prior network with columns ``source``, ``target`` and, if known, ``weight``.
     layer
         Layer with the expression; by default ``adata.X``.
+    use_raw
+        Whether to look at ``adata.raw`` instead.
     mask_var
         Genes to use: name of a boolean column of ``adata.var``, or a boolean array
         (n_vars,). By default all genes.
     signed
         Whether weights of ``net`` are signs, as in :func:`grnrep.tl.fit`: by default not if all are 1.
+    min_targets
+        Regulators with fewer targets among the genes are not kept, as in :func:`grnrep.tl.fit`.
 
     Returns
     -------
@@ -80,17 +87,20 @@ def check_network(
     >>> x = np.random.default_rng(0).random((100, 3))
     >>> adata = anndata.AnnData(x, var=pd.DataFrame(index=["a", "b", "c"]))
     >>> net = pd.DataFrame({"source": ["P"] * 3, "target": ["a", "b", "c"]})
-    >>> gr.pp.check_network(adata, net).summary.loc[["n_edges_found", "decoder_load"]].round(2).tolist()
+    >>> report = gr.pp.check_network(adata, net, min_targets=3)
+    >>> report.summary.loc[["n_edges_found", "decoder_load"]].round(2).tolist()
     [3.0, 2.91]
 
     Another regulator of the same genes could not be told apart:
 
     >>> net = pd.concat([net, net.assign(source="Q")])
-    >>> gr.pp.check_network(adata, net).regulators["verdict"]["P"]
+    >>> gr.pp.check_network(adata, net, min_targets=3).regulators["verdict"]["P"]
     'same targets as Q: the network cannot tell them apart; 3 of 3 weights may contain those of others'
     """
+    adata, _ = as_adata(adata)
+    adata, layer = expression_of(adata, layer_of(adata, layer, use_raw=use_raw))
     check_adata(adata)
-    matched = match(net, adata, mask_var=mask_var, signed=signed)
+    matched = match(net, adata, mask_var=mask_var, signed=signed, min_targets=min_targets)
     _, scan = open_values(adata, matched.genes, matched.columns, layer=layer)
     link = "identity" if scan.negative.count else "relu"
     n_obs, network, intercept = adata.n_obs, matched.network, link == "identity"
@@ -142,7 +152,7 @@ def _summary(adata: AnnData, matched: Match, found: Loads, known: Identified) ->
 
 
 def _regulators(matched: Match, known: pd.DataFrame) -> pd.DataFrame:
-    """Tabulate all regulators of the network; ``known`` has those with a target."""
+    """Tabulate all regulators of the network; ``known`` has those that are kept."""
     in_net = matched.net.groupby(_keys.SOURCE).size()
     network = matched.network
     signed = np.bincount(network.regulator[network.sign != 0], minlength=network.n_regulators)
@@ -150,9 +160,12 @@ def _regulators(matched: Match, known: pd.DataFrame) -> pd.DataFrame:
         {"n_targets_found": network.targets_per_regulator(), "n_signed": signed},
         index=matched.regulators,
     ).reindex(in_net.index, fill_value=0)
-    kept = found["n_targets_found"] > 0
-    reason = np.where(kept, "", "no target among the genes")
-    lost = pd.DataFrame({**_UNKNOWN, "verdict": reason[~kept]}, index=in_net.index[~kept])
+    dropped = matched.dropped
+    lost_edges = dropped[["n_targets", "n_signed"]]
+    found.loc[dropped.index, ["n_targets_found", "n_signed"]] = lost_edges.to_numpy()
+    kept = ~in_net.index.isin(dropped.index)
+    reason = dropped["reason"].reindex(in_net.index, fill_value="")
+    lost = pd.DataFrame({**_UNKNOWN, "verdict": dropped["reason"]}, index=dropped.index)
     return pd.DataFrame(
         {
             "n_targets_in_net": in_net,

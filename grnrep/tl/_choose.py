@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from grnrep._cells import Cells, is_count
-from grnrep._checks import some
 from grnrep._match import Match
 from grnrep._values import report_empty
 from grnrep.core.als.assumed import Assumptions
@@ -154,14 +153,11 @@ def keep(choices: Choices, checkpoint: Checkpoint | None) -> None:
 
 def _log_start(data: Data, matched: Match, load: Loads, config: FitConfig) -> None:
     """Say what is about to be fitted, and what the data lack, before the long search for penalties."""
-    key, network, dropped = config.key_added, matched.network, matched.dropped_regulators
+    key, network = config.key_added, matched.network
     n_constant = int(np.count_nonzero(~data.scan.varies))
     logger.info("fit %r: %d cells, effective load %.2f", key, data.scan.n_obs, load.effective)
     sizes = (network.n_genes, network.n_regulators, network.n_edges, len(matched.net))
     logger.info("fit %r: %d genes, %d regulators, %d of %d edges of net", key, *sizes)
-    if dropped:
-        n, names = len(dropped), some(dropped, 10)
-        logger.info("fit %r: %d regulators have no target in adata: %s", key, n, names)
     if n_constant:
         what = "genes are constant and say nothing about activities"
         logger.info("fit %r: %d %s", key, n_constant, what)

@@ -49,6 +49,7 @@ class FitConfig:
     assumed: Assumptions | None = None
     shared: bool | None = None
     signed: bool | str = "auto"
+    min_targets: int = 5
     covariates: str | Sequence[str] | None = None
     repair: bool = False
     uncertainty: bool = False
@@ -103,6 +104,7 @@ class FitConfig:
         for name in ("repair", "uncertainty"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; found {getattr(self, name)!r}")
+        check_whole("min_targets", self.min_targets)
         check_engine(self.device, self.client, self.block_size)
 
 

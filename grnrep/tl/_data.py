@@ -20,6 +20,7 @@ from grnrep._checks import (
     obs_column,
     report_names,
 )
+from grnrep._inputs import expression_of
 from grnrep._match import Match, match
 from grnrep._values import (
     check_values,
@@ -83,23 +84,30 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
             "adata must have more than one cell: weights are learned from differences between cells. For "
             "one cell, use grnrep.tl.transform with a decoder learned on others"
         )
+    name = where(config.layer)
+    adata, layer = expression_of(adata, config.layer)
     covariates = read_covariates(adata, config.covariates)
     strata = _read_strata(adata, config.stratify)
     if covariates is not None and config.intercept is False:
         raise ValueError(
             "intercept must be True or 'auto' with covariates, which are differences from it; found False"
         )
-    matched = match(net, adata, mask_var=config.mask_var, signed=config.signed)
+    matched = match(
+        net,
+        adata,
+        mask_var=config.mask_var,
+        signed=config.signed,
+        min_targets=config.min_targets,
+    )
     blocks, scan = open_values(
         adata,
         matched.genes,
         matched.columns,
-        layer=config.layer,
+        layer=layer,
         block_size=config.block_size,
         client=config.client,
         progress=config.progress,
     )
-    name = where(config.layer)
     check_varies(scan, what=name)
     if config.likelihood in LIKELIHOODS:
         remedy = "Choose likelihood='auto' or 'gaussian', or pass data that were not centred"
@@ -230,7 +238,7 @@ def fingerprint(data: Data, config: FitConfig) -> Mapping[str, Any]:
         "obs_names": _digest(data.adata.obs_names.to_numpy(dtype=str)[order]),
         "order of obs_names": _digest(order) if as_they_lie and unsorted else None,
         "genes": _digest(matched.genes.to_numpy(dtype=str)),
-        "net": _digest(*(edges[name].to_numpy() for name in edges), matched.dropped_regulators),
+        "net": _digest(*(edges[name].to_numpy() for name in edges), matched.dropped.index),
         "stratify": None,
         "covariates": None,
     }

@@ -67,6 +67,9 @@ def translate(options: Mapping[str, Any]) -> Translated:
     """Options of 0.1.0, as :func:`grnrep.tl.fit` had them, in today's names."""
     new = {name: value for name, value in options.items() if name not in _OLD}
     changes = []
+    if "min_targets" not in new:  # every regulator with a target was fitted
+        new["min_targets"] = 1
+        changes.append("for the same regulators write min_targets=1; the default is now 5")
     solver = options.get("solver", "exact")
     check_choice("solver", solver, tuple(SOLVERS))
     check_solver(solver, max_iter=options.get("max_iter"), epochs=options.get("epochs"))

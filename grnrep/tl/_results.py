@@ -72,23 +72,32 @@ class Results:
 
 
 def results_of(
-    data: Data, choices: Choices, learned: Learned, activities: Activities, config: FitConfig
+    data: Data,
+    choices: Choices,
+    learned: Learned,
+    activities: Activities,
+    config: FitConfig,
+    var_names: pd.Index,
 ) -> Results:
-    """Shape what a fit stores."""
+    """Shape what a fit stores; ``var_names`` are the genes of the data that it is stored in."""
     decoder = learned.decoder
     record = _record_of(data, choices, learned, activities.sums, config)
     if choices.repaired is not None:
         status = record[_keys.REPAIR]["status"]
         counts = status.value_counts().to_dict()
         logger.info("fit %r: repair: %s", config.key_added, counts)
-    place = (choices.matched.columns[decoder.network.gene], decoder.network.regulator)
-    shape = (data.adata.n_vars, decoder.network.n_regulators)
-    varm = csr_matrix((decoder.fit.weight.astype(np.float32), place), shape=shape)
+    # of genes that raw alone has the weights are in uns only
+    columns = var_names.astype(str).get_indexer(decoder.genes)
+    here = columns >= 0
+    edge = here[decoder.network.gene]
+    place = (columns[decoder.network.gene][edge], decoder.network.regulator[edge])
+    shape = (len(var_names), decoder.network.n_regulators)
+    varm = csr_matrix((decoder.fit.weight[edge].astype(np.float32), place), shape=shape)
     varm_free = None
     if decoder.fit.loadings is not None:
-        loadings = np.zeros((data.adata.n_vars, decoder.fit.n_factors), dtype=np.float32)
-        loadings[choices.matched.columns] = decoder.fit.loadings
-        varm_free = pd.DataFrame(loadings, data.adata.var_names, decoder.factors)
+        loadings = np.zeros((len(var_names), decoder.fit.n_factors), dtype=np.float32)
+        loadings[columns[here]] = decoder.fit.loadings[here]
+        varm_free = pd.DataFrame(loadings, var_names, decoder.factors)
     return Results(activities.activity, varm, record, activities.sd, activities.free, varm_free)
 
 
@@ -130,7 +139,7 @@ def _record_of(
         _keys.NETWORK: edges,
         _keys.REGULATORS: regulators,
         _keys.GENES: genes,
-        _keys.DROPPED_REGULATORS: np.array(matched.dropped_regulators, dtype=object),
+        _keys.DROPPED_REGULATORS: matched.dropped,
         _keys.PARAMS: _params_of(data, choices, learned, config),
         _keys.HISTORY: {"objective": np.asarray(decoder.fit.history, dtype=np.float64)},
     }

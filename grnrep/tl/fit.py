@@ -15,6 +15,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_place
+from grnrep._inputs import as_adata, layer_of
 from grnrep.core.fitted import Interrupted
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import holding_places, open_checkpoint
@@ -32,7 +33,7 @@ logger = logging.getLogger("grnrep")
 @accepts_old_names
 @holding_places
 def fit(
-    adata: AnnData,
+    adata: AnnData | pd.DataFrame,
     net: pd.DataFrame,
     *,
     likelihood: str = "auto",
@@ -42,9 +43,11 @@ def fit(
     ridge: float | str = "auto",
     free_factors: int | str = "auto",
     signed: bool | str = "auto",
+    min_targets: int = 5,
     max_cells: int | str | None = "auto",
     stratify: str | None = None,
     layer: str | None = None,
+    use_raw: bool = False,
     mask_var: str | np.ndarray | None = None,
     key_added: str = _keys.FIT,
     rng: int | np.random.Generator | None = 0,
@@ -65,17 +68,24 @@ def fit(
     with a weight for every edge j→i of the network only, and activities z that
     are parameters themselves: there is no encoder. Both are optimised together.
 
-    The result depends neither on the order of cells, genes and edges nor on the
-    format in which expression is kept. Nothing is written unless all succeeded.
+    **Units.** Fits by evidence give activities in spreads of the regulator's targets: 1 more moves a typical target
+    by about one standard deviation of its own. Fits with given penalties, and of counts, give them in units of
+    expression (counts: of its link). With intercepts 0 is no landmark: differences between cells count. One
+    regulator may be compared between cells and groups; two regulators have each the scale of its own weights: compare
+    their z-scores over cells, :func:`grnrep.tl.rank_regulators`, or ``grnrep.get.activity(adata, marginal=True)``.
+    ``grnrep.get.activity(adata).var["reliability"]`` says how far a single activity is to be trusted.
+
+    The result depends neither on the order of cells, genes and edges nor on the format in which expression is kept.
+    Nothing is written unless all succeeded.
 
     Parameters
     ----------
     adata
-        Annotated data, cells × genes, in memory or backed by a file.
+        Annotated data, cells × genes, in memory or backed by a file (of MuData a modality, ``mdata["rna"]``); or a
+        DataFrame of samples × genes, such as bulk expression: the result is then returned.
     net
         Prior network with columns ``source`` (regulator), ``target`` (gene) and, if known, ``weight``, of which
         only the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``).
-        Regulators without a target among the genes are left out.
     likelihood
         Distribution of expression around the prediction, with its function f. ``"gaussian"``: f is the identity.
         ``"tobit"``: f is the ReLU, under which an observed zero only says that the sum is not positive.
@@ -112,6 +122,10 @@ def fit(
         Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
         tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
         also then, where regulators activate all their targets. False: no sign is used.
+    min_targets
+        Regulators with fewer targets than this among the genes of ``adata`` are left out, with their edges: an
+        activity that rests on one or two genes is hardly more than their expression. Who falls out is logged,
+        and listed in ``uns`` with its number of targets and the reason. 1 keeps all that have a target.
     max_cells
         How many cells to learn the decoder from, drawn at random; the
         activities of all cells follow from it. ``"auto"``: as many as determine
@@ -122,6 +136,9 @@ def fit(
         learned from, as far as there are, so that rare ones count. By default all cells alike.
     layer
         Layer with the expression to explain; by default ``adata.X``.
+    use_raw
+        Whether to explain ``adata.raw``, which may have more genes. ``varm`` has the weights of the genes
+        that ``adata`` has too, ``uns`` those of all.
     mask_var
         Genes to use: name of a boolean column of ``adata.var``, or a boolean array
         (n_vars,). By default all genes.
@@ -158,7 +175,8 @@ def fit(
 
     Returns
     -------
-    None, or with ``copy=True`` the copy (in memory, also of backed data). Sets the following fields:
+    None, or with ``copy=True`` the copy (in memory, also of backed data); of a DataFrame what was made of it.
+    Sets the following fields:
 
     ``adata.obsm[key_added]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Activities, one column per regulator, sorted by name.
@@ -183,7 +201,7 @@ def fit(
         which :func:`grnrep.tl.transform` knows cells on another one: ``expression_mean`` and ``expression_sd``,
         and of the cells learned from ``expression_size``, the median absolute value of what is not zero,
         ``share_zero`` and ``share_negative``.
-        ``"dropped_regulators"``: names of regulators without a target.
+        ``"dropped_regulators"``: per regulator that was left out ``n_targets``, ``n_signed`` and ``reason``.
         ``"repair"``, with ``repair=True``: every edge of ``net`` and every added one with
         ``prior`` (was it in ``net``), ``learned``, ``std_err``, ``status`` (kept, dropped or added)
         and ``fdr``, the share of false edges among the kept, or added, ones at least as convincing.
@@ -197,29 +215,23 @@ def fit(
     Raises
     ------
     ValueError, TypeError, KeyError
-        If an argument cannot be used; the message says which, what was found, and
-        what would do.
+        If an argument cannot be used; the message says which, what was found, and what would do.
     FitInterrupted
         At Ctrl-C once learning has begun: a KeyboardInterrupt whose ``model`` holds the decoder so far.
 
     References
     ----------
-    Schuster & Krogh (2021), A manifold learning perspective on representation
-    learning, Entropy 23:1403, arXiv 2108.13910; Eq. 6.
+    Schuster & Krogh (2021), A manifold learning perspective on representation learning, Entropy 23:1403; Eq. 6.
 
     Examples
     --------
-    >>> import anndata, numpy as np, pandas as pd
     >>> import grnrep as gr
-    >>> rng = np.random.default_rng(0)
-    >>> activity = rng.random((30, 2))
-    >>> weights = np.array([[1.0, 2.0, 0.5, 0.0], [0.0, 1.0, 1.5, 3.0]])
-    >>> adata = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
-    >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
-    >>> gr.tl.fit(adata, net)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=3, connectivity=0.3, rng=0, progress=False)
+    >>> gr.tl.fit(adata, net, progress=False)
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
-    (['P', 'Q'], 'tobit')
+    (['TF_001', 'TF_002', 'TF_003'], 'tobit')
     """
+    adata, is_table = as_adata(adata)
     config = FitConfig(
         likelihood=likelihood,
         intercept=intercept,
@@ -228,9 +240,10 @@ def fit(
         ridge=ridge,
         free_factors=free_factors,
         signed=signed,
+        min_targets=min_targets,
         max_cells=max_cells,
         stratify=stratify,
-        layer=layer,
+        layer=layer_of(adata, layer, use_raw=use_raw),
         mask_var=mask_var,
         key_added=key_added,
         rng=seed_of(rng),
@@ -245,7 +258,8 @@ def fit(
         block_size=block_size,
         max_iter=max_iter,
     )
-    return run(adata, net, config)
+    done = run(adata, net, config)
+    return adata if is_table and done is None else done
 
 
 def run(
@@ -275,7 +289,7 @@ def run(
         model = model_of(stop.so_far, data, choices, config)
         logger.warning("fit %r: interrupted; nothing was written", config.key_added)
         raise FitInterrupted(model) from stop
-    results = results_of(data, choices, learned, activities, config)
+    results = results_of(data, choices, learned, activities, config, adata.var_names)
     if kept is not None:
         results = replace(results, uns={**results.uns, **kept})
     out = copy_of(adata) if config.copy else adata

@@ -24,6 +24,7 @@ def fit_gradient(
     likelihood: str = "auto",
     intercept: bool | str = "auto",
     signed: bool | str = "auto",
+    min_targets: int = 5,
     layer: str | None = None,
     mask_var: str | np.ndarray | None = None,
     key_added: str = _keys.FIT,
@@ -52,7 +53,7 @@ def fit_gradient(
     likelihood
         ``"gaussian"``, ``"tobit"``, or ``"auto"``: the first if any value is negative. See
         :func:`grnrep.tl.fit`.
-    intercept, signed, layer, mask_var, key_added, rng, copy
+    intercept, signed, min_targets, layer, mask_var, key_added, rng, copy
         As in :func:`grnrep.tl.fit`.
     device, progress, checkpoint, activity_store, client, block_size
         As in :func:`grnrep.tl.fit`.
@@ -98,6 +99,7 @@ def fit_gradient(
         likelihood=BY_SIGN if likelihood == "auto" else likelihood,
         intercept=intercept,
         signed=signed,
+        min_targets=min_targets,
         layer=layer,
         mask_var=mask_var,
         key_added=key_added,

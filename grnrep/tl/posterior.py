@@ -106,6 +106,7 @@ def posterior(
         shared=shared,
         assumed=assumed,
         signed=bool(np.isfinite(net[_keys.WEIGHT]).any()),
+        min_targets=1,  # they were left out when it was fitted
         covariates=covariates,
         uncertainty=True,
         max_cells=None if n_learned == adata.n_obs else n_learned,

@@ -30,6 +30,7 @@ def repair(
     intercept: bool | str = "auto",
     covariates: str | Sequence[str] | None = None,
     signed: bool | str = "auto",
+    min_targets: int = 5,
     max_cells: int | str = "auto",
     stratify: str | None = None,
     layer: str | None = None,
@@ -59,7 +60,7 @@ def repair(
         ``"gaussian"`` or ``"tobit"``; see :func:`grnrep.tl.fit`.
     max_cells
         How many cells to judge edges by, 2,000 at least; see :func:`grnrep.tl.fit`.
-    intercept, covariates, signed, stratify, layer, mask_var, rng
+    intercept, covariates, signed, min_targets, stratify, layer, mask_var, rng
         As in :func:`grnrep.tl.fit`.
     key_added
         Where the table of all edges is kept in ``adata.uns``; a table of an earlier call is replaced.
@@ -100,6 +101,7 @@ def repair(
         intercept=intercept,
         covariates=covariates,
         signed=signed,
+        min_targets=min_targets,
         repair=True,
         max_cells="auto" if max_cells is None else max_cells,
         stratify=stratify,

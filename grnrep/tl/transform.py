@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_adata, check_place, record, report_names
 from grnrep._expression import open_expression
-from grnrep._record import read_decoder
+from grnrep._inputs import as_adata, layer_of
+from grnrep._record import for_contrasts, read_decoder
 from grnrep.rows.sink import FREE, open_sink
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import check_engine, check_solver
@@ -24,13 +26,15 @@ from grnrep.tl._results import Results, copy_of, write
 
 @holding_places
 def transform(
-    new: AnnData,
+    new: AnnData | pd.DataFrame,
     adata: AnnData,
     *,
+    contrast: bool = False,
     key: str = _keys.FIT,
     solver: str | None = None,
     epochs: int | None = None,
     layer: str | None = None,
+    use_raw: bool = False,
     device: str | None = None,
     activity_store: str | Path | None = None,
     block_size: int | None = None,
@@ -49,9 +53,22 @@ def transform(
     Parameters
     ----------
     new
-        Annotated data, cells × genes, normalised as the data that was fitted.
+        Annotated data, cells × genes, normalised as the data that was fitted; or a DataFrame of
+        samples × genes: the result is then returned.
     adata
         Data on which :func:`grnrep.tl.fit` was run; only ``adata.uns[key]`` is used.
+    contrast
+        Whether rows of ``new`` are differences and not cells: log fold changes, or statistics such as t of
+        differential expression, one row or many. They are projected without intercept and ReLU:
+
+        .. math:: z = (W^\top \Psi^{-1} W + C^{-1})^{-1} W^\top \Psi^{-1} d
+
+        (Ψ: noise of genes, C: covariance of activities, as the fit has them, and what its weights were left
+        open by; with given penalties the ridge in place of all). So z is a difference of activities: of a
+        Gaussian fit, that of a difference of means is the difference of mean activities. Genes that were not
+        tested are to be left out, not set to 0. Log fold changes are on the scale of the fit, with the natural
+        logarithm if that had it. Statistics are on another: signs and order of the regulators in a row hold,
+        sizes do not.
     key
         Where the fit was kept, and where results are kept in ``new``.
     solver
@@ -60,6 +77,8 @@ def transform(
         Passes over ``new`` by the gradient solver. By default the solver's own.
     layer
         Layer of ``new`` with the expression; by default ``new.X``.
+    use_raw
+        Whether to read ``new.raw`` instead.
     device
         Torch device, such as ``"cuda"``. By default the solver's own choice.
     activity_store, block_size, client
@@ -71,7 +90,8 @@ def transform(
 
     Returns
     -------
-    None, or with ``copy=True`` the copy (in memory, also of backed data). Sets the following fields:
+    None, or with ``copy=True`` the copy (in memory, also of backed data); of a DataFrame what was made of it.
+    Sets the following fields:
 
     ``new.obsm[key]`` : :class:`~pandas.DataFrame` (n_obs, n_regulators), float32
         Activities, same columns as in ``adata.obsm[key]``.
@@ -96,16 +116,27 @@ def transform(
     >>> data = anndata.AnnData(activity @ weights, var=pd.DataFrame(index=["a", "b", "c", "d"]))
     >>> net = pd.DataFrame({"source": list("PPPQQQ"), "target": list("abcbcd")})
     >>> adata, new = data[:30].copy(), data[30:].copy()
-    >>> gr.tl.fit(adata, net)
+    >>> gr.tl.fit(adata, net, min_targets=3)
     >>> gr.tl.transform(new, adata)
     >>> new.obsm["grnrep"].shape
     (10, 2)
+
+    A row of log fold changes, of which "c" was not measured:
+
+    >>> change = pd.DataFrame([[1.0, 2.0, 0.0]], index=["treated"], columns=["a", "b", "d"])
+    >>> changed = gr.tl.transform(change, adata, contrast=True)
+    >>> changed.obsm["grnrep"].abs().idxmax(axis=1)["treated"]
+    'P'
     """
+    new, is_table = as_adata(new, name="new")
+    layer = layer_of(new, layer, use_raw=use_raw, name="new")
     check_place(new, key, copy=copy, argument="key", name="new")
     check_adata(adata, min_obs=0)
     check_engine(device, client, block_size)
     report_names(new, name="new")
     decoder = read_decoder(adata, key)
+    if contrast:
+        decoder = for_contrasts(decoder, key)
     solver = decoder.solver if solver is None else solver
     check_solver(solver, epochs=epochs)
     opened = open_expression(
@@ -118,6 +149,7 @@ def transform(
         block_size=block_size,
         client=client,
         progress=progress,
+        compare_scale=not contrast,
     )
     known, blocks = opened.decoder, opened.blocks
 
@@ -144,10 +176,14 @@ def transform(
     kept = {name: part for name, part in record(adata, key).items() if name != _keys.HISTORY}
     uns = {
         **deepcopy(kept),
-        _keys.PARAMS: {**kept[_keys.PARAMS], "layer": _keys.X if layer is None else layer},
+        _keys.PARAMS: {
+            **kept[_keys.PARAMS],
+            "layer": _keys.X if layer is None else layer,
+            "contrast": bool(contrast),
+        },
         _keys.MISSING_GENES: np.array(decoder.genes.difference(known.genes), dtype=object),
     }
     out = copy_of(new) if copy else new
     free = sink.result(FREE) if FREE in places else None
     write(Results(obsm=sink.result(), varm=None, uns=uns, obsm_free=free), out, key)
-    return out if copy else None
+    return out if copy or is_table else None

@@ -211,16 +211,17 @@ def test_quiet_is_quiet(grnrep, work):
 
 
 def test_names_that_look_like_missing_values_or_numbers(grnrep, work):
-    genes = ["NA", "nan", "1433", "null"]
-    x = np.random.default_rng(0).random((20, 4))
+    genes = ["NA", "nan", "1433", "null", "None"]
+    x = np.random.default_rng(0).random((20, 5))
     ad.AnnData(x, var=pd.DataFrame(index=genes)).write_h5ad("odd.h5ad")
-    net = pd.DataFrame({"source": ["7"] * 4, "target": genes, "weight": ["", "NaN", "1", "-1"]})
+    weight = ["", "NaN", "1", "-1", "1"]
+    net = pd.DataFrame({"source": ["7"] * 5, "target": genes, "weight": weight})
     net.to_csv("odd.csv", index=False)
     result = grnrep("fit", "odd.h5ad", "odd.csv", "-o", "out.h5ad", "--max-iter=2")
     assert result.exit_code == 0, result.stderr
     edges = ad.read_h5ad("out.h5ad").uns["grnrep"]["network"].set_index("target")["weight"]
     assert set(edges.index) == set(genes)
-    np.testing.assert_array_equal(edges[genes], [np.nan, np.nan, 1, -1])
+    np.testing.assert_array_equal(edges[genes], [np.nan, np.nan, 1, -1, 1])
 
 
 # transform

@@ -13,7 +13,7 @@ import pytest
 import grnrep as gr
 from grnrep.cli import demo
 
-SMALL = ["--n-obs", 60, "--n-held-out", 20, "--n-vars", 80, "--n-regulators", 6]
+SMALL = ["--n-obs", 60, "--n-held-out", 20, "--n-vars", 120, "--n-regulators", 6]
 OUTPUTS = ["held_out.h5ad", "network.csv", "recovery.png", "training.h5ad"]
 
 
@@ -46,7 +46,7 @@ def test_numbers_are_those_of_the_files(done):
     agree = np.sign(edges) * np.sign(net["weight"])
     expected = {
         "cells: fitted + held out": "60 + 20",
-        "genes": "80",
+        "genes": "120",
         "regulators": "6",
         "edges": str(len(net)),
         "signed PCC with the truth, fitted cells, median": (
@@ -66,7 +66,7 @@ def test_cells_are_of_one_simulation_and_no_sign_was_given(done):
         ad.read_h5ad(folder / "training.h5ad"),
         ad.read_h5ad(folder / "held_out.h5ad"),
     )
-    data, net = gr.ds.simulate(n_obs=80, n_vars=80, n_regulators=6)
+    data, net = gr.ds.simulate(n_obs=80, n_vars=120, n_regulators=6)
     np.testing.assert_array_equal(np.concatenate([training.X, held_out.X]), data.X)
     pd.testing.assert_frame_equal(pd.read_csv(folder / "network.csv"), net)
     assert training.uns["grnrep"]["network"]["weight"].isna().all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -25,6 +27,9 @@ TARGETS = {
 }
 
 
+_check = partial(gr.pp.check_network, min_targets=1)
+
+
 def _net(targets: dict[str, str], weight: float = np.nan) -> pd.DataFrame:
     rows = [(source, target, weight) for source, genes in targets.items() for target in genes]
     return pd.DataFrame(rows, columns=["source", "target", "weight"])
@@ -39,7 +44,7 @@ def _adata(genes: str = "abcdefghijkz", n_obs: int = 50) -> ad.AnnData:
 
 @pytest.fixture
 def report():
-    return gr.pp.check_network(_adata(), _net(TARGETS))
+    return _check(_adata(), _net(TARGETS))
 
 
 def test_words(report):
@@ -86,8 +91,8 @@ def test_numbers(report):
 
 def test_kinds_of_columns_do_not_depend_on_lost_regulators():
     net = _net({name: TARGETS[name] for name in ("in", "out")})
-    whole = gr.pp.check_network(_adata(), net).regulators
-    lost = gr.pp.check_network(_adata(), pd.concat([net, _net({"a lost one": "!"})])).regulators
+    whole = _check(_adata(), net).regulators
+    lost = _check(_adata(), pd.concat([net, _net({"a lost one": "!"})])).regulators
     pd.testing.assert_series_equal(whole.dtypes, lost.dtypes)
     pd.testing.assert_frame_equal(lost.loc[whole.index], whole)
 
@@ -104,7 +109,7 @@ def test_overall_verdict(report):
 
 
 def test_nothing_to_complain_about():
-    report = gr.pp.check_network(_adata(), _net({"P": "abcd", "Q": "defgh"}))
+    report = _check(_adata(), _net({"P": "abcd", "Q": "defgh"}))
     assert report.regulators["verdict"].to_dict() == {"P": "identified", "Q": "identified"}
     assert report.verdict == "2 of 2 regulators have an activity that is identified up to scale"
     assert len(report.nested) == 0
@@ -114,7 +119,7 @@ def test_nothing_to_complain_about():
 def test_signs_may_tell_the_same_targets_apart():
     net = _net({"P": "abcd", "Q": "abcd", "R": "efgh"}, 1.0)
     net.loc[(net["source"] == "Q") & net["target"].isin(["a", "b"]), "weight"] = -1.0
-    table = gr.pp.check_network(_adata(), net).regulators
+    table = _check(_adata(), net).regulators
     assert table["verdict"]["P"].startswith("same targets as Q: only prior signs tell them apart")
     np.testing.assert_allclose(table["vif"], 1)
     assert table["group"].to_dict() == {"P": 0, "Q": 0, "R": -1}
@@ -123,7 +128,7 @@ def test_signs_may_tell_the_same_targets_apart():
 def test_collinear_regulators_are_named():
     net = _net({"P": "abcdefghijk", "Q": "bcdefghijk", "R": "k"}, 1.0)
     adata = _adata()
-    alone = gr.pp.check_network(adata, net[net["source"] != "R"])
+    alone = _check(adata, net[net["source"] != "R"])
     np.testing.assert_allclose(alone.regulators["vif"], 11)
     assert "collinear with others (VIF 11)" in alone.regulators["verdict"]["Q"]
     assert "2 are collinear with others" in alone.verdict
@@ -133,19 +138,19 @@ def test_zeros_do_not_count_for_the_load_of_a_regulator():
     adata = _adata()
     adata.X[:40, 0] = 0
     net = _net({"P": "ab", "Q": "bc"})
-    load = gr.pp.check_network(adata, net).regulators["load"]
+    load = _check(adata, net).regulators["load"]
     np.testing.assert_allclose(load["P"], (10 + 25) / 52)
     adata.X[:, 0] -= 1  # with negative values nothing is censored, and genes have intercepts
-    load = gr.pp.check_network(adata, net).regulators["load"]
+    load = _check(adata, net).regulators["load"]
     np.testing.assert_allclose(load["P"], (50 + 25) / (52 + 1.5))
 
 
 def test_a_constant_gene_tells_nothing_apart():
     adata = _adata()
     net = _net({"P": "ab", "Q": "abc"})
-    assert gr.pp.check_network(adata, net).regulators["group"].tolist() == [-1, -1]
+    assert _check(adata, net).regulators["group"].tolist() == [-1, -1]
     adata.X[:, 2] = 0
-    table = gr.pp.check_network(adata, net).regulators
+    table = _check(adata, net).regulators
     assert table["group"].tolist() == [0, 0]
     assert "2 of 2 weights" in table["verdict"]["Q"]
 
@@ -155,7 +160,7 @@ def test_order_of_cells_genes_and_edges_does_not_matter(report, seed):
     draw = np.random.default_rng(seed)
     adata, net = _adata(), _net(TARGETS)
     moved = adata[draw.permutation(adata.n_obs), draw.permutation(adata.n_vars)].copy()
-    found = gr.pp.check_network(moved, net.sample(frac=1, random_state=seed))
+    found = _check(moved, net.sample(frac=1, random_state=seed))
     pd.testing.assert_frame_equal(found.regulators, report.regulators)
     pd.testing.assert_frame_equal(found.nested, report.nested)
     pd.testing.assert_series_equal(found.summary, report.summary)
@@ -172,9 +177,7 @@ def test_what_is_not_identified_can_be_changed_without_a_trace():
         weight.loc[list(mine), name] = draw.uniform(0.5, 1.5, len(mine))
     activity = pd.DataFrame(draw.gamma(2.0, size=(50, 3)), columns=list(targets))
     expression = activity @ weight.T
-    table = gr.pp.check_network(
-        ad.AnnData(expression.set_axis(map(str, range(50)))), _net(targets)
-    ).regulators
+    table = _check(ad.AnnData(expression.set_axis(map(str, range(50)))), _net(targets)).regulators
 
     other_weight, other_activity = weight.copy(), activity.copy()
     other_weight["out"] += 0.2 * weight["in"]
@@ -198,6 +201,6 @@ def test_a_large_network_is_examined_whole():
     names = {"source": [f"R{j}" for j in edge % m], "target": [f"g{i}" for i in edge // m]}
     x = draw.poisson(1.0, (5, n)).astype(np.float32)
     adata = ad.AnnData(x, var=pd.DataFrame(index=[f"g{i}" for i in range(n)]))
-    report = gr.pp.check_network(adata, pd.DataFrame(names))
+    report = _check(adata, pd.DataFrame(names))
     assert report.summary["network_rank"] == m
     assert report.regulators["activity_identified"].all()

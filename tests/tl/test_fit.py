@@ -243,8 +243,10 @@ def test_regulators_without_target_are_dropped_and_listed(small, caplog):
     )
     with caplog.at_level(logging.INFO, logger="grnrep"):
         record = _fit(adata, pd.concat([net, extra]))
-    assert list(record["dropped_regulators"]) == ["Alost", "Zlost"]
-    assert "2 regulators have no target in adata: 'Alost', 'Zlost'" in caplog.text
+    dropped = record["dropped_regulators"]
+    assert dropped["n_targets"].to_dict() == {"Alost": 0, "Zlost": 0}
+    assert set(dropped["reason"]) == {"no target among the genes"}
+    assert "2 regulators have no target among the genes: 'Alost', 'Zlost'" in caplog.text
     assert set(adata.obsm["grnrep"].columns) == set(net["source"])
 
 

@@ -49,8 +49,9 @@ def test_more_cells_are_advised_only_where_some_number_is_enough(small, caplog, 
     adata, net = small(n_obs=2)
     if one_gene:
         net = net[net["target"] == net["target"].value_counts().index[0]]
-    _fit(adata, net, ridge=0.1, sign_shrinkage=0.1, intercept=False, max_iter=2)
-    report = gr.pp.check_network(adata, net)
+    given = {"ridge": 0.1, "sign_shrinkage": 0.1, "intercept": False, "max_iter": 2}
+    _fit(adata, net, min_targets=1, **given)
+    report = gr.pp.check_network(adata, net, min_targets=1)
     for text in (caplog.text, report.advice):
         assert ("no number of such cells" in text) is one_gene
         assert f"What helps: {advised}" in text

@@ -91,7 +91,7 @@ CAUSES = {
 def test_names_that_meet_in_part_are_told_with_their_cause(small, caplog, cause, verb):
     change, fragment = CAUSES[cause]
     adata, net = change(*small())
-    verb(adata, net, **QUICK if verb is gr.tl.fit else {})
+    verb(adata, net, min_targets=1, **QUICK if verb is gr.tl.fit else {})
     said = [
         r.getMessage()
         for r in caplog.records
@@ -131,7 +131,8 @@ def test_a_large_network_on_a_small_panel_is_no_reason_to_warn(small, n_panel, n
     logger.addHandler(handler)
     try:
         wanted = pd.concat([net, lost])
-        gr.tl.fit(panel, wanted, mask_var=keep if masked else None, **QUICK)
+        mask = keep if masked else None
+        gr.tl.fit(panel, wanted, mask_var=mask, min_targets=1, **QUICK)
     finally:
         logger.removeHandler(handler)
     assert not [
@@ -142,7 +143,7 @@ def test_a_large_network_on_a_small_panel_is_no_reason_to_warn(small, n_panel, n
 # --- signs ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("column", ["mor", "Weight", " weight", "sign", "Effect", "interaction"])
+@pytest.mark.parametrize("column", ["Weight", " weight", "sign", "Effect", "interaction"])
 def test_a_column_that_may_hold_signs_is_named(small, caplog, column):
     adata, net = small()
     gr.tl.fit(adata, net.rename(columns={"weight": column}), **QUICK)
@@ -151,6 +152,15 @@ def test_a_column_that_may_hold_signs_is_named(small, caplog, column):
         in caplog.text
     )
     assert f"net.rename(columns={{{column!r}: 'weight'}})" in caplog.text
+
+
+def test_mor_is_the_weight_of_older_tables(small):
+    adata, net = small()
+    wanted, found = (
+        gr.tl.fit(adata, table, copy=True, **QUICK).uns["grnrep"]["network"]
+        for table in (net, net.rename(columns={"weight": "mor"}))
+    )
+    pd.testing.assert_frame_equal(found, wanted)
 
 
 def test_other_columns_are_none_of_our_business(small, caplog):

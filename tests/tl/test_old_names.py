@@ -62,7 +62,7 @@ def test_an_old_name_means_what_it_meant(pair, old, new, centred, says):
     with pytest.warns(FutureWarning, match=says) as caught:
         before = gr.tl.fit(adata, net, **QUICK | old)
     assert [warning.filename for warning in caught] == [__file__]
-    same(before, gr.tl.fit(adata, net, **QUICK | new))
+    same(before, gr.tl.fit(adata, net, min_targets=1, **QUICK | new))
 
 
 def test_the_recipe_is_a_verb(pair):
@@ -70,7 +70,7 @@ def test_the_recipe_is_a_verb(pair):
     options = {"progress": False, "copy": True, "rng": 1}
     with pytest.warns(FutureWarning, match=r"solver='gradient' is now the verb .*fit_gradient"):
         before = gr.tl.fit(adata, net, solver="gradient", epochs=2, repair=False, **options)
-    same(before, gr.tl.fit_gradient(adata, net, epochs=2, **options))
+    same(before, gr.tl.fit_gradient(adata, net, epochs=2, min_targets=1, **options))
 
 
 @pytest.mark.parametrize(

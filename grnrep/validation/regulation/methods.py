@@ -48,5 +48,6 @@ def regulator_activity(
     from grnrep.tl import fit
 
     fitted = adata.copy()
-    fit(fitted, net, rng=rng, progress=False)
+    # as the other methods here: every regulator that has a target
+    fit(fitted, net, rng=rng, min_targets=1, progress=False)
     return fitted.obsm["grnrep"]
