@@ -50,7 +50,9 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
 
     With standard deviations (``uncertainty=True``, :func:`grnrep.tl.posterior`) ``layers`` has them as ``std_err``,
     and ``pvalue``: two-sided, of the activity over it by the normal distribution, not corrected for many
-    regulators. It asks on which side of 0 the activity of this one cell is, where it would be without data.
+    regulators. It asks on which side of 0 the activity of this one cell is, where it would be without data. Activities
+    are drawn there, so that p is too large where a cell says little: of true zeros 4 % had p < .05 in a simulation
+    with little noise, and 1.5 % with three times as much.
 
     With ``marginal=True`` X has the scores, in memory, and ``layers`` the regression by itself:
 
