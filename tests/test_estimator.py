@@ -24,7 +24,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 import grnrep as gr
-from grnrep.estimator import edges_of
+from grnrep.estimator.sparse_decoder import edges_of
 
 QUICK = {"ridge": 1e-3, "sign_shrinkage": 0.1, "free_factors": 0}
 
@@ -281,6 +281,9 @@ def test_refuses(data):
         decoder.inverse_transform(np.ones((2, 3)))
     with pytest.raises(ValueError, match="at least two samples; found n_samples = 1"):
         decoder.score(new.iloc[:1])
+    one = gr.SparseDecoder(net[net["target"] == x.columns[0]], max_iter=3, **QUICK).fit(x)
+    with pytest.raises(ValueError, match=r"at least two features with a regulator.* found 1"):
+        one.score(new)
     with pytest.raises(ValueError, match="feature names"):
         decoder.transform(new.iloc[:, ::-1])
     with pytest.raises(ValueError, match="length equal to number of features"):

@@ -119,7 +119,7 @@ def test_face_of_the_package():
     assert grnrep.__version__.count(".") == 2
     rooms = {"core", "pp", "tl", "pl", "ds", "get", "io", "metrics", "nn", "validation"}
     assert rooms | {"SparseDecoder"} == set(grnrep.__all__)
-    assert grnrep.SparseDecoder.__module__ == "grnrep.estimator"
+    assert grnrep.SparseDecoder.__name__ == "SparseDecoder"
     assert set(grnrep.__all__) <= set(dir(grnrep))
     assert grnrep.tl.fit.__name__ == "fit"
     assert "torch" in sys.modules

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from scipy.special import ndtr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from grnrep import _keys
-from grnrep._expression import open_expression
-from grnrep._record import Decoder, read_decoder
-from grnrep.tl._infer import Inference, infer_blocks
+from grnrep._record import read_decoder
+from grnrep.estimator.hidden_genes import expected, r2_of_hidden_genes
 from grnrep.tl.fit import fit
 from grnrep.tl.transform import transform
 
-__all__ = ["SparseDecoder"]
-
-_N_PARTS = 5  # in which genes are hidden for a score
 _DTYPES = ("float64", "float32")
 
 
@@ -195,7 +189,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
                 f"X must have {len(decoder.regulators)} columns, one for every regulator; found {X.shape[1]}"
             )
         out = np.tile(self.mean_, (len(X), 1))
-        out[:, self.model_.var_names.get_indexer(decoder.genes)] = _expected(decoder, X)
+        out[:, self.model_.var_names.get_indexer(decoder.genes)] = expected(decoder, X)
         return out.astype(X.dtype)
 
     def score(self, X: Any, y: object = None) -> float:
@@ -217,11 +211,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         adata = self._cells(X)
         if adata.n_obs < 2:
             raise ValueError(f"X must have at least two samples; found n_samples = {adata.n_obs}")
-        decoder = read_decoder(self.model_, _keys.FIT)
-        part = np.arange(len(decoder.genes)) % _N_PARTS
-        found = sum(_left_and_there(adata, self.model_, decoder, part == k) for k in set(part))
-        left, there = np.asarray(found)
-        return float(1 - left / there) if there > 0 else float("nan")
+        return r2_of_hidden_genes(adata, self.model_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the regulators, ``(n_regulators,)``.
@@ -242,10 +232,6 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
             if hasattr(self, "feature_names_in_") and not np.array_equal(given, names):
                 raise ValueError("input_features is not equal to feature_names_in_")
         return self.model_.uns[_keys.FIT][_keys.REGULATORS].index.to_numpy(dtype=object)
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.weights_.shape[1]
 
     def _cells(self, X: Any) -> AnnData:
         """Cells to hold against the fit, checked."""
@@ -299,58 +285,3 @@ def edges_of(network: object, names: pd.Index) -> pd.DataFrame:
     regulators = np.array([f"regulator{k:0{width}d}" for k in range(signs.shape[1])], dtype=object)
     ends = {_keys.SOURCE: regulators[signs.col], _keys.TARGET: names[signs.row]}
     return pd.DataFrame({**ends, _keys.WEIGHT: signs.data})
-
-
-def _expected(decoder: Decoder, z: np.ndarray, free: np.ndarray | None = None) -> np.ndarray:
-    """Expected expression (n_cells, n_genes) at activities, and free factors; noise that a ReLU cuts has a mean."""
-    p = decoder.weights() @ z.T.astype(np.float64)
-    if free is not None and decoder.fit.loadings is not None:
-        p += decoder.fit.loadings @ free.T
-    if decoder.fit.bias is not None:
-        p += decoder.fit.bias[:, None]
-    sd = getattr(decoder.fit.likelihood, "noise_sd", None)
-    if decoder.likelihood == "tobit" and sd is not None:
-        # of x = max(p + ε, 0): p Φ(p / σ) + σ φ(p / σ)
-        sigma = sd.numpy().reshape(-1, 1)
-        u = p / sigma
-        return (p * ndtr(u) + sigma * np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)).T
-    return decoder.predict(p).T
-
-
-def _left_and_there(
-    adata: AnnData, model: AnnData, decoder: Decoder, hidden: np.ndarray
-) -> np.ndarray:
-    """Squared residuals of genes that are hidden, and deviations, in units of their variance in the fit, ``(2,)``."""
-    genes = model.uns[_keys.FIT][_keys.GENES]
-    shown = decoder.restrict(decoder.genes[~hidden])
-    opened = open_expression(adata, shown, genes, layer=None, verb="score", name="X")
-    inference = Inference(
-        blocks=opened.blocks,
-        decoder=shown,
-        cells=opened.cells,
-        with_errors=False,
-        solver=decoder.solver,
-        device=None,
-    )
-    z = np.zeros(
-        (adata.n_obs, len(decoder.regulators))
-    )  # of regulators without a gene that is shown
-    free = np.zeros((adata.n_obs, decoder.fit.n_factors))
-    columns = decoder.regulators.get_indexer(shown.regulators)
-    with closing(infer_blocks(inference, client=None, progress=False)) as parts:
-        for rows, block in parts:
-            z[np.ix_(rows, columns)] = block.activity
-            if block.free is not None:
-                free[rows] = block.free
-
-    told = decoder.restrict(decoder.genes[hidden])
-    x = adata[:, told.genes].X
-    x = opened.cells.scaled(x.toarray() if sp.issparse(x) else np.asarray(x)).astype(np.float64)
-    expected = _expected(told, z[:, decoder.regulators.get_indexer(told.regulators)], free)
-    sd = genes.loc[told.genes, "expression_sd"].to_numpy(dtype=np.float64)
-    inverse = np.divide(1, sd**2, out=np.zeros(len(sd)), where=sd > 0)
-    return np.array([np.square(part).sum(0) @ inverse for part in (x - expected, x - x.mean(0))])
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
