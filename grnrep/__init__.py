@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
-from types import ModuleType
+from typing import Any
 
 __version__ = version("grnrep")
-__all__ = ["core", "ds", "get", "io", "metrics", "nn", "pl", "pp", "tl", "validation"]
+__all__ = [
+    "SparseDecoder",
+    "core",
+    "ds",
+    "get",
+    "io",
+    "metrics",
+    "nn",
+    "pl",
+    "pp",
+    "tl",
+    "validation",
+]
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> Any:
     """Import a room when it is first asked for: torch and scanpy take seconds to load."""
+    if name == "SparseDecoder":
+        return import_module(f"{__name__}.estimator").SparseDecoder
     if name in __all__:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(

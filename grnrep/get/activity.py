@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import ndtr
 
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, stored_names
 from grnrep._marginal import marginal_activities
+from grnrep._ranking import as_rank_genes_groups, is_ranking
 from grnrep._record import read_decoder
 from grnrep._reliability import with_reliability
 
@@ -58,6 +61,15 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     ``sign_confidence``, ``sign_source``
         How sure the direction of the activity is, and where it comes from.
 
+    Tables of :func:`grnrep.tl.rank_regulators` are in ``uns``, under their names, in the layout of
+    :func:`scanpy.tl.rank_genes_groups`: name one as ``key`` to scanpy's functions.
+
+    With standard deviations (``uncertainty=True``, :func:`grnrep.tl.posterior`) ``layers`` has them as ``std_err``,
+    and ``pvalue``: two-sided, of the activity over it by the normal distribution, not corrected for many
+    regulators. It asks on which side of 0 the activity of this one cell is, where it would be without data. Activities
+    are drawn there, so that p is too large where a cell says little: of true zeros 4 % had p < .05 in a simulation
+    with little noise, and 1.5 % with three times as much.
+
     With ``marginal=True`` X has the scores, in memory, and ``layers`` the regression by itself:
 
     ``slope``
@@ -97,6 +109,7 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     """
     check_adata(adata, min_obs=0)
     layers = {}
+    std_err = adata.obsm.get(key + _keys.SD)
     if marginal:
         alone, names = marginal_activities(adata, key, verb="activity")
         values = alone.score
@@ -106,6 +119,10 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     else:
         table = activities(adata, key)
         names, values = table.columns, table.to_numpy(copy=True)
+    if not marginal and std_err is not None:
+        std_err = std_err.to_numpy(copy=True) if isinstance(std_err, pd.DataFrame) else std_err
+        with np.errstate(divide="ignore", invalid="ignore"):  # where nothing is left open
+            layers = {"std_err": std_err, "pvalue": 2 * ndtr(-abs(values / std_err))}
     record = adata.uns.get(key)
     var = pd.DataFrame(index=names)
     if isinstance(record, Mapping) and _keys.REGULATORS in record:
@@ -121,5 +138,10 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
         obsm={name: values.copy() for name, values in adata.obsm.items()},
         uns={
             name: colours.copy() for name, colours in adata.uns.items() if name.endswith("_colors")
+        }
+        | {
+            name: as_rank_genes_groups(table)
+            for name, table in adata.uns.items()
+            if is_ranking(table, names)
         },
     )

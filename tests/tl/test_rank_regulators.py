@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import anndata as ad
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scanpy as sc
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 import grnrep as gr
@@ -128,6 +132,147 @@ def test_in_place_and_saved(tmp_path):
     pd.testing.assert_frame_equal(back, adata.uns["r"], check_dtype=False, check_index_type=False)
 
 
+def moved(adata, *, keep):
+    """Only those cells of group g1 that are of the first ``keep`` samples."""
+    of_g1 = adata.obs["group"] == "g1"
+    late = ~adata.obs["sample"].isin([f"s{i}" for i in range(keep)])
+    return adata[~(of_g1 & late).to_numpy()].copy()
+
+
+def test_samples_of_which_some_are_on_both_sides():
+    from grnrep.core.comparison import mixed
+
+    adata = moved(make(within=True, effect=2.0, sample_sd=3.0, n_samples=8), keep=6)
+    table = rank(adata, reference="g0").set_index("regulator")
+    assert set(table["test"]) == {"mixed"}
+    counts = table[["n_samples", "n_samples_reference", "n_samples_shared"]]
+    assert counts.iloc[0].tolist() == [6, 8, 6]
+    mean = adata.obsm["grnrep"].groupby([adata.obs["group"], adata.obs["sample"]]).mean()
+    expected = mixed(mean.loc["g1"].to_numpy(), mean.loc["g0"].to_numpy(), np.arange(6))
+    assert table.loc[[*mean], "std_err"].tolist() == pytest.approx(expected.std_err)
+    assert table.loc["TF0", "difference"] == pytest.approx(2.0, abs=0.5)
+    assert table.loc["TF0", "pvals_adj"] < 0.05
+
+
+def test_rest_is_every_other_cell_of_a_sample():
+    """Cells of other groups count alike, whatever group they are of."""
+    adata = make(within=True, n_samples=6)
+    adata.obs.loc[adata.obs_names[::5], "group"] = "g2"
+    table = rank(adata)
+    table = table[table["group"] == "g0"].set_index("regulator")
+    z, of_g0 = adata.obsm["grnrep"], adata.obs["group"] == "g0"
+    sides = [z[side].groupby(adata.obs["sample"][side]).mean() for side in (of_g0, ~of_g0)]
+    expected = stats.ttest_rel(*sides)
+    assert table.loc[list(z), "scores"].tolist() == pytest.approx(expected.statistic)
+
+
+def test_one_sample_compares_cells_and_says_so(caplog):
+    adata = make(n_samples=1, within=True, effect=1.0)
+    table = rank(adata, sample=None, reference="g0").set_index("regulator")
+    assert "cells are compared, which are no replicates" in caplog.text
+    assert "sample=" in caplog.text
+    assert set(table["unit"]) == {"cell, no replicate"}
+    assert (table[["n_samples", "n_samples_reference", "n_samples_shared"]] == 0).all().all()
+    assert (table[["n_cells", "n_cells_reference"]] == 15).all().all()
+    z, group = adata.obsm["grnrep"], adata.obs["group"]
+    expected = stats.ttest_ind(z[group == "g1"], z[group == "g0"], equal_var=False)
+    assert table.loc[list(z), "pvals"].tolist() == pytest.approx(expected.pvalue)
+    ratio = table["difference"] / table["std_err"]
+    assert ratio.tolist() == pytest.approx(table["scores"].tolist())
+
+
+def test_one_sample_equals_scanpy():
+    adata = make(n_samples=4, effect=1.0)
+    adata.obs["group"] = pd.Categorical([f"g{int(s[1:]) % 3}" for s in adata.obs["sample"]])
+    cells = gr.get.activity(adata)
+    sc.tl.rank_genes_groups(cells, "group", method="t-test")
+    gr.tl.rank_regulators(adata, "group")
+    ours, key = gr.get.activity(adata), "rank_regulators"
+    for group in ("g0", "g1", "g2"):
+        expected = sc.get.rank_genes_groups_df(cells, group).set_index("names")
+        found = sc.get.rank_genes_groups_df(ours, group, key=key).set_index("names")
+        assert list(found.index) == list(expected.index)
+        for name in ("scores", "pvals", "pvals_adj"):
+            assert found[name].tolist() == pytest.approx(expected[name].tolist(), rel=1e-4)
+
+
+def test_samples_give_no_warning(caplog):
+    rank(make())
+    assert not [r for r in caplog.records if r.levelname == "WARNING"]
+
+
+@pytest.fixture
+def ranked():
+    adata = make(n_samples=12, effect=3.0)
+    adata.obs["group"] = pd.Categorical([f"g{int(s[1:]) % 3}" for s in adata.obs["sample"]])
+    gr.tl.rank_regulators(adata, "group", sample="sample")
+    return adata
+
+
+def test_layout_of_scanpy(ranked, tmp_path):
+    found, table = gr.get.activity(ranked), ranked.uns["rank_regulators"]
+    frame = sc.get.rank_genes_groups_df(found, None, key="rank_regulators")
+    theirs = {"regulator": "names", "difference": "logfoldchanges"}
+    columns = ["group", "regulator", "difference", "scores", "pvals", "pvals_adj"]
+    expected = table[columns].rename(columns=theirs).set_index(["group", "names"]).sort_index()
+    frame = frame.astype({"group": str}).set_index(["group", "names"]).sort_index()
+    pd.testing.assert_frame_equal(frame[list(expected)], expected)
+    assert found.uns["rank_regulators"]["params"]["reference"] == "rest"
+    scores = sc.get.rank_genes_groups_df(found, "g1", key="rank_regulators")["scores"]
+    assert scores.is_monotonic_decreasing
+    found.write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad")
+    again = sc.get.rank_genes_groups_df(back, "g1", key="rank_regulators")["scores"]
+    assert again.tolist() == scores.tolist()
+
+
+@pytest.mark.parametrize(
+    ("plot", "options"),
+    [
+        ("rank_genes_groups", {}),
+        ("rank_genes_groups_dotplot", {"values_to_plot": "logfoldchanges"}),
+        ("rank_genes_groups_matrixplot", {}),
+        ("rank_genes_groups_heatmap", {}),
+        ("rank_genes_groups_stacked_violin", {}),
+        ("rank_genes_groups_tracksplot", {}),
+        ("rank_genes_groups_violin", {"gene_names": ["TF0", "TF1"], "groups": ["g1"]}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # of scanpy's own
+def test_plots_of_scanpy(ranked, plot, options):
+    plt.switch_backend("agg")
+    found = gr.get.activity(ranked)
+    if not plot.endswith(("_groups", "_violin")) or plot.endswith("stacked_violin"):
+        options = {"dendrogram": False, "n_genes": 3, **options}
+    getattr(sc.pl, plot)(found, key="rank_regulators", show=False, **options)
+    plt.close("all")
+
+
+def test_tables_of_other_regulators_are_not_in_the_layout(ranked):
+    ranked.obsm["other"] = ranked.obsm["grnrep"][["TF1"]]
+    assert "rank_regulators" not in gr.get.activity(ranked, key="other").uns
+    ranked.uns["mine"] = pd.DataFrame({"regulator": ["TF1"]})
+    assert "mine" not in gr.get.activity(ranked).uns
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(["sample", None]), st.booleans())
+def test_order_and_names_do_not_matter(seed, sample, within):
+    rng = np.random.default_rng(seed)
+    adata = make(seed, n_samples=6, n_cells=6, m=4, within=within)
+    first = rank(adata, sample=sample, reference="g0").set_index("regulator")
+    other = adata[rng.permutation(adata.n_obs)].copy()
+    names = [f"{c}{k}" for k, c in enumerate(rng.choice(list("zyxw"), 4, replace=False))]
+    renamed = dict(zip(adata.obsm["grnrep"], names, strict=True))
+    table = other.obsm["grnrep"].rename(columns=renamed)[rng.permutation(names)]
+    other.obs_names = [f"n{i}" for i in range(other.n_obs)]
+    other.obsm["grnrep"] = table.set_axis(other.obs_names)
+    second = rank(other, sample=sample, reference="g0").set_index("regulator")
+    pd.testing.assert_frame_equal(
+        second.loc[names], first.loc[[*renamed]].set_axis(names), check_names=False
+    )
+
+
 def test_refuses(refuses):
     adata = make()
     with refuses(KeyError, "groupby='x'", "'sample', 'group'", adata=adata):
@@ -142,6 +287,12 @@ def test_refuses(refuses):
         ValueError, "group 'g0'", "at least two samples", "'g0'", "no replicates", adata=adata
     ):
         rank_regulators(adata, "group", sample="group")
+    with refuses(KeyError, "groupby='x'", adata=adata):
+        rank_regulators(adata, "x")
+    few = make()
+    few.obs["group"] = ["g1", *["g0"] * (few.n_obs - 1)]
+    with refuses(ValueError, "group 'g1'", "at least two cells", "found 1", adata=few):
+        rank_regulators(few, "group")
     one = make(n_samples=2)
     with refuses(ValueError, "group 'g0'", "'s0'", "add samples", adata=one):
         rank_regulators(one, "group", sample="sample")
