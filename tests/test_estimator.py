@@ -37,7 +37,7 @@ def network(n_features=20, *, prefix="x"):
     return pd.DataFrame({**edges, "target": names[:-1] + names[1:], "weight": weights})
 
 
-CHECKED = gr.SparseDecoder(network(), likelihood="gaussian", max_iter=20, **QUICK)
+CHECKED = gr.SparseDecoder(network(), likelihood="gaussian", max_iter=20, min_targets=1, **QUICK)
 CHECKS = [check for _, check in estimator_checks_generator(CHECKED)]
 
 
@@ -63,7 +63,7 @@ def test_manners_of_scikit_learn(check):
 @pytest.mark.filterwarnings("ignore")
 def test_names_and_output(check):
     both = pd.concat([network(), network(prefix="col")])  # whether or not features are named there
-    check("SparseDecoder", gr.SparseDecoder(both, max_iter=5, **QUICK))
+    check("SparseDecoder", gr.SparseDecoder(both, max_iter=5, min_targets=1, **QUICK))
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +281,8 @@ def test_refuses(data):
         decoder.inverse_transform(np.ones((2, 3)))
     with pytest.raises(ValueError, match="at least two samples; found n_samples = 1"):
         decoder.score(new.iloc[:1])
-    one = gr.SparseDecoder(net[net["target"] == x.columns[0]], max_iter=3, **QUICK).fit(x)
+    one = net[net["target"] == x.columns[0]]
+    one = gr.SparseDecoder(one, max_iter=3, min_targets=1, **QUICK).fit(x)
     with pytest.raises(ValueError, match=r"at least two features with a regulator.* found 1"):
         one.score(new)
     with pytest.raises(ValueError, match="feature names"):

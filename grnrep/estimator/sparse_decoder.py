@@ -35,7 +35,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         :func:`grnrep.tl.fit`. Targets are names of features; where these are not named they are ``"x0"``, ``"x1"``,
         ... Targets that are whole numbers are positions. Or an array or sparse array (n_features, n_regulators) of
         prior signs: 0 is no edge, NaN one of unknown sign; regulators are then ``"regulator0"``, ...
-    likelihood, intercept, sign_shrinkage, ridge, free_factors, signed, max_cells, max_iter
+    likelihood, intercept, sign_shrinkage, ridge, free_factors, signed, min_targets, max_cells, max_iter
         As in :func:`grnrep.tl.fit`.
     random_state
         Seed, generator to draw it from at every fit, or None.
@@ -90,6 +90,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         ridge: float | str = "auto",
         free_factors: int | str = "auto",
         signed: bool | str = "auto",
+        min_targets: int = 5,
         max_cells: int | str | None = "auto",
         max_iter: int | None = None,
         random_state: int | np.random.RandomState | None = 0,
@@ -101,6 +102,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         self.ridge = ridge
         self.free_factors = free_factors
         self.signed = signed
+        self.min_targets = min_targets
         self.max_cells = max_cells
         self.max_iter = max_iter
         self.random_state = random_state
@@ -132,6 +134,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
             ridge=self.ridge,
             free_factors=self.free_factors,
             signed=self.signed,
+            min_targets=self.min_targets,
             max_cells=self.max_cells,
             max_iter=self.max_iter,
             rng=int(seed),
