@@ -32,14 +32,14 @@ _RANKED: Final = {
 def known(
     wanted: str | Iterable[str], names: Iterable[str], *, argument: str, what: str
 ) -> list[str]:
-    """Check names against those there are; one name is a list of one.
+    """Check names against those there are; one name is a list of one, and each is there once.
 
     Raises
     ------
     KeyError
         If one is not there; the message has the closest names.
     """
-    chosen = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
+    chosen = [wanted] if isinstance(wanted, str) else list(dict.fromkeys(map(str, wanted)))
     names = [str(name) for name in names]
     unknown = [name for name in chosen if name not in set(names)]
     if unknown:

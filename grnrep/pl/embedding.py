@@ -16,9 +16,7 @@ from grnrep.pl._axes import DIVERGING, finish
 from grnrep.pl._read import activities_of, closest
 
 _AREA = 3500  # points squared of all cells together, by square inch of the axes
-_WITHIN = (
-    98  # per cent of the cells between the ends of the colours, so that few do not take them all
-)
+_WITHIN = 98  # per cent of cells between the ends of the colours: a few do not take them all
 
 
 def embedding(

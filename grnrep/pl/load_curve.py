@@ -16,7 +16,7 @@ from grnrep.pl._axes import BLUE, GREEN, GREY, INK, ORANGE, SMALL, VERMILION, ax
 from grnrep.pl._read import closest
 
 _LINES: Final = ((BLUE, "o"), (ORANGE, "s"), (VERMILION, "^"), (GREEN, "D"))
-_PREDICTED: Final = {1.0: "as many values as parameters"}
+_PREDICTED: Final = {1.0: "as many values\nas parameters"}
 
 
 def load_curve(
@@ -118,13 +118,9 @@ def load_curve(
     if adata is not None:
         check_adata(adata, min_obs=0)
         marks[float(record(adata, key)[_keys.PARAMS]["decoder_load"])] = ("these data", INK)
-    for value, (text, colour) in marks.items():
-        ax.axvline(value, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        ax.annotate(
-            text, (value, 0), xycoords=("data", "axes fraction"), xytext=(2, 6), rotation=90,
-            textcoords="offset points", fontsize=SMALL, color=INK, va="bottom", zorder=4,
-            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
-        )  # fmt: skip
+    for value, (text, colour) in sorted(marks.items()):
+        label = f"{value:.2g}: {text}"
+        ax.axvline(value, color=colour, linewidth=1, linestyle=(0, (4, 3)), zorder=1, label=label)
     ax.set(
         xscale="log",
         xlabel="decoder load (values per parameter)",

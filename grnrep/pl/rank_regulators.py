@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +19,7 @@ from grnrep.pl._axes import GREY, HIGHER, INK, LOWER, SMALL, axes, finish
 from grnrep.pl._read import SIGNIFICANT, known, ranked
 
 _COLUMNS = 2  # axes in a row at most, so that a page is wide enough
+_LETTERS = 24  # of a title in a line, so that it does not reach into the next axes
 
 
 def rank_regulators(
@@ -77,7 +79,7 @@ def rank_regulators(
     """
     check_whole("n", n)
     table = ranked(adata, key=key)
-    there = list(table["group"].unique())
+    there = sorted(table["group"].unique())
     names = known(
         there if groups is None else groups, there, argument="groups", what=f"the groups of {key!r}"
     )
@@ -90,7 +92,7 @@ def rank_regulators(
     for one, name in zip(every, names, strict=True):
         one = axes(one, size=(5.2, 1.2 + 0.26 * n))
         _bars(one, table[table["group"] == name].iloc[:n])
-        drawn.append(finish(one, title=name, show=False, save=None))
+        drawn.append(finish(one, title=fill(name, _LETTERS), show=False, save=None))
     _legend(drawn[min(_COLUMNS, len(drawn)) - 1])
     finish(drawn[0], show=show, save=save)
     return drawn[0] if len(drawn) == 1 else drawn
@@ -118,7 +120,8 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
     )  # fmt: skip
     ax.axvline(0, color=INK, linewidth=0.8, zorder=4)
     ax.set_yticks(place, table["regulator"], fontsize=SMALL + 1)
-    ax.xaxis.set_major_locator(MaxNLocator(4))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.tick_params(axis="x", labelsize=SMALL + 1)
     ax.tick_params(axis="y", length=0)
     ax.set(ylim=(len(table) - 0.4, -0.6), xlabel="difference of mean activity")
     ax.spines["left"].set_visible(False)

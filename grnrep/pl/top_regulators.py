@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ def top_regulators(
     adata: AnnData,
     groupby: str,
     *,
-    regulators: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    regulators: Sequence[str] | None = None,
     n: int = 3,
     kind: str = "matrix",
     marginal: bool = False,
@@ -43,9 +43,9 @@ def top_regulators(
     groupby
         Column of ``adata.obs`` with the groups.
     regulators
-        Which to show, also by name of a group, as ``{"B cell": ["PAX5", "EBF1"]}``. By default the ``n`` of every group
-        whose activity is higher there with the smallest p-values of :func:`grnrep.tl.rank_regulators`; each is shown
-        once, with the group where it is clearest.
+        Which to show. By default the ``n`` of every group whose activity is higher there with the smallest p-values of
+        :func:`grnrep.tl.rank_regulators`, in the order of the groups; each is shown once, for the group where it is
+        clearest.
     n
         How many of every group.
     kind
@@ -95,24 +95,15 @@ def top_regulators(
     order = list(group.cat.categories)
     if regulators is None:
         regulators = _top(ranked(adata, key=rank_key), order, n, groupby=groupby, rank_key=rank_key)
-    shown = regulators if isinstance(regulators, Mapping) else list(regulators)
-    names = (
-        [name for part in shown.values() for name in part] if isinstance(shown, Mapping) else shown
-    )
-    data = activities_of(adata, list(dict.fromkeys(names)), key=key, marginal=marginal).data
+    data = activities_of(adata, regulators, key=key, marginal=marginal).data
     data = data[column.notna().to_numpy()].copy()
     data.obs[groupby] = group
     spread = np.nanstd(data.X, axis=0)
     data.X = (data.X - np.nanmean(data.X, axis=0)) / np.where(spread > 0, spread, 1.0)
     means = pd.DataFrame(data.X).groupby(group.to_numpy(), observed=True).mean()
     reach = float(np.nanmax(np.abs(means.to_numpy()))) or 1.0
-    common = {
-        "groupby": groupby,
-        "ax": ax,
-        "vmin": -reach,
-        "vmax": reach,
-        "title": f"Regulators by {groupby}",
-    }
+    shown = list(data.var_names)
+    common = {"groupby": groupby, "ax": ax, "vmin": -reach, "vmax": reach}
     label = "mean activity\n(sd of all cells)"
     if kind == "matrix":
         plot = sc.pl.MatrixPlot(data, shown, **common)
@@ -123,12 +114,13 @@ def top_regulators(
         plot.legend(colorbar_title=label, size_title="cells above\nthe mean (%)", width=1.7)
     plot.swap_axes()  # a row per regulator: a page is wide enough for the groups
     plot.make_figure()
-    return finish(plot.get_axes()["mainplot_ax"], show=show, save=save)
+    main = plot.get_axes()["mainplot_ax"]
+    return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
 
 
 def _top(
     table: pd.DataFrame, groups: Sequence[str], n: int, *, groupby: str, rank_key: str
-) -> dict[str, list[str]]:
+) -> list[str]:
     """The regulators of every group with a higher activity there, each in the group where it is clearest."""
     found = set(table["group"])
     if not found <= set(groups):
@@ -137,8 +129,11 @@ def _top(
             f"found {groupby!r} with {some(groups)}"
         )
     higher = table[table["effect"] > 0].drop_duplicates("regulator")
-    top = {name: list(higher.loc[higher["group"] == name, "regulator"].iloc[:n]) for name in groups}
-    top = {name: regulators for name, regulators in top.items() if regulators}
+    top = [
+        name
+        for group in groups
+        for name in higher.loc[higher["group"] == group, "regulator"].iloc[:n]
+    ]
     if not top:
         raise ValueError(
             f"no group of {rank_key!r} has a regulator with a higher activity; name them by regulators="
