@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from grnrep.pl._axes import GREY, INK, SMALL, root
 
@@ -44,7 +45,7 @@ def label_points(ax: Axes, points: np.ndarray, texts: Sequence[str], *, others: 
             ha="center", va="center", fontsize=SMALL, color=INK, zorder=5,
             arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 2},
         )  # fmt: skip
-        size = label.get_window_extent()
+        size = Text.get_window_extent(label)  # without the line to the point
         half = np.array([size.width, size.height]) / 2 + 1
         # the box begins at the offset: it is moved by half its size in the same direction
         middle = offsets * scale + np.sign(np.round(offsets, 6)) * half

@@ -27,6 +27,7 @@ _RANKED: Final = {
     "pvals": "p",
     "pvals_adj": "fdr",
 }
+_CELLS: Final = "cell, no replicate"  # its unit where cells were compared
 
 
 def known(
@@ -121,6 +122,7 @@ def edges_of(adata: AnnData, regulator: str, *, key: str) -> pd.DataFrame:
     kept = record(adata, key)
     names = kept[_keys.REGULATORS].index
     dropped = kept.get(_keys.DROPPED_REGULATORS, ())
+    dropped = dropped.index if isinstance(dropped, pd.DataFrame) else dropped
     if regulator in set(map(str, dropped)):
         raise KeyError(
             f"regulator={regulator!r} was dropped by the fit of key={key!r}: too few of its targets are among "
@@ -153,7 +155,8 @@ def ranked(adata: AnnData, *, key: str) -> pd.DataFrame:
     """Get the table of :func:`grnrep.tl.rank_regulators`, the clearest difference of every group first.
 
     Returns ``group``, ``regulator``, ``effect`` (difference of mean activities), ``std_err`` (of it), ``statistic``,
-    ``p`` and ``fdr``; without rows where nothing varies, which have no test.
+    ``p``, ``fdr``, and ``of_cells``: whether cells were compared, which are no replicates; without rows where nothing
+    varies, which have no test.
     """
     check_adata(adata, min_obs=0)
     table = adata.uns.get(key)
@@ -169,5 +172,7 @@ def ranked(adata: AnnData, *, key: str) -> pd.DataFrame:
         statistic = table["statistic"].where(table["statistic"] != 0)
         table["std_err"] = (table["effect"] / statistic).abs()
     table = table.dropna(subset=["p"])
-    columns = ["group", "regulator", "effect", "std_err", "statistic", "p", "fdr"]
-    return table.sort_values("p", kind="stable")[columns].reset_index(drop=True)
+    of_cells = table["unit"] == _CELLS if "unit" in table else False
+    columns = ["group", "regulator", "effect", "std_err", "statistic", "p", "fdr", "of_cells"]
+    table = table.assign(of_cells=of_cells).sort_values("p", kind="stable")
+    return table[columns].reset_index(drop=True)

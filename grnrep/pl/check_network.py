@@ -66,7 +66,7 @@ def check_network(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> ax = gr.pl.check_network(gr.pp.check_network(adata, net))
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['told apart: 4']

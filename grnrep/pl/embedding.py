@@ -76,7 +76,7 @@ def embedding(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> adata.obsm["X_first_two"] = adata.obsm["grnrep"].to_numpy()[:, :2]
     >>> gr.pl.embedding(adata, "TF_001", basis="first_two").get_title(loc="left")
@@ -103,7 +103,7 @@ def embedding(
         area = float(np.prod(every[0].get_window_extent().size)) / every[0].figure.dpi ** 2
         size = _AREA * area / found.data.n_obs
     # neither end of the colours is drawn over the other: cells in the order that a seed gives
-    cells = found.data[np.random.default_rng(0).permutation(found.data.n_obs)]
+    cells = found.data[np.random.default_rng(0).permutation(found.data.n_obs)].copy()
     for place, (one, name) in enumerate(zip(every, names, strict=True)):
         sc.pl.embedding(
             cells, basis, color=name, cmap=DIVERGING, sort_order=False, size=size, frameon=False,

@@ -51,7 +51,7 @@ def history(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> gr.pl.history(adata).get_ylabel()
     'objective'

@@ -27,7 +27,7 @@ def load_curve(
     recovery: str = "pcc",
     by: str = "model",
     size: str = "n",
-    thresholds: Mapping[float, str] = _PREDICTED,
+    thresholds: Mapping[float, str] | None = None,
     key: str = _keys.FIT,
     ax: Axes | None = None,
     show: bool = False,
@@ -52,7 +52,7 @@ def load_curve(
     size
         Column of ``table`` with the number of cells, by which rows are replicates; without such a column by ``load``.
     thresholds
-        Loads to mark, with what they stand for.
+        Loads to mark, with what they stand for; by default 1.
     key
         Where the fit is in ``adata.uns``.
     ax
@@ -114,7 +114,8 @@ def load_curve(
             zorder=3,
         )
         ax.fill_between(x, value.min(), value.max(), color=colour, alpha=0.2, linewidth=0, zorder=2)
-    marks = {float(value): (text, GREY) for value, text in thresholds.items()}
+    predicted = _PREDICTED if thresholds is None else thresholds
+    marks = {float(value): (text, GREY) for value, text in predicted.items()}
     if adata is not None:
         check_adata(adata, min_obs=0)
         marks[float(record(adata, key)[_keys.PARAMS]["decoder_load"])] = ("these data", INK)

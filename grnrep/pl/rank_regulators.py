@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -70,7 +71,7 @@ def rank_regulators(
     --------
     >>> import numpy as np
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> adata.obs["donor"], adata.obs["state"] = list("abcdef") * 10, ["ill", "well"] * 30
     >>> gr.tl.rank_regulators(adata, "state", sample="donor", reference="well")
@@ -92,8 +93,10 @@ def rank_regulators(
     for one, name in zip(every, names, strict=True):
         one = axes(one, size=(5.2, 1.2 + 0.26 * n))
         _bars(one, table[table["group"] == name].iloc[:n])
-        drawn.append(finish(one, title=fill(name, _LETTERS), show=False, save=None))
-    _legend(drawn[min(_COLUMNS, len(drawn)) - 1])
+        one.set_title(fill(name, _LETTERS), loc="left", fontsize=SMALL + 2)
+        drawn.append(one)
+    caveat = "\n(of cells, no replicates)" if table["of_cells"].any() else ""
+    _legend(drawn[min(_COLUMNS, len(drawn)) - 1], caveat)
     finish(drawn[0], show=show, save=save)
     return drawn[0] if len(drawn) == 1 else drawn
 
@@ -127,13 +130,13 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _legend(ax: Axes) -> None:
+def _legend(ax: Axes, caveat: str) -> None:
     handles = [
         Patch(color=HIGHER, label=f"higher, FDR < {100 * SIGNIFICANT:g} %"),
         Patch(color=LOWER, label=f"lower, FDR < {100 * SIGNIFICANT:g} %"),
         Patch(color=GREY, label="not significant"),
-        ax.errorbar([], [], xerr=[], fmt="none", ecolor=INK, elinewidth=1, capsize=2, label="± standard error"),
-    ]  # fmt: skip
+        Line2D([], [], color=INK, linewidth=1, label=f"± standard error{caveat}"),
+    ]
     ax.legend(
         handles=handles,
         frameon=False,

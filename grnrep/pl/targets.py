@@ -74,10 +74,10 @@ def targets(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> gr.pl.targets(adata, "TF_002", n=3).get_title(loc="left")
-    'TF_002: 3 of 4 targets'
+    'TF_002: 3 of 16 targets'
     """
     check_whole("n", n)
     table = edges_of(adata, regulator, key=key)

@@ -58,7 +58,7 @@ def top_regulators(
     key
         Where the activities are in ``obsm``, and the fit in ``uns``.
     ax
-        Axes to draw on; by default new ones.
+        Axes whose place the plot and its legends share; by default new ones.
     show
         Whether to show the figure now, as a script needs it.
     save
@@ -78,7 +78,7 @@ def top_regulators(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> adata.obs["half"] = ["one", "two"] * 30
     >>> ax = gr.pl.top_regulators(adata, "half", regulators=["TF_001", "TF_003"])
@@ -115,6 +115,8 @@ def top_regulators(
     plot.swap_axes()  # a row per regulator: a page is wide enough for the groups
     plot.make_figure()
     main = plot.get_axes()["mainplot_ax"]
+    for one in [] if ax is not None else main.figure.axes:
+        one.set_in_layout(one.axison)  # frames of legends that nothing is drawn in take no room
     return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
 
 

@@ -66,7 +66,7 @@ def uncertainty(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> ax = gr.pl.uncertainty(adata, "TF_001", marginal=True)
     >>> len(ax.lines[-1].get_xdata())

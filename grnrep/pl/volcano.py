@@ -60,7 +60,7 @@ def volcano(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4, progress=False)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> adata.obs["donor"], adata.obs["state"] = list("abcdef") * 10, ["ill", "well"] * 30
     >>> gr.tl.rank_regulators(adata, "state", sample="donor", reference="well")
@@ -73,6 +73,7 @@ def volcano(
     table = table[table["group"] == group]
     x = table["effect"].to_numpy()
     y = -np.log10(table["p"].clip(lower=np.finfo(np.float64).tiny).to_numpy())
+    caveat = " (cells, no replicates)" if table["of_cells"].any() else ""
     significant = table["fdr"].to_numpy() < SIGNIFICANT
     ax = axes(ax)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -97,7 +98,7 @@ def volcano(
     reach = 1.15 * max(np.abs(x).max(initial=0.0), np.finfo(np.float64).tiny)
     ax.set(
         xlim=(-reach, reach), ylim=(0, 1.12 * max(y.max(initial=0.0), 1e-3)),
-        xlabel="difference of mean activity", ylabel="−log10 p-value",
+        xlabel="difference of mean activity", ylabel=f"−log10 p-value{caveat}",
     )  # fmt: skip
     beside(ax, title=f"FDR < {100 * SIGNIFICANT:g} %", title_fontsize=SMALL + 1, alignment="left")
     finish(ax, title=group, show=False, save=None)
