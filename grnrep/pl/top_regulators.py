@@ -116,7 +116,7 @@ def top_regulators(
     plot.make_figure()
     main = plot.get_axes()["mainplot_ax"]
     for one in [] if ax is not None else main.figure.axes:
-        one.set_in_layout(one.axison)  # frames of legends that nothing is drawn in take no room
+        one.set_visible(one.axison)  # frames of legends that nothing is drawn in take no room
     return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
 
 

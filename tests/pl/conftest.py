@@ -37,6 +37,7 @@ def cells():
     activity.loc[adata.obs["state"] == "ill", "TF_002"] -= 3 * activity["TF_002"].std()
     adata.obsm["grnrep_sd"] = 0.1 + 0 * activity
     gr.tl.rank_regulators(adata, "state", sample="donor")
+    gr.tl.unexplained(adata)
     return adata, net
 
 
