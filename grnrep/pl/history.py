@@ -67,7 +67,7 @@ def history(
     ax.plot(np.arange(1, len(objective) + 1), objective, color=BLUE, linewidth=1.5)
     tenfold = 0 < 10 * objective.min() < objective.max()
     ax.set(yscale="log" if tenfold else "linear", xlabel="iteration", ylabel="objective")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     converged = kept[_keys.PARAMS].get("converged") if _keys.PARAMS in kept else None
     end = "" if converged is None else ", converged" if converged else ", not converged"
     title = f"{len(objective)} iterations{end}"
