@@ -113,10 +113,10 @@ def deviations_of(adata: AnnData, regulator: str, *, key: str) -> np.ndarray:
 
 
 def edges_of(adata: AnnData, regulator: str, *, key: str) -> pd.DataFrame:
-    """Tabulate the targets of a regulator.
+    """Tabulate the targets of a regulator, the largest weight first.
 
-    Returns ``target``, ``prior`` (sign; 0: unknown, or not in the network), ``learned``, ``sd`` (NaN where not known)
-    and ``status``: kept, or after a repair added or dropped.
+    Returns ``target``, prior ``weight`` (NaN: unknown, as of edges that a repair has added or dropped), ``learned``,
+    ``learned_sd`` and ``std_err`` where they are known, and ``status``: kept, or after a repair added or dropped.
     """
     check_adata(adata, min_obs=0)
     kept = record(adata, key)
@@ -125,30 +125,24 @@ def edges_of(adata: AnnData, regulator: str, *, key: str) -> pd.DataFrame:
     dropped = dropped.index if isinstance(dropped, pd.DataFrame) else dropped
     if regulator in set(map(str, dropped)):
         raise KeyError(
-            f"regulator={regulator!r} was dropped by the fit of key={key!r}: too few of its targets are among "
-            "the genes (adata.uns[...]['dropped_regulators'])"
+            f"regulator={regulator!r} was left out of the fit under key={key!r}: too few of its targets are among "
+            "the genes"
         )
     known(regulator, names, argument="regulator", what=f"the regulators of key={key!r}")
-    edges = kept[_keys.NETWORK]
-    edges = edges[edges[_keys.SOURCE] == regulator]
-    sd = next((edges[name] for name in ("std_err", _keys.LEARNED_SD) if name in edges), np.nan)
-    table = pd.DataFrame(
-        {
-            "target": edges[_keys.TARGET],
-            "prior": np.sign(edges[_keys.WEIGHT].fillna(0.0)),
-            "learned": edges[_keys.LEARNED],
-            "sd": sd,
-            "status": "kept",
-        }
-    )
+    table = kept[_keys.NETWORK].assign(status="kept")
     if _keys.REPAIR in kept:
-        repair = kept[_keys.REPAIR]
-        repair = repair[repair[_keys.SOURCE] == regulator].set_index(_keys.TARGET)
-        table["status"] = repair["status"].reindex(table["target"]).fillna("kept").to_numpy()
-        dropped = repair[(repair["status"] == "dropped") & repair[_keys.LEARNED].notna()]
-        gone = dropped.reset_index().assign(prior=0.0, sd=dropped["std_err"].to_numpy())
-        table = pd.concat([table, gone[[*table.columns]]], ignore_index=True)
-    return table.reset_index(drop=True)
+        # of edges that are kept or added both have the same learned weight; dropped ones are in the repair only
+        about = kept[_keys.REPAIR][[_keys.SOURCE, _keys.TARGET, _keys.LEARNED, "std_err", "status"]]
+        edges = kept[_keys.NETWORK]
+        table = about.merge(
+            edges, how="left", on=[_keys.SOURCE, _keys.TARGET], suffixes=("", "_fit")
+        )
+        for name in (_keys.LEARNED, "std_err"):
+            if f"{name}_fit" in table:  # a posterior says more than the test of the repair
+                table[name] = table.pop(f"{name}_fit").fillna(table[name])
+    table = table[table[_keys.SOURCE] == regulator]
+    size = table[_keys.LEARNED].abs().sort_values(ascending=False, kind="stable")
+    return table.loc[size.index].reset_index(drop=True)
 
 
 def ranked(adata: AnnData, *, key: str) -> pd.DataFrame:

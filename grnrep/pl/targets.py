@@ -81,9 +81,15 @@ def targets(
     """
     check_whole("n", n)
     table = edges_of(adata, regulator, key=key)
+    table = table[
+        table[_keys.LEARNED].notna()
+    ]  # dropped edges of a gene that is never seen have none
     n_all = len(table)
-    size = table["learned"].abs().sort_values(ascending=False, kind="stable")
-    table = table.loc[size.index[:n]].sort_values("learned", ascending=False, kind="stable")
+    table = table.iloc[:n].sort_values("learned", ascending=False, kind="stable")
+    by_posterior = "std_err" in table
+    sd = (
+        table["std_err"] if by_posterior else table.get(_keys.LEARNED_SD, table["learned"] * np.nan)
+    )
     place, weight = np.arange(len(table)), table["learned"].to_numpy()
     colours = np.where(weight >= 0, HIGHER, LOWER)
     ax = axes(ax, size=(6.4, 1.3 + 0.22 * len(table)))
@@ -98,10 +104,10 @@ def targets(
                 weight[chosen], place[chosen], s=42, marker=marker, facecolors=faces,
                 edgecolors=colours[chosen], linewidths=1.5, zorder=4,
             )  # fmt: skip
-    doubt = np.isfinite(table["sd"].to_numpy())
+    doubt = np.isfinite(sd.to_numpy())
     if doubt.any():
         ax.errorbar(
-            weight[doubt], place[doubt], xerr=INTERVAL * table["sd"].to_numpy()[doubt], fmt="none",
+            weight[doubt], place[doubt], xerr=INTERVAL * sd.to_numpy()[doubt], fmt="none",
             ecolor=INK, elinewidth=0.9, capsize=2, zorder=3,
         )  # fmt: skip
     ax.set_yticks(place, table["target"], fontsize=SMALL + 1)
@@ -115,8 +121,7 @@ def targets(
         *(_handle(name) for name in _KINDS if (kind == name).any()),
     ]
     if doubt.any():
-        known = "std_err" in adata.uns[key][_keys.NETWORK]
-        label = "95 % interval" if known else "± 1.96 deviations\nof the fit"
+        label = "95 % interval" if by_posterior else "± 1.96 deviations\nof the fit"
         handles.append(Line2D([], [], color=INK, linewidth=0.9, label=label))
     beside(ax, handles=handles)
     shown = f"{len(table)} of {n_all}" if len(table) < n_all else f"all {n_all}"
@@ -125,7 +130,7 @@ def targets(
 
 def _kinds(table: pd.DataFrame) -> pd.Series:
     """What is known of every edge, in the words of the legend."""
-    agree = table["prior"] * np.sign(table["learned"])
+    agree = np.sign(table["weight"].fillna(0.0)) * np.sign(table["learned"])
     kind = pd.Series(
         np.select([agree > 0, agree < 0], list(_KINDS)[:2], "no prior sign"), index=table.index
     )
