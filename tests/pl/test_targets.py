@@ -27,6 +27,7 @@ def by_hand(changed):
         ["source", "target", "learned", "std_err", "status"]
     ]
     repair.loc[6] = ["P", "gone", 0.05, 0.5, "dropped"]
+    repair["fdr"] = 0.01
     changed.uns["grnrep"] = {
         "network": net,
         "repair": repair,
