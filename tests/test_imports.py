@@ -25,7 +25,7 @@ ALLOWED = {
         room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "io", "metrics")
     },
     "estimator": {"core", "rows", PRIVATE, "tl"},
-    "pl": {"core", "rows", "nn", PRIVATE, "get", "metrics"},
+    "pl": {"core", "rows", "nn", PRIVATE, "pp", "get", "metrics"},
     "validation": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl"},
     "cli": {
         "core",

@@ -100,7 +100,7 @@ def figure(demo: Demo) -> Figure:
     for ax in (left, right):
         ax.set_aspect("equal", adjustable="datalim")
     inset = left.inset_axes([0.62, 0.14, 0.36, 0.26])
-    pl.history(demo.training, ax=inset)
+    pl.history(demo.training, ax=inset).set_title("", loc="left")
     inset.tick_params(labelsize=8)
     for axis in (inset.xaxis, inset.yaxis):
         axis.label.set_size(8)

@@ -1,12 +1,15 @@
-"""What all plots share: axes, and colours that colour-blind readers can tell apart."""
+"""What all plots share: axes, colours that colour-blind readers can tell apart, and how a plot ends."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 
 # Okabe & Ito (2008), Color Universal Design
 BLUE: Final = "#0072B2"
@@ -15,18 +18,52 @@ VERMILION: Final = "#D55E00"
 GREEN: Final = "#009E73"
 INK: Final = "#333333"
 GREY: Final = "#B3B3B3"
+# what is higher, or activates, and what is lower, or represses
+HIGHER: Final = VERMILION
+LOWER: Final = BLUE
 # from few to many; few is still seen on white
 DENSITY: Final = LinearSegmentedColormap.from_list(
     "density", ["#BBD9EE", "#56B4E9", BLUE, "#002B49"]
 )
+# from lower to higher; the middle is still seen on white
+DIVERGING: Final = LinearSegmentedColormap.from_list(
+    "diverging", ["#003A5C", LOWER, "#7FB8DA", "#E8E8E8", "#F0A878", HIGHER, "#6B2F00"]
+)
+SMALL: Final = 8  # points: the least that is read at the width of a page
+
+_DPI = 200  # of files, unless matplotlib's settings say otherwise
 
 
-def axes(ax: Axes | None) -> Axes:
-    """Return the axes given, or new ones; without the two lines that frame nothing."""
+def axes(ax: Axes | None, *, size: tuple[float, float] | None = None) -> Axes:
+    """Return the axes given, or new ones (``size`` in inches); without the two lines that frame nothing."""
     if ax is None:
-        _, ax = plt.subplots(layout="constrained")
+        _, ax = plt.subplots(layout="constrained", figsize=size)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def root(ax: Axes) -> Figure:
+    """Get the whole figure that axes are in, also those of a part of it."""
+    return ax.figure.canvas.figure
+
+
+def finish(ax: Axes, *, title: str | None = None, show: bool, save: str | Path | None) -> Axes:
+    """Set the title, write the figure to a file and show it, as asked; return the axes."""
+    if title is not None:
+        ax.set_title(title, loc="left")
+    if save is not None:
+        dpi = _DPI if mpl.rcParams["savefig.dpi"] == "figure" else None  # None: as set there
+        root(ax).savefig(save, dpi=dpi, bbox_inches="tight")
+    if show:
+        plt.show()
+    return ax
+
+
+def beside(ax: Axes, **options: object) -> None:
+    """Put the legend to the right of the axes, where it hides nothing."""
+    ax.legend(
+        frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=SMALL + 1, **options
+    )
 
 
 def diagonal(ax: Axes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from anndata import AnnData
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from grnrep import _keys
 from grnrep._checks import activities as table_of
 from grnrep._checks import check_adata, some
-from grnrep.pl._axes import DENSITY, axes, diagonal
+from grnrep.pl._axes import DENSITY, axes, diagonal, finish
 
 
 def activities(
@@ -21,6 +22,8 @@ def activities(
     key: str = _keys.FIT,
     truth: str = _keys.TRUE_ACTIVITY,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
 ) -> Axes:
     """Plot learned against true activities: how many (cell, regulator) pairs fall on every hexagon.
 
@@ -37,6 +40,10 @@ def activities(
         Where the learned and the true activities are in ``obsm``.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"activities.png"`` or ``"activities.pdf"``.
 
     Returns
     -------
@@ -50,7 +57,7 @@ def activities(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> int(gr.pl.activities(adata, regulators=["TF_001"]).collections[0].get_array().sum())
     60
@@ -68,7 +75,7 @@ def activities(
     x, y = (_standardise(table[chosen].to_numpy(dtype=np.float64)) for table in (true, learned))
     shown = np.isfinite(x) & np.isfinite(y)
     ax = axes(ax)
-    ax.hexbin(
+    hexagons = ax.hexbin(
         x[shown],
         y[shown],
         gridsize=55,
@@ -78,9 +85,12 @@ def activities(
         linewidths=0.2,
         zorder=2,
     )
+    bar = ax.figure.colorbar(hexagons, ax=ax, pad=0.01, fraction=0.04)
+    bar.set_label("pairs of cell and regulator")
+    bar.outline.set_visible(False)
     diagonal(ax)
     ax.set(xlabel="true activity (standardised)", ylabel="learned activity (standardised)")
-    return ax
+    return finish(ax, title="Activities beside the truth", show=show, save=save)
 
 
 def _standardise(values: np.ndarray) -> np.ndarray:

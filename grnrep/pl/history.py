@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from grnrep import _keys
 from grnrep._checks import check_adata, record
-from grnrep.pl._axes import BLUE, axes
+from grnrep.pl._axes import BLUE, axes, finish
 
 
-def history(adata: AnnData, *, key: str = _keys.FIT, ax: Axes | None = None) -> Axes:
-    """Plot the objective of a fit, iteration by iteration, on a logarithmic scale.
+def history(
+    adata: AnnData,
+    *,
+    key: str = _keys.FIT,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
+) -> Axes:
+    """Plot the objective of a fit, iteration by iteration.
+
+    The scale is logarithmic where it falls more than tenfold.
 
     Parameters
     ----------
@@ -22,6 +34,10 @@ def history(adata: AnnData, *, key: str = _keys.FIT, ax: Axes | None = None) -> 
         Where the fit is in ``uns``.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"history.png"`` or ``"history.pdf"``.
 
     Returns
     -------
@@ -35,7 +51,7 @@ def history(adata: AnnData, *, key: str = _keys.FIT, ax: Axes | None = None) -> 
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> gr.pl.history(adata).get_ylabel()
     'objective'
@@ -49,5 +65,10 @@ def history(adata: AnnData, *, key: str = _keys.FIT, ax: Axes | None = None) -> 
     objective = np.asarray(kept[_keys.HISTORY]["objective"])
     ax = axes(ax)
     ax.plot(np.arange(1, len(objective) + 1), objective, color=BLUE, linewidth=1.5)
-    ax.set(yscale="log", xlabel="iteration", ylabel="objective")
-    return ax
+    tenfold = 0 < 10 * objective.min() < objective.max()
+    ax.set(yscale="log" if tenfold else "linear", xlabel="iteration", ylabel="objective")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    converged = kept[_keys.PARAMS].get("converged") if _keys.PARAMS in kept else None
+    end = "" if converged is None else ", converged" if converged else ", not converged"
+    title = f"{len(objective)} iterations{end}"
+    return finish(ax, title=title, show=show, save=save)

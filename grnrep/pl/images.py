@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
-from grnrep.pl._axes import axes
+from grnrep.pl._axes import axes, finish
 
 _GAP = 1  # pixels between images
 _EDGE = 0.02  # share of the distribution beyond either end of the manifold
@@ -20,6 +21,8 @@ def image_grid(
     n_columns: int | None = None,
     row_labels: Sequence[str] | None = None,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
 ) -> Axes:
     """Show images in a grid, row by row.
 
@@ -34,6 +37,10 @@ def image_grid(
         Names of the rows.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"images.png"`` or ``"images.pdf"``.
 
     Returns
     -------
@@ -82,7 +89,7 @@ def image_grid(
     else:
         ax.set_yticks(np.arange(n_rows) * (height + _GAP) + height / 2, row_labels)
         ax.tick_params(left=False)
-    return ax
+    return finish(ax, show=show, save=save)
 
 
 def manifold(
@@ -91,6 +98,8 @@ def manifold(
     codes: np.ndarray | None = None,
     n: int = 15,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
 ) -> Axes:
     """Show what a decoder of two units makes of a grid of codes.
 
@@ -107,6 +116,10 @@ def manifold(
         Images along each side.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"manifold.png"`` or ``"manifold.pdf"``.
 
     Returns
     -------
@@ -138,4 +151,4 @@ def manifold(
     )  # the first unit grows to the right, the second upwards
     ax = image_grid(decode(np.column_stack([across.ravel(), up.ravel()])), n_columns=n, ax=ax)
     ax.set(xlabel="unit 1", ylabel="unit 2")
-    return ax
+    return finish(ax, show=show, save=save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep.metrics import recovery as recovery_of
-from grnrep.pl._axes import BLUE, GREEN, ORANGE, VERMILION, axes
+from grnrep.pl._axes import BLUE, GREEN, ORANGE, VERMILION, axes, finish
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION)
 
@@ -22,6 +23,8 @@ def recovery(
     key: str = _keys.FIT,
     truth: str = _keys.TRUE_ACTIVITY,
     ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
 ) -> Axes:
     """Plot the signed correlation of learned with true activities, a dot per regulator.
 
@@ -37,6 +40,10 @@ def recovery(
         Where the learned and the true activities are in ``obsm``.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"recovery.png"`` or ``"recovery.pdf"``.
 
     Returns
     -------
@@ -50,7 +57,7 @@ def recovery(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> len(gr.pl.recovery(adata).collections[0].get_offsets())
     4
@@ -76,4 +83,4 @@ def recovery(
         ax.set_ylim(max(1 - 2.5 * room, -1.6), 1 + 0.1 * room)
     ax.set(xlabel="regulators, sorted", ylabel="Pearson correlation with the truth")
     ax.legend(frameon=False, loc="lower left", handletextpad=0.1)
-    return ax
+    return finish(ax, title=f"Recovery of {len(table)} regulators", show=show, save=save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,20 @@ from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import check_adata, check_whole, record
-from grnrep.pl._axes import GREY, INK, VERMILION, axes
+from grnrep.pl._axes import GREY, INK, SMALL, VERMILION, axes, finish
 
 _SHOWN = 30  # singular values at least, if there are as many
 _NAMED = 10  # programmes whose genes are named at most
 
 
 def unexplained(
-    adata: AnnData, *, n_genes: int = 5, key: str = _keys.FIT, ax: Axes | None = None
+    adata: AnnData,
+    *,
+    n_genes: int = 5,
+    key: str = _keys.FIT,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
 ) -> Axes:
     """Plot how much of the residuals of a fit is programmes, beside what noise has by chance.
 
@@ -36,6 +43,10 @@ def unexplained(
         Where the fit is in ``uns``.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"unexplained.png"`` or ``"unexplained.pdf"``.
 
     Returns
     -------
@@ -78,15 +89,15 @@ def unexplained(
         # beside the dots there is room: the strongest are to the left and at the top
         place = (0.38, 0.98 - 0.055 * (programme + 2))
         text = f"{programme}  {_named(found['top_genes'], programme, n_genes)}"
-        ax.text(*place, text, transform=ax.transAxes, fontsize=7, color=INK, va="center")
+        ax.text(*place, text, transform=ax.transAxes, fontsize=SMALL, color=INK, va="center")
     ax.set(
         xlabel="directions of the residuals, sorted",
         ylabel="share of the variance of the residuals",
         ylim=(0, 1.1 * max(share[0], chance)),
     )
-    ax.text(rank[-1], chance, "chance", ha="right", va="bottom", fontsize=8, color=INK)
+    ax.text(rank[-1], chance, "chance", ha="right", va="bottom", fontsize=SMALL, color=INK)
     ax.legend(frameon=False, loc="upper right", handletextpad=0.1)
-    return ax
+    return finish(ax, title="What the network leaves unexplained", show=show, save=save)
 
 
 def _named(genes: pd.DataFrame, programme: int, n_genes: int) -> str:

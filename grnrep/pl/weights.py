@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -10,14 +12,20 @@ from matplotlib.axes import Axes
 from grnrep import _keys
 from grnrep._checks import check_adata, record, some
 from grnrep._match import check_net
-from grnrep.pl._axes import BLUE, INK, VERMILION, axes, diagonal
+from grnrep.pl._axes import BLUE, INK, VERMILION, axes, diagonal, finish
 
 # product of both signs: what it means, and its colour
 _GROUPS = {1: ("sign right", BLUE), -1: ("sign wrong", VERMILION), 0: ("weight 0", INK)}
 
 
 def weights(
-    adata: AnnData, net: pd.DataFrame, *, key: str = _keys.FIT, ax: Axes | None = None
+    adata: AnnData,
+    net: pd.DataFrame,
+    *,
+    key: str = _keys.FIT,
+    ax: Axes | None = None,
+    show: bool = False,
+    save: str | Path | None = None,
 ) -> Axes:
     """Plot learned against true edge weights, one point per edge that both have.
 
@@ -35,6 +43,10 @@ def weights(
         Where the fit is in ``uns``.
     ax
         Axes to draw on; by default new ones.
+    show
+        Whether to show the figure now, as a script needs it.
+    save
+        File to write the figure to, such as ``"weights.png"`` or ``"weights.pdf"``.
 
     Returns
     -------
@@ -48,7 +60,7 @@ def weights(
     Examples
     --------
     >>> import grnrep as gr
-    >>> adata, net = gr.ds.simulate(n_obs=60, n_vars=40, n_regulators=4)
+    >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
     >>> gr.pl.weights(adata, net).get_xlabel()
     'true weight (RMS 1 per regulator)'
@@ -85,7 +97,7 @@ def weights(
     for handle in legend.legend_handles:
         if handle is not None:
             handle.set_alpha(1)
-    return ax
+    return finish(ax, title="Edge weights beside the truth", show=show, save=save)
 
 
 def _scale(weight: pd.Series, source: pd.Series) -> pd.Series:

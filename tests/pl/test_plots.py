@@ -14,12 +14,6 @@ import matplotlib.pyplot as plt
 import grnrep as gr
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def fitted():
     data, net = gr.ds.simulate(n_obs=90, n_vars=60, n_regulators=5, connectivity=0.2, noise_sd=0.5)
