@@ -9,9 +9,11 @@ Nothing is downloaded, no notebook is run, and warnings are errors.
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # what is documented is this checkout
@@ -43,6 +45,7 @@ exclude_patterns = [
     "shared",
     "tests",
 ]
+smartquotes_action = "D"  # quotes stay as they are: names in them are code
 templates_path = [str(ROOT / "docs/_templates")]
 
 # pages: Markdown, and notebooks as they are committed
@@ -65,13 +68,24 @@ python_maximum_signature_line_length = 88
 python_display_short_literal_types = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
-napoleon_custom_sections = [("Sets the following fields", "returns_style")]
 
 html_theme = "furo"
 html_title = f"{project} {release}"
+html_static_path = ["_static"]
+html_css_files = ["notebook.css"]
 html_copy_source = False
 html_theme_options = {
     "source_repository": PROJECT["urls"]["Source"],
     "source_branch": "main",
     "source_directory": "",
 }
+
+
+def plain_names(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Drop the marks of code around names under Returns, which napoleon makes bold as they are."""
+    lines[:] = [re.sub(r"^``(.+)``(?= : )", r"\1", line) for line in lines]
+
+
+def setup(app: Any) -> None:
+    """Connect it, before napoleon."""
+    app.connect("autodoc-process-docstring", plain_names, priority=400)

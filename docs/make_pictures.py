@@ -3,7 +3,8 @@
     python docs/make_pictures.py            # those that are missing
     python docs/make_pictures.py weights    # these anew, by name
 
-Each goes to docs/figures/api/, named after the function that it shows.
+Each goes to docs/figures/api/, named after the function that it shows. Simulated data are larger here than in the
+examples, which are to be quick.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import matplotlib.pyplot as plt
 import grnrep as gr
 
 FOLDER = Path(__file__).parent / "figures" / "api"
+simulate = gr.ds.simulate
 
 
 def picture_of(name: str) -> Path:
@@ -29,9 +31,15 @@ def picture_of(name: str) -> Path:
     return FOLDER / f"grnrep.pl.{name}.png"
 
 
+def larger(n_obs: int, n_vars: int, *, n_regulators: int, **options: object) -> object:
+    """Simulate more cells, genes and regulators than was asked for."""
+    return simulate(5 * n_obs, 5 * n_vars, n_regulators=4 * n_regulators, **options)
+
+
 def draw(name: str) -> None:
     """Run the example of a plot, and keep the last figure of it."""
     plt.close("all")
+    gr.ds.simulate = larger
     text = inspect.getdoc(getattr(gr.pl, name)) or ""
     names: dict[str, object] = {}
     for example in doctest.DocTestParser().get_examples(text):
