@@ -3,8 +3,8 @@
     python docs/make_pictures.py            # those that are missing
     python docs/make_pictures.py weights    # these anew, by name
 
-Each goes to docs/figures/api/, named after the function that it shows. Simulated data are larger here than in the
-examples, which are to be quick.
+Each goes to docs/figures/api/, named after the function that it shows. Simulated data have more genes and
+regulators here than in the examples, which are to be quick.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def picture_of(name: str) -> Path:
 
 
 def larger(n_obs: int, n_vars: int, *, n_regulators: int, **options: object) -> object:
-    """Simulate more cells, genes and regulators than was asked for."""
-    return simulate(5 * n_obs, 5 * n_vars, n_regulators=4 * n_regulators, **options)
+    """Simulate more genes and regulators than was asked for."""
+    return simulate(n_obs, 5 * n_vars, n_regulators=4 * n_regulators, **options)
 
 
 def draw(name: str) -> None:
