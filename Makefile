@@ -1,10 +1,10 @@
-# `make demo` runs the main job on simulated data, `make test` passes the tests.
+# `make demo` runs the main job on simulated data, `make test` passes the tests, documentation and wheel among them.
 # Both first build a clean virtual environment in .venv from pyproject.toml and constraints.txt.
 # Tests are several processes that import the same: what Python compiled is kept, whatever the caller's settings.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs wheel clean
 
 demo: .venv/done
 	$(BIN)/grnrep demo --overwrite
@@ -18,6 +18,13 @@ lint: .venv/done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: .venv/done
+	$(BIN)/python -m sphinx -W --keep-going -c docs . docs/_build
+
+# the built wheel, installed into an empty environment; needs a package index
+wheel: .venv/done
+	$(BIN)/python tests/project/wheel_alone.py
+
 .venv/done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "grnrep needs Python 3.11 or newer; found %s. Set PYTHON=..." % sys.version.split()[0])'
 	$(PYTHON) -m venv --clear .venv
@@ -26,4 +33,4 @@ lint: .venv/done
 	touch $@
 
 clean:
-	rm -rf .venv grnrep_demo
+	rm -rf .venv grnrep_demo docs/_build docs/api
