@@ -18,7 +18,10 @@ pytestmark = pytest.mark.usefixtures("quick_choices")
 # where nobody asks what is chosen: for a verb, and for a command
 GIVEN = {"sign_shrinkage": 0.3}
 PENALTIES = ["--sign-shrinkage=0.3"]
-COMMANDS = ["demo", "simulate", "fit", "transform", "evaluate", "check-network", "validate"]
+COMMANDS = [
+    *("check-network", "fit", "transform", "rank-regulators", "export", "report", "evaluate"),
+    *("demo", "simulate", "validate"),
+]
 
 
 def _read(path):
@@ -177,7 +180,7 @@ def test_an_old_option_goes_on_with_a_warning(grnrep, work):
     result = grnrep(*given, "--sign-shrinkage", "0.3")
     assert result.exit_code == 0, result.stderr
     said = " ".join(result.stderr.split())
-    assert "instead of link='identity' write likelihood='gaussian'" in said
+    assert "instead of --link='identity' write --likelihood='gaussian'" in said
     params = ad.read_h5ad("out.h5ad").uns["grnrep"]["params"]
     assert (params["likelihood"], params["sign_shrinkage"]) == ("gaussian", 0.3)
     assert "--link" not in grnrep("fit", "--help").stdout
