@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from grnrep.cli.files import DATA, check_input, check_output, telling
 from grnrep.rows.atomic import replacing
@@ -107,9 +107,7 @@ def check_data_output(path: Path | None, *, overwrite: bool) -> None:
 
 def write_data(adata: AnnData, path: Path) -> None:
     """Write data from memory to an h5ad file or zarr store."""
-    with replacing(path) as temporary, warnings.catch_warnings():
-        # a default of anndata, and readable
-        warnings.filterwarnings("ignore", message="Writing zarr v2")
+    with replacing(path) as temporary:
         if path.suffix == ".h5ad":
             adata.write_h5ad(temporary)
         else:
@@ -177,7 +175,7 @@ def _set(path: Path, new: Mapping[str, Any], gone: list[str]) -> None:
         close()
 
 
-def _open(path: Path, mode: str = "r") -> tuple[Any, Callable[[], None]]:
+def _open(path: Path, mode: Literal["r", "r+"] = "r") -> tuple[Any, Callable[[], None]]:
     """The root of a file, and what closes it."""
     import h5py
     import zarr

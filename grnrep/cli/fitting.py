@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,8 @@ from grnrep.cli.options import (
     yes_or_no,
 )
 from grnrep.cli.shell import bars, hush, out, show_frame, show_pairs
+
+logger = logging.getLogger("grnrep")
 
 
 @command("check-network", rich_help_panel=FIT)
@@ -141,9 +144,7 @@ def fit(
     data.check_data_output(output, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
-    from grnrep.cli.fit import check_options, likelihood_of
-
-    likelihood = likelihood_of(likelihood, link)
+    likelihood = _likelihood_of(likelihood, link)
     exact_only = {
         "--sign-shrinkage": shrinkage != "auto",
         "--ridge": penalty != "auto",
@@ -154,7 +155,7 @@ def fit(
         "--repair": repair,
         "--uncertainty": uncertainty,
     }
-    check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
+    _check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
     edges = files.read_network(net)
     with data.opened(adata) as cells:
         if solver == "exact":
@@ -258,3 +259,29 @@ def _check_outputs(*outputs: Path | None) -> None:
             "nothing would be written: give --output, a copy of the data with the result, or for less than "
             f"that {'--model or ' if len(outputs) == 3 else ''}--activity-store"
         )
+
+
+def _check_options(
+    solver: str, *, max_iter: int | None, epochs: int | None, exact_only: dict[str, bool]
+) -> None:
+    """Check the solver, and that no option was given that it does not have.
+
+    ``exact_only`` says of options that only the exact solver has whether they were given.
+    """
+    from grnrep.tl._config import check_solver
+
+    check_solver(solver, max_iter=max_iter, epochs=epochs)
+    given = [name for name, was_given in exact_only.items() if was_given]
+    if solver != "exact" and given:
+        raise ValueError(f"{given[0]} is an option of --solver exact only; found {solver!r}")
+
+
+def _likelihood_of(likelihood: str, link: str | None) -> str:
+    """The likelihood that the options of 0.1.0 meant where ``--link`` is among them."""
+    if link is None:
+        return likelihood
+    from grnrep.tl._old_names import translate
+
+    call = translate({"likelihood": likelihood, "link": link})
+    logger.warning("--link: %s. Old names go with the next release", "; ".join(call.changes))
+    return str(call.options["likelihood"])

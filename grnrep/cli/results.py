@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,13 @@ from grnrep.cli.app import RESULTS, command
 from grnrep.cli.options import Csv, Fitted, Key, Marginal, MaybeOutput, Overwrite, Quiet
 from grnrep.cli.shell import hush, show_frame
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+_QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
 Groupby = Annotated[str, typer.Option(help="Column of obs with the groups.")]
-Table = ".csv, .tsv (also .gz) or .parquet"
+_TABLE = ".csv, .tsv (also .gz) or .parquet"
 
 
 @command("rank-regulators", rich_help_panel=RESULTS)
@@ -67,13 +72,13 @@ def rank_regulators(
 def export(
     adata: Fitted,
     activities: Annotated[
-        Path | None, typer.Option(help=f"Table to write of cells × regulators: {Table}.")
+        Path | None, typer.Option(help=f"Table to write of cells × regulators: {_TABLE}.")
     ] = None,
     edges: Annotated[
-        Path | None, typer.Option(help=f"Table to write of edges with learned weights: {Table}.")
+        Path | None, typer.Option(help=f"Table to write of edges with learned weights: {_TABLE}.")
     ] = None,
     regulators: Annotated[
-        Path | None, typer.Option(help=f"Table to write of what is known of regulators: {Table}.")
+        Path | None, typer.Option(help=f"Table to write of what is known of regulators: {_TABLE}.")
     ] = None,
     marginal: Marginal = False,
     key: Key = "grnrep",
@@ -113,6 +118,7 @@ def report(
         typer.Option(help="Column of obs with the replicate, by which groups are tested."),
     ] = None,
     key: Key = "grnrep",
+    marginal: Marginal = False,
     title: Annotated[str | None, typer.Option(help="Title; the name of ADATA by default.")] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -130,6 +136,7 @@ def report(
             key=key,
             groupby=groupby,
             sample=sample,
+            marginal=marginal,
             title=adata.name if title is None else title,
         )
     files.write_text(pages.page(content), output)
@@ -148,13 +155,33 @@ def evaluate(
     """Compare activities with the true ones, and expression with its reconstruction."""
     if csv is not None:
         files.check_output(csv, files.TABLE, overwrite=overwrite)
-    from grnrep.cli.evaluate import summary
-
     with data.opened(adata) as cells:
         table = gr.metrics.recovery(cells.adata, key=key, truth=truth)
         show_frame(
             f"Recovery of {len(table)} regulators in {cells.adata.n_obs} cells",
-            summary(cells.adata, table, key=key),
+            _summary(cells.adata, table, key=key),
         )
     if csv is not None:
         files.write_table(table.rename_axis("regulator"), csv, index=True)
+
+
+def _summary(adata: AnnData, recovery: pd.DataFrame, *, key: str) -> pd.DataFrame:
+    """Summarise recovery over regulators, and reconstruction where there is a fit.
+
+    R² is pooled over the targets of a regulator, or of one gene.
+
+    A regulator or gene without a value, NaN, counts in no figure but ``n``, the number with one.
+    """
+    import pandas as pd
+
+    rows = {"PCC, signed": recovery["pearson"], "PCC, absolute": recovery["abs_pearson"]}
+    if key in adata.uns:
+        rows["R², regulators"] = recovery["r2"]
+        rows["R², genes"] = gr.metrics.reconstruction(adata, key=key)["r2"]
+    columns = {
+        "n": {row: values.count() for row, values in rows.items()},
+        "mean": {row: values.mean() for row, values in rows.items()},
+    }
+    for name, q in _QUANTILES.items():
+        columns[name] = {row: values.quantile(q) for row, values in rows.items()}
+    return pd.DataFrame(columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,10 @@ class Command(TyperCommand):
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                # a default of anndata, and readable
+                warnings.filterwarnings("ignore", message="Writing zarr v2")
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
         except KeyboardInterrupt:
