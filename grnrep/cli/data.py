@@ -217,7 +217,7 @@ def _content(group: Any) -> AnnData:
     if "layers" in group:
         layers = {name: _values(group["layers"][name]) for name in group["layers"]}
     raw = None
-    if "raw" in group:
+    if "raw/X" in group:
         raw = {"X": _values(group["raw/X"]), "var": read_elem(group["raw/var"])}
     x = _values(group["X"]) if "X" in group else None
     with warnings.catch_warnings():

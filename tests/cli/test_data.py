@@ -16,7 +16,7 @@ import zarr
 from grnrep.cli import data
 from grnrep.cli.shell import bars
 
-GIVEN = ["--sign-shrinkage=0.3", "--ridge=0.001", "--intercept=yes", "--max-iter=5", "-q"]
+GIVEN = ["--sign-shrinkage=0.3", "--ridge=0.001", "--intercept=yes", "--max-iter=3", "-q"]
 
 
 def _read(path):
@@ -40,6 +40,7 @@ def rich(sources, tmp_path_factory):
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
 @pytest.mark.parametrize("source", ["h5ad", "zarr"])
 @pytest.mark.parametrize("target", ["h5ad", "zarr"])
 def test_results_are_added_and_the_rest_stays(rich, tmp_path, source, target):

@@ -19,6 +19,8 @@ import grnrep as gr
 
 NASTY = '<script>alert("$x$")&amp;'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3, "intercept": True, "max_iter": 30}
+GIVEN |= {"likelihood": "gaussian", "progress": False}
 VOID = {"meta", "img"}
 SECTIONS = ["Summary", "Groups", "Cells", "Targets", "Network and data", "The fit"]
 
@@ -67,7 +69,7 @@ def folder(small, tmp_path_factory):
         [f"{NASTY}{k % 3}" for k in range(60)], categories=[f"{NASTY}{k}" for k in (2, 0, 1, 9)]
     )
     adata.obs["donor"] = [f"donor{k % 4}" for k in range(60)]
-    gr.tl.fit(adata, net, ridge=1e-3, sign_shrinkage=0.3, intercept=True, progress=False)
+    gr.tl.fit(adata, net, **GIVEN)
     adata.write_h5ad(folder / "plain.h5ad")
     adata.obsm["X_umap"] = np.random.default_rng(0).normal(size=(60, 2))
     gr.tl.unexplained(adata)
@@ -109,19 +111,18 @@ def check(html: str) -> Page:
 
 def test_a_page_with_everything(report):
     options = ["--groupby", "state", "--sample", "donor", "--title", NASTY]
-    html = report("whole.h5ad", *options)
-    page = check(html)
+    page = check(report("whole.h5ad", *options))
     assert page.text.count(NASTY) >= 4  # titles, and tables
     assert [text for text in page.text if text in SECTIONS][len(SECTIONS) :] == SECTIONS
     captions = [text for text in page.text if text.startswith(NASTY) and "20 cells" in text]
     assert captions == [f"{NASTY}{k}, 20 cells" for k in (2, 0, 1)]  # as the categories are
     assert {"difference", "p", "FDR"} <= set(page.text)
     assert len(page.images) == 6
-    assert report("whole.h5ad", *options, "--overwrite") == html
 
 
 def test_a_page_without_groups_embedding_or_test(report):
-    page = check(report("plain.h5ad"))
+    html = report("plain.h5ad")
+    page = check(html)
     assert "Groups" not in page.text
     assert "Regulators that account for most" in page.text
     assert any(text.startswith("Not drawn: obsm has no embedding (X_umap") for text in page.text)
@@ -129,6 +130,7 @@ def test_a_page_without_groups_embedding_or_test(report):
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(100, abs=0.5)
     assert len(page.images) == 3
+    assert report("plain.h5ad", "--overwrite") == html
 
 
 def test_a_page_of_what_was_projected_without_expression(grnrep, folder, report):
@@ -146,8 +148,7 @@ def test_weak_regulators_are_counted_and_not_listed(grnrep, small, tmp_path):
     twins = pd.DataFrame({"source": ["TwinA"] * 6 + ["TwinB"] * 6, "weight": 1.0})
     twins["target"] = [*net["target"].unique()[:6]] * 2
     weak = pd.DataFrame({"source": "Weak", "target": net["target"].unique()[:3], "weight": 1.0})
-    given = {"ridge": 1e-3, "sign_shrinkage": 0.3, "intercept": True, "max_iter": 5}
-    gr.tl.fit(adata, pd.concat([net, twins, weak]), progress=False, **given)
+    gr.tl.fit(adata, pd.concat([net, twins, weak]), **GIVEN | {"max_iter": 2})
     adata.write_h5ad(tmp_path / "fit.h5ad")
     result = grnrep("report", tmp_path / "fit.h5ad", "-o", tmp_path / "page.html")
     assert result.exit_code == 0, result.stderr
@@ -163,14 +164,11 @@ def test_too_many_groups_are_refused(grnrep, folder, tmp_path):
     adata = ad.read_h5ad(folder / "plain.h5ad")
     adata.obs["cell"] = [f"c{k}" for k in range(60)]
     adata.obs["one"] = "one"
-    adata = ad.concat([adata, adata[:1]], uns_merge="first")
-    adata.obs["cell"] = [f"c{k}" for k in range(61)]
-    adata.obs_names_make_unique()
     adata.write_h5ad(tmp_path / "many.h5ad")
-    for column, n in (("cell", 61), ("one", 1)):
+    for column, n in (("cell", 60), ("one", 1)):
         result = grnrep("report", tmp_path / "many.h5ad", "-o", "x.html", "--groupby", column)
         assert result.exit_code == 2
-        assert f"--groupby must name a column with 2 to 60 groups; found {n} in" in result.stderr
+        assert f"--groupby must name a column with 2 to 50 groups; found {n} in" in result.stderr
 
 
 def test_a_browser_shows_the_page(report, tmp_path):

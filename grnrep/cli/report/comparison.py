@@ -12,7 +12,7 @@ from anndata import AnnData
 from grnrep import _keys, get, tl
 from grnrep._checks import obs_column, some
 
-_MOST_GROUPS: Final = 60
+_MOST_GROUPS: Final = 50
 _TESTED: Final = ("pvals", "pvals_adj")  # columns of a ranking that are shown
 _RANKING: Final = "rank_regulators"
 
