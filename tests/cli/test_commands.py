@@ -93,18 +93,14 @@ def test_simulate_as_in_memory(grnrep, work, form, table):
 # fit
 
 
-@pytest.mark.parametrize(
-    ("form", "table"), [("h5ad", "csv"), ("h5ad", "tsv"), ("h5ad", "parquet"), ("zarr", "csv")]
-)
-def test_fit_is_the_same_for_every_format(grnrep, work, small, form, table):
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_fit_is_the_same_for_every_format(grnrep, work, small, form):
     adata, net = small(n_obs=80)
     adata = adata[:60].copy()
     _save(adata, f"in.{form}")
-    net.to_csv("net.tsv", sep="\t", index=False)
-    net.to_parquet("net.parquet")
-    default = (form, table) == ("h5ad", "csv")  # with every choice left to the fit
-    options = ([], {}) if default else (PENALTIES, GIVEN)
-    result = grnrep("fit", f"in.{form}", f"net.{table}", "--output", f"out.{form}", *options[0])
+    # once with every choice left to the fit
+    options = ([], {}) if form == "h5ad" else (PENALTIES, GIVEN)
+    result = grnrep("fit", f"in.{form}", "net.csv", "--output", f"out.{form}", *options[0])
     assert result.exit_code == 0, result.stderr
     assert f"wrote out.{form}" in result.stderr
     gr.tl.fit(adata, net, progress=False, **options[1])

@@ -81,16 +81,16 @@ def test_a_file_of_before_elements_is_read_as_a_whole(rich, tmp_path):
 
 
 @pytest.mark.usefixtures("quick_choices")
-@pytest.mark.parametrize("form", ["h5ad", "zarr"])
-def test_layers_are_fitted_where_they_lie(grnrep, work, rich, form):
+@pytest.mark.parametrize(("form", "layer"), [("h5ad", "gene"), ("zarr", "sparse")])
+def test_layers_are_fitted_where_they_lie(grnrep, work, rich, form, layer):
     found = []
-    for layer in ("X", "sparse", "gene"):
-        options = GIVEN if layer == "X" else [*GIVEN, "--layer", layer]
-        result = grnrep("fit", rich / f"data.{form}", "net.csv", "-o", f"{layer}.h5ad", *options)
+    for options in ([], ["--layer", layer]):
+        output = f"out{len(found)}.h5ad"
+        command = ["fit", rich / f"data.{form}", "net.csv", "-o", output]
+        result = grnrep(*command, *GIVEN, *options)
         assert result.exit_code == 0, result.stderr
-        found.append(ad.read_h5ad(f"{layer}.h5ad").obsm["grnrep"].to_numpy())
-    for other in found[1:]:
-        np.testing.assert_allclose(other, found[0], atol=1e-4 * found[0].std())
+        found.append(ad.read_h5ad(output).obsm["grnrep"].to_numpy())
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4 * found[0].std())
 
 
 @pytest.mark.usefixtures("quick_choices")
@@ -103,7 +103,7 @@ def test_a_model_and_a_store_without_a_copy_of_the_data(grnrep, work):
     assert result.exit_code == 0, result.stderr
     fitted, projected = ad.read_zarr(work / "activity.zarr"), ad.read_zarr(work / "new.zarr")
     assert list(fitted.obs_names) == list(ad.read_h5ad("data.h5ad").obs_names)
-    np.testing.assert_allclose(fitted.X, projected.X, atol=1e-4 * fitted.X.std())
+    np.testing.assert_allclose(fitted.X, projected.X, atol=2e-3 * fitted.X.std())  # other blocks
     np.testing.assert_array_equal(ad.read_h5ad("new_fitted.h5ad").obsm["grnrep"], projected.X)
     assert "grnrep" in zarr.open_group(work / "model.zarr", mode="r").attrs["key"]
 

@@ -107,13 +107,11 @@ def test_a_defect_keeps_its_traceback(grnrep, work, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def models(small, tmp_path_factory):
+def models(fitted, tmp_path_factory):
     """Folder with ``model.zarr``, of the key "mine", and the damaged ``bad.zarr``."""
     folder = tmp_path_factory.mktemp("models")
-    adata, net = small(n_obs=80)
-    gr.tl.fit(
-        adata, net, key_added="mine", max_iter=3, ridge=1e-3, sign_shrinkage=0.3, progress=False
-    )
+    adata = ad.read_h5ad(fitted)
+    adata.uns["mine"] = adata.uns.pop("grnrep")
     gr.io.save(adata, folder / "model.zarr", key="mine")
     shutil.copytree(folder / "model.zarr", folder / "bad.zarr")
     (folder / "bad.zarr" / "record" / "network" / "zarr.json").unlink()
@@ -241,7 +239,8 @@ def test_a_model_stays_where_data_cannot_be_written(grnrep, work, monkeypatch):
         raise OSError(28, "No space left on device", str(source))
 
     monkeypatch.setattr(shutil, "copyfile", failing)
-    result = grnrep(*FIT, "--model", "model.zarr", "--max-iter=3")
+    given = ["--sign-shrinkage=0.3", "--ridge=0.001", "--intercept=yes", "--max-iter=3"]
+    result = grnrep(*FIT, "--model", "model.zarr", *given)
     assert result.exit_code == 2
     assert "error: 'out.h5ad' could not be written: no space is left on the device" in result.stderr
     assert gr.io.load("model.zarr").n_obs == 0
