@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from grnrep import ds, metrics, pl, tl
-from grnrep.cli import files
+from grnrep.cli import data, files
 
 _DATA, _NEW, _NETWORK, _FIGURE = "training.h5ad", "held_out.h5ad", "network.csv", "recovery.png"
 
@@ -117,8 +117,8 @@ def figure(demo: Demo) -> Figure:
 def write(demo: Demo, folder: Path) -> None:
     """Write data, network and figure."""
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_data(demo.training, folder / _DATA)
-    files.write_data(demo.held_out, folder / _NEW)
+    data.write_data(demo.training, folder / _DATA)
+    data.write_data(demo.held_out, folder / _NEW)
     files.write_table(demo.net, folder / _NETWORK)
     files.write_figure(figure(demo), folder / _FIGURE)
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import sys
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand
+
+from grnrep.cli.words import ARGUMENTS, Terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,44 +32,72 @@ _ERRORS = (ValueError, KeyError, TypeError, OSError, ImportError, RuntimeError, 
 class _Shown(logging.Handler):
     """Shows the log to the user."""
 
+    def __init__(self, terms: Terms):
+        super().__init__()
+        self.terms = terms
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write one message."""
+        text = self.terms.put(record.getMessage())
         if record.levelno >= logging.WARNING:
-            say(record.getMessage(), style="bold yellow", title="warning: ")
+            say(text, style="bold yellow", title="warning: ")
         else:
-            say(record.getMessage(), style="dim")
+            say(text, style="dim")
 
 
-class Group(TyperGroup):
-    """Commands whose errors are one paragraph and exit code 2, and an interruption 130."""
+class Command(TyperCommand):
+    """A command whose errors are one paragraph and exit code 2, and an interruption 130."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run a command with the log of the package shown."""
-        logger = logging.getLogger("grnrep")
-        level, handler = logger.level, _Shown()
+        """Run the command with the log of the package shown."""
+        logger, terms = logging.getLogger("grnrep"), _terms(self, ctx.params)
+        level, handler = logger.level, _Shown(terms)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                # a default of anndata, and readable
+                warnings.filterwarnings("ignore", message="Writing zarr v2")
+                return super().invoke(ctx)
         except (typer.Exit, typer.Abort):
             raise
         except KeyboardInterrupt:
             say("interrupted; no file is half-written", style="yellow")
             raise typer.Exit(130) from None
         except _ERRORS as error:
-            if ctx.params.get("debug"):
+            if ctx.find_root().params.get("debug"):
                 raise
-            say(_paragraph(error), style="bold red", title="error: ")
+            say(terms.put(_paragraph(error)), style="bold red", title="error: ")
             raise typer.Exit(2) from None
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
 
 
+def _terms(command: TyperCommand, given: Mapping[str, Any]) -> Terms:
+    """How a command calls its parameters; arguments by the files that were given."""
+    options, flags, files = {}, set(), {}
+    for parameter in command.params:
+        name = parameter.name or ""
+        if name in ARGUMENTS:
+            file = str(given.get(name))
+            files[name] = "standard input" if file == "-" else repr(Path(file).name)
+        elif parameter.param_type_name == "option":
+            options[name] = max(parameter.opts, key=len)
+            if getattr(parameter, "is_flag", False):
+                flags.add(name)
+    return Terms(options=options, flags=frozenset(flags), files=files)
+
+
 def hush(quiet: bool) -> None:
     """Show warnings only, for the command that is running."""
     if quiet:
         logging.getLogger("grnrep").setLevel(logging.WARNING)
+
+
+def bars(quiet: bool) -> bool:
+    """Whether to show bars of progress: to somebody who looks on, not in a file."""
+    return not quiet and sys.stderr.isatty()
 
 
 def say(text: str, *, style: str, title: str = "") -> None:

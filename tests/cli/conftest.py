@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import anndata as ad
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import grnrep as gr
 from grnrep.cli import app
 
 
@@ -29,6 +32,21 @@ def sources(small, tmp_path_factory):
     adata[60:].write_h5ad(folder / "new.h5ad")
     net.to_csv(folder / "net.csv", index=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def fitted(sources, tmp_path_factory):
+    """``data.h5ad`` with a fit, and with groups and donors, which nobody changes."""
+    adata, path = (
+        ad.read_h5ad(sources / "data.h5ad"),
+        tmp_path_factory.mktemp("fitted") / "fitted.h5ad",
+    )
+    adata.obs["half"] = ["first"] * 30 + ["second"] * 30
+    adata.obs["donor"] = [f"donor{k % 4}" for k in range(60)]
+    net = pd.read_csv(sources / "net.csv")
+    gr.tl.fit(adata, net, ridge=1e-3, sign_shrinkage=0.3, intercept=True, progress=False)
+    adata.write_h5ad(path)
+    return path
 
 
 @pytest.fixture

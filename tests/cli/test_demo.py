@@ -9,6 +9,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import grnrep as gr
 from grnrep.cli import demo
@@ -91,7 +92,8 @@ def test_figure(done, monkeypatch):
 
 
 @pytest.mark.usefixtures("quick_choices")
-def test_results_are_not_overwritten_unasked(grnrep, done, work, listing):
+def test_results_are_not_overwritten_unasked(grnrep, done, work, listing, monkeypatch):
+    monkeypatch.setattr(demo, "figure", lambda found: Figure())
     shutil.copytree(done[1], work / "here" / "demo")
     before = listing()
     result = grnrep("demo", *SMALL, "--output-dir", "here/demo")

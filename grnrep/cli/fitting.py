@@ -1,0 +1,287 @@
+"""Commands that check a network, fit, and project new cells."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import grnrep as gr
+from grnrep.cli import data, files
+from grnrep.cli.app import FIT, command
+from grnrep.cli.options import (
+    ActivityStore,
+    Adata,
+    BlockSize,
+    Csv,
+    Device,
+    Key,
+    Layer,
+    MaskVar,
+    MaybeOutput,
+    Net,
+    Overwrite,
+    Quiet,
+    Rng,
+    Signed,
+    auto_all_or_count,
+    auto_or_count,
+    auto_or_number,
+    yes_or_no,
+)
+from grnrep.cli.shell import bars, hush, out, show_frame, show_pairs
+
+logger = logging.getLogger("grnrep")
+
+
+@command("check-network", rich_help_panel=FIT)
+def check_network(
+    adata: Adata,
+    net: Net,
+    signed: Signed = "auto",
+    layer: Layer = None,
+    mask_var: MaskVar = None,
+    csv: Csv = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Say how well a network suits the data, before fitting; the table of --csv is of regulators."""
+    signs = yes_or_no("--signed", signed)
+    if csv is not None:
+        files.check_output(csv, files.TABLE, overwrite=overwrite)
+    edges = files.read_network(net)
+    with data.opened(adata) as cells:
+        report = gr.pp.check_network(
+            cells.adata, edges, signed=signs, layer=layer, mask_var=mask_var
+        )
+    summary = report.summary.round(2).map("{:,.10g}".format)
+    show_pairs("Network and data", summary.to_dict())
+    lost = report.regulators[~report.regulators["kept"]]
+    if len(lost):
+        first = lost.loc[lost.index[:10], ["n_targets_in_net", "reason"]]
+        show_frame(f"{len(lost)} regulators would be dropped; the first are", first)
+    out.print(report.verdict, soft_wrap=True)
+    if report.advice:
+        out.print(report.advice, soft_wrap=True)
+    if csv is not None:
+        files.write_table(report.regulators.rename_axis("regulator"), csv, index=True)
+
+
+@command(rich_help_panel=FIT)
+def fit(
+    adata: Adata,
+    net: Net,
+    output: MaybeOutput = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Model to write too, for transform: the decoder without cells, .zarr."),
+    ] = None,
+    activity_store: ActivityStore = None,
+    solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",
+    likelihood: Annotated[
+        str,
+        typer.Option(help="auto, gaussian, tobit (ReLU), for counts poisson or nb, or bernoulli."),
+    ] = "auto",
+    link: Annotated[str | None, typer.Option(hidden=True)] = None,
+    signed: Signed = "auto",
+    sign_shrinkage: Annotated[
+        str, typer.Option(help="How strongly weights are drawn to signs: auto or a number.")
+    ] = "auto",
+    ridge: Annotated[str, typer.Option(help="Penalty of activities: auto or a number.")] = "auto",
+    free_factors: Annotated[
+        str, typer.Option(help="Programmes beside the network: auto or a number.")
+    ] = "auto",
+    intercept: Annotated[str, typer.Option(help="Of every gene: auto, yes or no.")] = "auto",
+    covariates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--covariate", help="Column of obs with an effect on every gene; may be repeated."
+        ),
+    ] = None,
+    max_cells: Annotated[
+        str, typer.Option(help="Cells to learn the decoder from: auto, all or a number.")
+    ] = "auto",
+    stratify: Annotated[
+        str | None,
+        typer.Option(help="Column of obs: learn from as many cells of each of its kinds."),
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Drop false edges and add missing ones.")
+    ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option("--uncertainty", help="Also standard deviations; takes many times as long."),
+    ] = False,
+    layer: Layer = None,
+    mask_var: MaskVar = None,
+    key_added: Annotated[
+        str, typer.Option(help="Name of the fit in obsm, varm and uns.")
+    ] = "grnrep",
+    max_iter: Annotated[
+        int | None, typer.Option(help="Limit of the exact solver; its own if not given.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes of the gradient solver; its own if not given.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder from which a run that was killed goes on when called again."),
+    ] = None,
+    device: Device = None,
+    block_size: BlockSize = None,
+    rng: Rng = 0,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn activities and edge weights together."""
+    intercepts, signs = yes_or_no("--intercept", intercept), yes_or_no("--signed", signed)
+    shrinkage = auto_or_number("--sign-shrinkage", sign_shrinkage)
+    penalty = auto_or_number("--ridge", ridge)
+    factors = auto_or_count("--free-factors", free_factors)
+    most = auto_all_or_count("--max-cells", max_cells)
+    _check_outputs(output, model, activity_store)
+    data.check_data_output(output, overwrite=overwrite)
+    files.check_model_output(model, output, overwrite=overwrite)
+    hush(quiet)
+    likelihood = _likelihood_of(likelihood, link)
+    exact_only = {
+        "--sign-shrinkage": shrinkage != "auto",
+        "--ridge": penalty != "auto",
+        "--free-factors": factors != "auto",
+        "--covariate": covariates is not None,
+        "--max-cells": most != "auto",
+        "--stratify": stratify is not None,
+        "--repair": repair,
+        "--uncertainty": uncertainty,
+    }
+    _check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
+    edges = files.read_network(net)
+    with data.opened(adata) as cells:
+        if solver == "exact":
+            gr.tl.fit(
+                cells.adata,
+                edges,
+                likelihood=likelihood,
+                intercept=intercepts,
+                covariates=covariates,
+                sign_shrinkage=shrinkage,
+                ridge=penalty,
+                free_factors=factors,
+                signed=signs,
+                max_cells=most,
+                stratify=stratify,
+                layer=layer,
+                mask_var=mask_var,
+                key_added=key_added,
+                rng=rng,
+                repair=repair,
+                uncertainty=uncertainty,
+                device=device,
+                progress=bars(quiet),
+                checkpoint=checkpoint,
+                activity_store=activity_store,
+                block_size=block_size,
+                max_iter=max_iter,
+            )
+        else:
+            gr.tl.fit_gradient(
+                cells.adata,
+                edges,
+                likelihood=likelihood,
+                intercept=intercepts,
+                signed=signs,
+                layer=layer,
+                mask_var=mask_var,
+                key_added=key_added,
+                rng=rng,
+                device=device,
+                progress=bars(quiet),
+                checkpoint=checkpoint,
+                activity_store=activity_store,
+                block_size=block_size,
+                epochs=epochs,
+            )
+        if model is not None:
+            gr.io.save(cells.adata, model, key=key_added, overwrite=overwrite)
+        if output is not None:
+            data.write_results(cells, output)
+
+
+@command(rich_help_panel=FIT)
+def transform(
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Cells to project: .h5ad or .zarr.")],
+    adata: Annotated[
+        Path,
+        typer.Argument(metavar="FITTED", help="Data that were fitted, .h5ad or .zarr, or a model."),
+    ],
+    output: MaybeOutput = None,
+    activity_store: ActivityStore = None,
+    layer: Layer = None,
+    key: Key = "grnrep",
+    solver: Annotated[
+        str | None, typer.Option(help="exact or gradient; the one that fitted by default.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes of the gradient solver; its own if not given.")
+    ] = None,
+    device: Device = None,
+    block_size: BlockSize = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Infer the activities of new cells with weights that were learned before."""
+    _check_outputs(output, activity_store)
+    data.check_data_output(output, overwrite=overwrite)
+    hush(quiet)
+    fits = data.read_fits(adata)
+    with data.opened(new) as cells:
+        gr.tl.transform(
+            cells.adata,
+            fits,
+            key=key,
+            solver=solver,
+            epochs=epochs,
+            layer=layer,
+            device=device,
+            activity_store=activity_store,
+            block_size=block_size,
+            progress=bars(quiet),
+        )
+        if output is not None:
+            data.write_results(cells, output)
+
+
+def _check_outputs(*outputs: Path | None) -> None:
+    """Refuse to work for nothing."""
+    if all(output is None for output in outputs):
+        raise ValueError(
+            "nothing would be written: give --output, a copy of the data with the result, or for less than "
+            f"that {'--model or ' if len(outputs) == 3 else ''}--activity-store"
+        )
+
+
+def _check_options(
+    solver: str, *, max_iter: int | None, epochs: int | None, exact_only: dict[str, bool]
+) -> None:
+    """Check the solver, and that no option was given that it does not have.
+
+    ``exact_only`` says of options that only the exact solver has whether they were given.
+    """
+    from grnrep.tl._config import check_solver
+
+    check_solver(solver, max_iter=max_iter, epochs=epochs)
+    given = [name for name, was_given in exact_only.items() if was_given]
+    if solver != "exact" and given:
+        raise ValueError(f"{given[0]} is an option of --solver exact only; found {solver!r}")
+
+
+def _likelihood_of(likelihood: str, link: str | None) -> str:
+    """The likelihood that the options of 0.1.0 meant where ``--link`` is among them."""
+    if link is None:
+        return likelihood
+    from grnrep.tl._old_names import translate
+
+    call = translate({"likelihood": likelihood, "link": link})
+    logger.warning("--link: %s. Old names go with the next release", "; ".join(call.changes))
+    return str(call.options["likelihood"])
