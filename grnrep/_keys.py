@@ -23,6 +23,7 @@ CORRELATION: Final = "activity_correlation"
 DROPPED_REGULATORS: Final = "dropped_regulators"
 MISSING_GENES: Final = "missing_genes"
 UNEXPLAINED: Final = "unexplained"
+INFLATION: Final = "noise_inflation"  # in params
 
 # columns of uns[key]["network"]
 SOURCE: Final = "source"

@@ -152,6 +152,7 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
         depth=float(params["depth"]) if counts else float("nan"),
         ridge=_column(regulators, "ridge") if "ridge" in regulators else None,
         covariance=_covariance(record),
+        inflation=float(params.get(_keys.INFLATION, 1.0)),
         weight_sd=_column(edges, _keys.LEARNED_SD)[order] if _keys.LEARNED_SD in edges else None,
         loadings=_numbers(record, _keys.LOADINGS),
         effects=effects,

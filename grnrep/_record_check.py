@@ -72,7 +72,7 @@ def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
     return Assumptions(
         None if tau2 is None else float(tau2),
         bool(params["correlated"]),
-        float(params.get("noise_inflation", 1.0)),
+        float(params.get(_keys.INFLATION, 1.0)),
         n_factors=int(params["free_factors_tried"]),
         exactly=bool(params["free_factors_given"]),
     )

@@ -35,7 +35,7 @@ def reliability(decoder: Decoder, genes: pd.DataFrame) -> np.ndarray | None:
         return None
     m, n_free = decoder.network.n_regulators, decoder.network.n_regulators + fit.n_factors
     full, weight = full_network(decoder.network, fit)
-    precision = 1 / np.square(fit.likelihood.arrays()["noise_sd"])
+    precision = 1 / fit.noise()
     if decoder.link == "relu" and "share_zero" in genes:
         precision = precision * (1 - genes["share_zero"].to_numpy(dtype=np.float64))
     free = full.regulator < n_free

@@ -86,7 +86,7 @@ def prior_precision(fit: Fit, network: Network) -> np.ndarray:
     out = np.eye(m + fit.n_factors)
     out[:m, :m] = np.linalg.inv(fit.covariance)
     if fit.weight_sd is not None:
-        share = (fit.weight_sd / fit.likelihood.arrays()["noise_sd"][network.gene]) ** 2
+        share = np.square(fit.weight_sd) / fit.noise()[network.gene]
         out[np.arange(m), np.arange(m)] += np.bincount(network.regulator, share, minlength=m)
     return out
 

@@ -38,7 +38,7 @@ class Fit:
     anchor, anchor_variance
         Mean and variance of the prior of every weight, ``(n_edges,)``, or None.
     inflation
-        Noise variances of the likelihood by those of residuals, where genes share noise; see
+        How many genes that share their noise count for one; see
         :class:`grnrep.core.als.assumed.Assumptions`.
     factors, loadings
         Free factors, programmes that the network does not know: representations of variance 1, (n_cells, n_factors),
@@ -82,6 +82,10 @@ class Fit:
     def n_factors(self) -> int:
         """Number of free factors."""
         return 0 if self.loadings is None else self.loadings.shape[1]
+
+    def noise(self) -> np.ndarray:
+        """ψ of every gene as representations and weights take it, inflated, ``(n_genes,)``; of fits by evidence."""
+        return self.inflation * np.square(self.likelihood.arrays()["noise_sd"])
 
     def representation(self) -> np.ndarray:
         """Activities, then free factors, (n_cells, m)."""

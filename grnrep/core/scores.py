@@ -75,7 +75,7 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
     cells = Projection.of(fit, network, dtype=torch.float64).expected_cells()
     known = known_columns(n_cells, intercept=fit.bias is not None, covariates=fit.covariates)
     z = torch.as_tensor(np.concatenate([fit.representation(), known], axis=1)).mT.contiguous()
-    noise_sd = torch.as_tensor(fit.likelihood.arrays()["noise_sd"])
+    noise_sd = torch.as_tensor(np.sqrt(fit.noise()))
     censored = not fit.likelihood.zeros_are_values
     sigma = _posterior_covariance(x, cells, z, noise_sd) if censored else cells.sigma
     # in units of the gene's noise; padded slots read and write what stands behind the last edge

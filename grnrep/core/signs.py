@@ -151,7 +151,7 @@ def _noise_share(fit: Fit, network: Network) -> np.ndarray:
     """Variance of the error of an activity by its mean square: σ² (W'W + λ)⁻¹ / ⟨z²⟩; 0 if σ² is unknown."""
     w = _matrix(fit, network)
     if fit.covariance is not None:
-        white = sp.diags_array(1 / fit.likelihood.arrays()["noise_sd"]) @ w
+        white = sp.diags_array(1 / np.sqrt(fit.noise())) @ w
         prior = 1 / np.maximum(fit.covariance.diagonal(), np.finfo(np.float64).tiny)
         gram, noise_variance = (white.T @ white).toarray(), 1.0
     elif fit.noise_variance is None:

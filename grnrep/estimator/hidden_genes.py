@@ -7,7 +7,6 @@ from contextlib import closing
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
-from scipy.special import ndtr
 
 from grnrep import _keys
 from grnrep._expression import open_expression
@@ -40,18 +39,12 @@ def r2_of_hidden_genes(adata: AnnData, model: AnnData) -> float:
 
 
 def expected(decoder: Decoder, z: np.ndarray, free: np.ndarray | None = None) -> np.ndarray:
-    """Expected expression (n_cells, n_genes) at activities, and free factors; noise that a ReLU cuts has a mean."""
+    """Expected expression (n_cells, n_genes) at activities, and free factors."""
     p = decoder.weights() @ z.T.astype(np.float64)
     if free is not None and decoder.fit.loadings is not None:
         p += decoder.fit.loadings @ free.T
     if decoder.fit.bias is not None:
         p += decoder.fit.bias[:, None]
-    sd = getattr(decoder.fit.likelihood, "noise_sd", None)
-    if decoder.likelihood == "tobit" and sd is not None:
-        # of x = max(p + ε, 0): p Φ(p / σ) + σ φ(p / σ)
-        sigma = sd.numpy().reshape(-1, 1)
-        u = p / sigma
-        return (p * ndtr(u) + sigma * np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)).T
     return decoder.predict(p).T
 
 

@@ -177,7 +177,7 @@ def _params_of(
         if choices.assumed.tau2 is not None:
             params["sign_variance"] = choices.assumed.tau2
         params["correlated"] = choices.assumed.correlated
-        params["noise_inflation"] = choices.assumed.inflation
+        params[_keys.INFLATION] = choices.assumed.inflation
         params["free_factors"] = learned.decoder.fit.n_factors
         params["free_factors_tried"] = choices.assumed.n_factors
         params["free_factors_given"] = choices.assumed.exactly

@@ -227,3 +227,27 @@ def test_work_of_a_pass_is_what_is_expected():
     torch.testing.assert_close(r, expected[0])
     torch.testing.assert_close(loss, expected[1])
     assert curvature is None
+
+
+@pytest.mark.parametrize("inflation", [1.0, 3.0])
+def test_where_genes_share_noise_the_likelihood_counts_for_the_inverse_of_inflation(inflation):
+    """The mode of log p(x | z) / inflation + log p(z), by a general optimiser; ψ is inflated."""
+    problem = Problem(6, n_cells=6)
+    scatter, m = problem.noise.copy(), problem.m
+    weight, prior = torch.as_tensor(problem.weight), torch.as_tensor(problem.prior)
+    cells = Cells.of(
+        Pattern(problem.network), weight, torch.as_tensor(inflation * scatter), prior,
+        torch.zeros(0, dtype=torch.float64), inflation=inflation,
+    )  # fmt: skip
+    block, known = problem.block(), torch.as_tensor(problem.known)
+    found = cells.project(block, known, tol=1e-9)[:m].numpy()
+    # minus_log with a prior that counts more is the same mode
+    problem.prior = inflation * problem.prior
+    for k in range(6):
+        best = minimize(problem.minus_log, np.zeros(m), args=(k,), jac=True, tol=1e-12)
+        np.testing.assert_allclose(found[:, k], best.x, atol=1e-5)
+    z = torch.as_tensor(np.concatenate([found, problem.known]))
+    _, loss, hidden = cells.expected(block, cells.without(block.x, z))
+    _, of_scatter, hidden_of_scatter = problem.cells().expected(block, cells.without(block.x, z))
+    torch.testing.assert_close(inflation * loss, of_scatter)
+    torch.testing.assert_close(hidden, hidden_of_scatter)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from scipy.integrate import quad
 
 from grnrep.core.likelihoods.gaussian import (
     Gaussian,
@@ -25,6 +27,18 @@ def test_censored_residual_by_hand():
         r, curvature = likelihood.work(likelihood.block(x), p)
         assert r.equal(residual(x, p, name))
         assert curvature.equal(torch.ones_like(p))
+
+
+def test_expected_expression_is_the_mean_of_what_a_relu_leaves():
+    """Of max(p + ε, 0), by quadrature."""
+    sd = torch.tensor([[0.3], [2.0]], dtype=torch.float64)
+    p = torch.tensor([[-2.0, -0.1, 0.0, 0.4, 5.0]] * 2, dtype=torch.float64)
+    found = Tobit(noise_sd=sd).expected(p)
+    for row, scale in enumerate(sd[:, 0].tolist()):
+        for column, mean in enumerate(p[row].tolist()):
+            normal = stats.norm(mean, scale)
+            wanted, _ = quad(lambda x, own=normal: x * own.pdf(x), 0, max(0, mean) + 12 * scale)
+            assert float(found[row, column]) == pytest.approx(wanted, abs=1e-9)
 
 
 def test_majoriser_touches_and_lies_above():

@@ -228,7 +228,7 @@ def fit_of(
     """The fit at an iterate, in the units of expression, on the CPU in float64."""
     n = model.n_factors
     m = model.n_free - n
-    noise_sd = (at.noise.sqrt() * unit).cpu().numpy()
+    noise_sd = ((at.noise / model.prior.inflation).sqrt() * unit).cpu().numpy()
     free = torch.as_tensor(model.network.regulator < m, device=unit.device)
     own = unit[model.pattern.gene]
     variance = model.prior.variance(at.tau2, at.of_group) * own.square()

@@ -88,14 +88,13 @@ class Projection:
                 cells = solver_of(likelihood, pattern, w.to(like), m, on_device, frozen=True)
             else:
                 n_free = m + fit.n_factors
-                noise = fit.likelihood.arrays()["noise_sd"] ** 2
                 prior = pad(
                     torch.as_tensor(prior_precision(fit, network)), (0, full.n_regulators - n_free)
                 )
-                noise_on_device = torch.as_tensor(noise, device=like.device)
+                noise = torch.as_tensor(fit.noise(), device=like.device)
                 censored = not likelihood.zeros_are_values
                 cells = Cells.of(
-                    pattern, w, noise_on_device, prior.to(w.device), like,
+                    pattern, w, noise, prior.to(w.device), like,
                     inflation=fit.inflation, censored=censored,
                 )  # fmt: skip
         return cls(full, pattern, m, cells, likelihood, fit.bias is not None, fit.depth, like)

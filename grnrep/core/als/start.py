@@ -116,7 +116,7 @@ def moments_of(
     full, weight = full_network(network, fit)
     gene, column = torch.as_tensor(full.gene), torch.as_tensor(full.regulator)
     scaled = torch.as_tensor(weight) / unit[gene]
-    noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"]).square() / unit.square()
+    noise = torch.as_tensor(fit.noise()) / unit.square()
     covariance = torch.eye(m + n, dtype=torch.float64)
     covariance[:m, :m] = torch.as_tensor(fit.covariance)
     weight_sd = torch.zeros_like(scaled)

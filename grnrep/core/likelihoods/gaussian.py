@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -107,8 +108,12 @@ class Tobit(SquaredError):
         return _bounded(x, torch.where(x > 0, torch.inf, 0.0).to(x.dtype), without)
 
     def expected(self, p: Tensor) -> Tensor:
-        """Expected expression without noise."""
-        return p.clamp(min=0)
+        """Mean of max(p + ε, 0): p Φ(p / σ) + σ φ(p / σ); where σ is not known, that without noise."""
+        if self.noise_sd is None:
+            return p.clamp(min=0)
+        u = p / self.noise_sd
+        density = torch.exp(-u.square() / 2) / math.sqrt(2 * math.pi)
+        return p * torch.special.ndtr(u) + self.noise_sd * density
 
     def information(self, block: Block, p: Tensor, scatter: Tensor) -> Tensor:
         """1 above zero, and at a zero the curvature of -log Φ(-p / σ), with the scatter σ²."""

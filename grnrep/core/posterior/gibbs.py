@@ -173,13 +173,14 @@ class Chain:
         return stats, stats.loss.clone()
 
     def complete(self, block: Block, zeros: Tensor | None, p: Tensor, sd: Tensor) -> Tensor:
-        """Residuals, whitened; in censored entries drawn from N(0, 1) below -p."""
+        """Residuals, whitened; in censored entries drawn below -p from N(0, 1), or what is 1 inflated."""
         e = block.x / sd.to(block.x)[:, None] - p
         if zeros is None:
             return e
-        below = -p.view(-1)[zeros]
+        root = self.prior.inflation**0.5
+        below = -p.view(-1)[zeros] * root
         share = 1 - self.uniform(below.shape, p)  # above 0, and up to 1
-        e.view(-1)[zeros] = quantile_below(below, share)
+        e.view(-1)[zeros] = quantile_below(below, share) / root
         return e
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:
@@ -211,7 +212,8 @@ class Chain:
         white = self.weight / self.noise.sqrt()[self.pattern.gene]
         matrix = self.pattern.matrix(white.to(self.blocks[0].x))
         pairs = zip(self.blocks, self.z, strict=True)
-        curved = ((z, censored_curvature(block, matrix @ z)) for block, z in pairs)
+        root = self.prior.inflation**0.5
+        curved = ((z, censored_curvature(block, root * (matrix @ z))) for block, z in pairs)
         self.jumps = Jumps.of(self.network, self.weight_precision(), curved)
 
     def jump(self, jumps: Jumps) -> None:
@@ -229,7 +231,8 @@ class Chain:
         matrix, change_of_matrix = (self.pattern.matrix(w.to(like)) for w in (white, change))
         for block, zeros, z in zip(self.blocks, self.zeros, self.z, strict=True):
             white_x = block.x / sd.to(like)[:, None]
-            gain += likelihood_gain(white_x, zeros, matrix @ z, change_of_matrix @ z)
+            p, more = matrix @ z, change_of_matrix @ z
+            gain += likelihood_gain(white_x, zeros, p, more, self.prior.inflation)
         accepted = self.uniform(gain.shape, gain).log() < gain
         self.weight = self.weight + torch.where(accepted[gene], change * sd[gene], 0.0)
         if self.adapting:

@@ -77,14 +77,18 @@ class Jumps:
         self.size = self.size * torch.exp(change)
 
 
-def likelihood_gain(x: Tensor, zeros: Tensor | None, p: Tensor, change: Tensor) -> Tensor:
+def likelihood_gain(
+    x: Tensor, zeros: Tensor | None, p: Tensor, change: Tensor, inflation: float
+) -> Tensor:
     """Logarithm of the likelihood at p + change by that at p, of every gene, ``(n_genes,)`` float64.
 
-    ``x``, ``p`` and ``change`` are whitened, (n_genes, cells); ``zeros`` are positions of censored entries, if any.
+    ``x``, ``p`` and ``change`` are whitened, (n_genes, cells); ``zeros`` are positions of censored entries, if any. The
+    logarithm counts for the inverse of an ``inflation`` of the noise.
     """
     # seen: -½ ((x - p - d)² - (x - p)²) = d (x - p - d/2); censored: log Φ(-p - d) - log Φ(-p)
     gain = change * (x - p - change / 2)
     if zeros is not None:
-        u = p.view(-1)[zeros]
-        gain.view(-1)[zeros] = log_below(u + change.view(-1)[zeros]) - log_below(u)
+        root = inflation**0.5
+        u, more = root * p.view(-1)[zeros], root * change.view(-1)[zeros]
+        gain.view(-1)[zeros] = (log_below(u + more) - log_below(u)) / inflation
     return gain.sum(1, dtype=torch.float64)

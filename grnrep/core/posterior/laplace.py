@@ -178,7 +178,7 @@ class Systems:
             block = self.likelihood.block(values.mT.contiguous(), None if s is None else s[rows])
             p = self.pattern.matmul(self.weight, z)
             slope, _ = self.likelihood.work(block, p)
-            curvature = self.likelihood.information(block, p, scatter)
+            curvature = self.likelihood.information(block, p, scatter) / fit.inflation
             system = self.of_cells(curvature) + self.prior
             size = system.diagonal(dim1=1, dim2=2).mean(1, keepdim=True)
             system.diagonal(dim1=1, dim2=2).add_((size * _DAMPING).clamp(min=_TINY))

@@ -187,7 +187,7 @@ def first_noise(x: Tensor, fit: Fit, prior: ChainPrior, *, censored: bool) -> tu
         n_values = int(torch.count_nonzero(x > 0)) if censored else x.numel()
         typical = max(fit.squared_error, _LEAST_NOISE * float(squares.sum())) / max(1, n_values)
         return torch.full_like(squares, typical), typical
-    noise = torch.as_tensor(fit.likelihood.arrays()["noise_sd"] ** 2, device=x.device)
+    noise = torch.as_tensor(fit.noise(), device=x.device)
     return noise, float(1 / (prior.unit / noise).mean()) / prior.inflation
 
 

@@ -195,7 +195,8 @@ def _summary(chain: Chain, fit: Fit, first: _Moments, second: _Moments) -> Poste
         intercept=fit.bias is not None,
     )  # fmt: skip
     mean, sd = parts(w.cpu().numpy()), parts(w_var.sqrt().cpu().numpy())
-    both, noise = z.mT.cpu().numpy(), (1 / sharpness).cpu().numpy()
+    both = z.mT.cpu().numpy()
+    noise = (1 / sharpness).cpu().numpy() / chain.prior.inflation
     activity, factors = both[:, : chain.n_regulators], both[:, chain.n_regulators :]
     at = replace(fit, **mean, activity=activity, factors=factors if fit.n_factors else None)
     if fit.ridge is not None:
