@@ -97,7 +97,7 @@ def test_what_was_censored_is_drawn_from_a_truncated_normal(dtype):
     for p in (-3.0, 0.0, 2.0, 6.0, 40.0):
         level = torch.full_like(block.x, p)
         drawn = [
-            chain.complete(block, chain.zeros[0], level, sd)[block.most == 0] for _ in range(40)
+            chain.complete(block, chain.zeros[0], level, sd)[0][block.most == 0] for _ in range(40)
         ]
         drawn = torch.cat(drawn).double().numpy()
         assert drawn.max() <= -p

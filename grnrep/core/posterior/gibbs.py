@@ -16,7 +16,7 @@ from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import censored_curvature
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import quantile_below
+from grnrep.core.normal_tail import mean_above, quantile_below
 from grnrep.core.posterior.jumps import Jumps, likelihood_gain
 from grnrep.core.posterior.prior import chain_prior, draw_precisions, first_noise
 from grnrep.core.posterior.shear import share_variance, shear, without_known_share
@@ -159,10 +159,11 @@ class Chain:
         matrix = self.pattern.matrix(white.to(like))
         matrix_t = self.pattern.matrix_t(white.to(like))
         lam, mean = self.precision_z.to(like), self.mean.to(like)[:, None]
-        stats = self.genes.no_stats(like.device)
+        stats, larger = self.genes.no_stats(like.device), torch.zeros_like(sd)
         for k, (block, z) in enumerate(zip(self.blocks, self.z, strict=True)):
             p = matrix @ z
-            e = self.complete(block, self.zeros[k], p, sd)
+            e, excess = self.complete(block, self.zeros[k], p, sd)
+            larger = larger + excess
             slope = (matrix_t @ e)[:m] + lam @ (mean - z[:m])
             change = inverse @ slope + root @ self.normal(z[:m].shape, like)
             new = torch.cat([z[:m] + change, z[m:]])
@@ -170,18 +171,32 @@ class Chain:
             work = Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
             stats.merge(self.genes.stats(self.pattern, new, work))
             self.z[k] = new
-        return stats, stats.loss.clone()
+        return stats, (stats.loss - larger).clamp(min=0)
 
-    def complete(self, block: Block, zeros: Tensor | None, p: Tensor, sd: Tensor) -> Tensor:
-        """Residuals, whitened; in censored entries drawn below -p from N(0, 1), or what is 1 inflated."""
+    def complete(
+        self, block: Block, zeros: Tensor | None, p: Tensor, sd: Tensor
+    ) -> tuple[Tensor, Tensor | float]:
+        """Residuals, whitened; in censored entries drawn from N(0, 1) below -p.
+
+        Where noise is inflated, whitened are both: what lies below a zero has the mean of noise as it is, so that
+        the slope is that of the likelihood by the inflation, and an inflated variance, so that the curvature is, too;
+        how much Σ residual² of every gene are larger for it is returned beside residuals.
+        """
         e = block.x / sd.to(block.x)[:, None] - p
         if zeros is None:
-            return e
+            return e, 0.0
         root = self.prior.inflation**0.5
         below = -p.view(-1)[zeros] * root
         share = 1 - self.uniform(below.shape, p)  # above 0, and up to 1
-        e.view(-1)[zeros] = quantile_below(below, share) / root
-        return e
+        drawn = quantile_below(below, share)
+        e.view(-1)[zeros] = drawn
+        if root == 1:
+            return e, 0.0
+        mean = -mean_above(-below)
+        e.view(-1)[zeros] = mean / root + (drawn - mean)
+        excess = torch.zeros_like(e)
+        excess.view(-1)[zeros] = (drawn - mean).square() * (1 - 1 / self.prior.inflation)
+        return e, excess.sum(1, dtype=torch.float64)
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:
         """Draw weights of every gene; ``squares`` (Σ residual² per gene) follow.
