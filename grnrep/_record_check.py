@@ -65,7 +65,10 @@ def penalties_of(params: Mapping[str, Any]) -> tuple[float, float, bool]:
 
 
 def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
-    """What a fit by evidence took for given; None of a fit with penalties."""
+    """What a fit by evidence took for given; None of a fit with penalties.
+
+    Its values were checked by :func:`check_record`.
+    """
     if "free_factors_tried" not in params:
         return None
     tau2 = params.get("sign_variance")
@@ -76,6 +79,10 @@ def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
         n_factors=int(params["free_factors_tried"]),
         exactly=bool(params["free_factors_given"]),
     )
+
+
+# of numbers that a fit by evidence took for given
+_LEAST: Final = {_keys.INFLATION: 1.0, "sign_variance": 0.0, "free_factors_tried": 0}
 
 
 class _Wrong(Exception):
@@ -111,6 +118,13 @@ def _check_params(params: object) -> None:
         raise _Wrong(f"params['intercept'] must be True or False; found {params['intercept']!r}")
     if not isinstance(params["layer"], str):
         raise _Wrong(f"params['layer'] must be the name of a layer; found {params['layer']!r}")
+    for name, least in _LEAST.items():
+        value = params.get(name, least)
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (number and least <= value < _MOST):
+            raise _Wrong(
+                f"params[{name!r}] must be a number of at least {least:g}; found {value!r}"
+            )
     counts = is_count(params["likelihood"])
     if "link" in params and counts != (params["link"] == COUNT_LINK):
         raise _Wrong(

@@ -42,6 +42,27 @@ def test_units_of_single_genes_change_no_activity(seed, signed, kind):
     np.testing.assert_allclose(sd[0] * unit[genes], sd[1], rtol=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(2))
+def test_units_of_single_genes_change_nothing_at_low_load_either(seed):
+    """With signs; and new cells have the activities that they have in the units of the fit."""
+    adata, net = gr.ds.simulate(
+        200, 160, n_regulators=50, connectivity=0.06, noise_sd=0.5, zero_fraction=0.8, rng=seed, progress=False
+    )  # fmt: skip
+    unit = (10.0 ** np.random.default_rng(seed).uniform(-2, 2, adata.n_vars)).astype(np.float32)
+    scaled = adata.copy()
+    scaled.X = adata.X * unit
+    for one in (adata, scaled):
+        gr.tl.fit(one, net, progress=False)
+    params = adata.uns["grnrep"]["params"]
+    assert params["effective_load"] < 1
+    assert "ridge" not in params
+    a, b = (one.obsm["grnrep"].to_numpy() for one in (adata, scaled))
+    np.testing.assert_allclose(a, b, atol=2e-3 * np.abs(a).max())
+    again = gr.tl.transform(scaled[:30].copy(), scaled, progress=False, copy=True)
+    np.testing.assert_allclose(again.obsm["grnrep"], b[:30], atol=2e-3 * np.abs(a).max())
+    assert gr.metrics.recovery(adata)["pearson"].mean() > 0.5
+
+
 @pytest.mark.usefixtures("quick_choices")
 def test_noise_of_genes_is_found_and_stored(data):
     adata, net = data

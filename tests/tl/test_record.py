@@ -151,6 +151,11 @@ EDITS = {
         "params['intercept'] must be True or",
     ),
     "odd version": ("params", lambda p: p | {"version": 3}, "params['version'] must be a version"),
+    "odd inflation": (
+        "params",
+        lambda p: p | {"noise_inflation": "3"},
+        "params['noise_inflation'] must be a number of at least 1; found '3'",
+    ),
     "odd layer": (
         "params",
         lambda p: p | {"layer": None},
