@@ -48,7 +48,7 @@ def test_noise_that_many_genes_share_is_inflated_and_activities_gain(seed, likel
 
 
 def test_signs_settle_what_few_values_leave_open():
-    """At an effective load below 1.1: from five values a weight on, where signs are given."""
+    """At an effective load from .6 to 1.1, with five values a weight, where signs are given."""
     x, network, _ = draw(0, n_cells=200, n_genes=120, m=60)
     sparse = np.where(np.random.default_rng(0).random(x.shape) < 0.6, 0, np.abs(x))
     unsigned = Network.from_edges(network.gene, network.regulator, 0 * network.sign, 120, 60)

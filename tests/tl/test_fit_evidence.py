@@ -46,7 +46,7 @@ def test_units_of_single_genes_change_no_activity(seed, signed, kind):
 def test_units_of_single_genes_change_nothing_at_low_load_either(seed):
     """With signs; and new cells have the activities that they have in the units of the fit."""
     adata, net = gr.ds.simulate(
-        200, 160, n_regulators=50, connectivity=0.06, noise_sd=0.5, zero_fraction=0.8, rng=seed, progress=False
+        200, 160, n_regulators=40, connectivity=0.08, noise_sd=0.5, zero_fraction=0.75, rng=seed, progress=False
     )  # fmt: skip
     unit = (10.0 ** np.random.default_rng(seed).uniform(-2, 2, adata.n_vars)).astype(np.float32)
     scaled = adata.copy()

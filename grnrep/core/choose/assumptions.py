@@ -37,9 +37,8 @@ _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker 
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _GAIN_OF_INFLATION = 0.1  # and that an inflation of noise has to bring
 _LOAD = 1.1  # effective load from which a fit is by evidence
-_VALUES_PER_WEIGHT = (
-    5  # that constrain, from which it is by evidence at any load where signs are given
-)
+# and where signs are given, with so many values for every weight
+_LOAD_WITH_SIGNS, _VALUES_PER_WEIGHT = 0.6, 5
 
 
 class Chosen(NamedTuple):
@@ -52,14 +51,15 @@ class Chosen(NamedTuple):
 def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     """Whether values constrain all parameters, so that the evidence can tell them from noise.
 
-    Below an effective load of 1.1 variational posteriors take what is not determined for noise. With prior signs it is
-    enough that there are five values for every weight: signs then settle the activities.
+    Below an effective load of 1.1 variational posteriors take what is not determined for noise. With prior signs, which
+    settle much of the activities, a load of 0.6 is enough, with five values for every weight.
     """
     n_constraints = constraints_of(x, likelihood=likelihood)
     load = effective_load(
         n_constraints, len(x), n_regulators=network.n_regulators, n_edges=network.n_edges
     )
-    by_signs = has_signs(network) and n_constraints >= _VALUES_PER_WEIGHT * network.n_edges
+    known = n_constraints >= _VALUES_PER_WEIGHT * network.n_edges
+    by_signs = has_signs(network) and known and load >= _LOAD_WITH_SIGNS
     return bool(load >= _LOAD or by_signs)
 
 
