@@ -11,9 +11,8 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from grnrep import _keys
-from grnrep._checks import check_adata, record, some
+from grnrep._checks import check_adata, closest, record, some
 from grnrep.pl._axes import BLUE, GREEN, GREY, INK, ORANGE, SMALL, VERMILION, axes, beside, finish
-from grnrep.pl._read import closest
 
 _LINES: Final = ((BLUE, "o"), (ORANGE, "s"), (VERMILION, "^"), (GREEN, "D"))
 _PREDICTED: Final = {1.0: "as many values\nas parameters"}

@@ -94,7 +94,8 @@ def top_regulators(
     group = group.cat.rename_categories(str)
     order = list(group.cat.categories)
     if regulators is None:
-        regulators = _top(ranked(adata, key=rank_key), order, n, groupby=groupby, rank_key=rank_key)
+        table = ranked(adata, key=rank_key).table
+        regulators = _top(table, order, n, groupby=groupby, rank_key=rank_key)
     data = activities_of(adata, regulators, key=key, marginal=marginal).data
     data = data[column.notna().to_numpy()].copy()
     data.obs[groupby] = group

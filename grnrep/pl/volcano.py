@@ -68,12 +68,11 @@ def volcano(
     '−log10 p-value'
     """
     check_whole("n", n, least=0)
-    table = ranked(adata, key=key)
+    table, label, caveat = ranked(adata, key=key)
     known(group, table["group"].unique(), argument="group", what=f"the groups of {key!r}")
     table = table[table["group"] == group]
     x = table["effect"].to_numpy()
     y = -np.log10(table["p"].clip(lower=np.finfo(np.float64).tiny).to_numpy())
-    caveat = " (cells, no replicates)" if table["of_cells"].any() else ""
     significant = table["fdr"].to_numpy() < SIGNIFICANT
     ax = axes(ax)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -98,7 +97,7 @@ def volcano(
     reach = 1.15 * max(np.abs(x).max(initial=0.0), np.finfo(np.float64).tiny)
     ax.set(
         xlim=(-reach, reach), ylim=(0, 1.12 * max(y.max(initial=0.0), 1e-3)),
-        xlabel="difference of mean activity", ylabel=f"−log10 p-value{caveat}",
+        xlabel=label, ylabel=f"−log10 p-value{caveat and f' ({caveat})'}",
     )  # fmt: skip
     beside(ax, title=f"FDR < {100 * SIGNIFICANT:g} %", title_fontsize=SMALL + 1, alignment="left")
     finish(ax, title=group, show=False, save=None)
