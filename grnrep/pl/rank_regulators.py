@@ -73,10 +73,13 @@ def rank_regulators(
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> adata.obs["donor"], adata.obs["state"] = list("abcdef") * 10, ["ill", "well"] * 30
+    >>> true = adata.obsm["true_activity"]["TF_001"]
+    >>> adata.obs["state"] = np.where(true > true.median(), "ill", "well")
+    >>> adata.obs["donor"] = list("abcdef") * 10
     >>> gr.tl.rank_regulators(adata, "state", sample="donor", reference="well")
-    >>> len(gr.pl.rank_regulators(adata, "ill").patches)
-    4
+    >>> ax = gr.pl.rank_regulators(adata, "ill")
+    >>> ax.get_yticklabels()[0].get_text(), len(ax.patches)
+    ('TF_001', 4)
     """
     check_whole("n", n)
     table, label, caveat = ranked(adata, key=key)
@@ -125,7 +128,7 @@ def _bars(ax: Axes, table: pd.DataFrame, label: str) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.tick_params(axis="x", labelsize=SMALL + 1)
     ax.tick_params(axis="y", length=0)
-    ax.set(ylim=(len(table) - 0.4, -0.6), xlabel=fill(label, _LETTERS))
+    ax.set(ylim=(len(table) - 0.4, -0.6), xlabel=label.replace(" (", "\n("))
     ax.spines["left"].set_visible(False)
 
 

@@ -77,8 +77,8 @@ def targets(
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> gr.pl.targets(adata, "TF_002", n=3).get_title(loc="left")
-    'TF_002: 3 of 16 targets'
+    >>> gr.pl.targets(adata, "TF_002", n=12).get_title(loc="left")
+    'TF_002: 12 of 16 targets'
     """
     check_whole("n", n)
     table = network(adata, regulator, key=key)

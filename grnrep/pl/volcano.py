@@ -59,10 +59,13 @@ def volcano(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> adata.obs["donor"], adata.obs["state"] = list("abcdef") * 10, ["ill", "well"] * 30
+    >>> true = adata.obsm["true_activity"]["TF_001"]
+    >>> adata.obs["state"] = np.where(true > true.median(), "ill", "well")
+    >>> adata.obs["donor"] = list("abcdef") * 10
     >>> gr.tl.rank_regulators(adata, "state", sample="donor", reference="well")
     >>> gr.pl.volcano(adata, "ill").get_ylabel()
     '−log10 p-value'

@@ -20,6 +20,7 @@ from grnrep.pp import NetworkReport
 
 _DPI: Final = 100  # of the page; images have twice as many
 _SMALL: Final = (4.5, 3.0)  # inches
+_AREA: Final = 28_000  # points squared of all cells in these
 _IN_LEGEND: Final = 12  # groups; more are named among their cells
 
 
@@ -117,7 +118,7 @@ def groups(points: np.ndarray, of: pd.Series, *, basis: str) -> Picture:
     def draw() -> Axes:
         ax = _axes()
         sc.pl.embedding(
-            cells, basis, color=str(of.name), ax=ax, show=False, frameon=False, title="",
+            cells, basis, color=str(of.name), size=_AREA / len(of), ax=ax, show=False, frameon=False, title="",
             legend_loc="right margin" if few else "on data", legend_fontsize=8,
             legend_fontoutline=None if few else 2,
         )  # fmt: skip
