@@ -93,7 +93,7 @@ def load_curve(
     >>> import pandas as pd
     >>> import grnrep as gr
     >>> rows = []
-    >>> for n_obs in (4, 8, 16, 32):
+    >>> for n_obs in (8, 16, 32, 64):
     ...     for rng in range(3):
     ...         options = {"n_regulators": 8, "connectivity": 0.3, "rng": rng, "progress": False}
     ...         adata, net = gr.ds.simulate(n_obs, 40, **options)
