@@ -16,6 +16,17 @@ FIT = ["fit", "data.h5ad", "net.csv", "-o", "out.h5ad"]
 SIMULATE = ["simulate", "-o", "x.h5ad", "--network-output", "n.csv", "--n-obs=9"]
 
 
+def _check_refused(result, fragments):
+    """Check that this ended with one paragraph that has the fragments."""
+    assert result.exit_code == 2, result.output
+    paragraph = result.stderr.splitlines()[-1]
+    assert paragraph.startswith("error: ")
+    for fragment in fragments:
+        assert fragment in paragraph
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
     [
@@ -70,13 +81,7 @@ def test_refusal(grnrep, work, listing, arguments, fragments):
     (work / "folder.h5ad").mkdir()
     before = listing()
     result = grnrep(*arguments)
-    assert result.exit_code == 2, result.output
-    paragraph = result.stderr.splitlines()[-1]
-    assert paragraph.startswith("error: ")
-    for fragment in fragments:
-        assert fragment in paragraph
-    assert "Traceback" not in result.output
-    assert result.stdout == ""
+    _check_refused(result, fragments)
     assert listing() == before
 
 
@@ -139,11 +144,7 @@ def test_refusal_of_models(grnrep, work, models, listing, arguments, fragments):
     (work / "junk.zarr").mkdir()
     before = listing()
     result = grnrep(*arguments)
-    assert result.exit_code == 2, result.output
-    paragraph = result.stderr.splitlines()[-1]
-    assert paragraph.startswith("error: ")
-    for fragment in fragments:
-        assert fragment in paragraph
+    _check_refused(result, fragments)
     assert listing() == before
 
 

@@ -139,9 +139,14 @@ def _picture(draw: Callable[[], Axes | list[Axes]], *, caption: str, alt: str) -
         warnings.filterwarnings("ignore", message="Glyph")  # of a name in another script
         drawn = draw()
         figure = root(drawn[0] if isinstance(drawn, list) else drawn)
-        # without the version of matplotlib, so that the same fit gives the same page
-        options = {"dpi": 2 * _DPI, "bbox_inches": "tight", "metadata": {"Software": None}}
-        figure.savefig(image, format="png", **options)
+        figure.savefig(
+            image,
+            format="png",
+            dpi=2 * _DPI,
+            bbox_inches="tight",
+            # without the version of matplotlib, so that the same fit gives the same page
+            metadata={"Software": None},
+        )
         plt.close(figure)
     png = image.getvalue()
     width = int.from_bytes(png[16:20], "big")  # as the header of every PNG has it
