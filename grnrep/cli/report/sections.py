@@ -153,9 +153,9 @@ def groups(fitted: Fitted, compared: Comparison) -> Section:
             ),
         )  # fmt: skip
     how = (
-        "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators), of whose means it is."
+        "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators); means are then of samples."
         if compared.by_sample
-        else "ordered by how it stands out among single cells. Without --sample there is no test: cells of one donor "
+        else "ordered by how clearly they stand out among cells. Without --sample there is no test: cells of one donor "
         "are no replicates."
     )
     text = (
@@ -233,8 +233,8 @@ def reading(fitted: Fitted, compared: Comparison | None) -> Section:
     )
     text = [
         kind,
-        "The scale of an activity is a convention, so they are shown in standard deviations over cells. Compare one "
-        "regulator between cells, not the raw values of two regulators.",
+        "The scale of an activity is a convention: groups are compared in standard deviations over cells, and every "
+        "panel of cells has colours of its own. Compare one regulator between cells, not the values of two regulators.",
         "An activity says how the targets in the network behave together. It is neither the expression of the "
         "regulator nor proof that it is the cause.",
     ]
