@@ -153,7 +153,7 @@ def groups(fitted: Fitted, compared: Comparison) -> Section:
             ),
         )  # fmt: skip
     how = (
-        "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators); means are then of samples."
+        "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators); means are of samples."
         if compared.by_sample
         else "ordered by how clearly they stand out among cells. Without --sample there is no test: cells of one donor "
         "are no replicates."
