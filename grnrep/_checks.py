@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,13 @@ def some(items: Iterable[object], n: int = 3) -> str:
     items = list(items)
     text = ", ".join(repr(str(item)) for item in items[:n])
     return (text or "none") + (", ..." if len(items) > n else "")
+
+
+def closest(name: object, names: Iterable[str]) -> str:
+    """Say which names are the closest, whatever the case; empty where none is close."""
+    plain = {str(other).casefold(): other for other in names}
+    found = [plain[key] for key in get_close_matches(str(name).casefold(), plain, n=3)]
+    return f" (closest: {some(found)})" if found else ""
 
 
 def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._checks import record, some
+from grnrep._checks import closest, record, some
 
 _EDGE = [_keys.SOURCE, _keys.TARGET]
 _STD_ERR, _STATUS, _FDR = "std_err", "status", "fdr"
@@ -53,9 +51,7 @@ def edges_of(adata: AnnData, key: str, regulator: str) -> pd.DataFrame:
             f"{dropped.loc[regulator, 'reason']}"
         )
     names = table[_keys.SOURCE].unique()
-    close = get_close_matches(str(regulator).upper(), {n.upper() for n in names}, n=3)
-    close = [name for name in names if name.upper() in close]
     raise KeyError(
-        f"regulator={regulator!r} is not in the fit under key={key!r}; "
-        + (f"close to it: {some(close)}" if close else f"the first there: {some(names)}")
+        f"regulator={regulator!r} is not in the fit under key={key!r}{closest(regulator, names)}; "
+        f"there are {len(names)}: {some(names, 5)}"
     )

@@ -44,6 +44,13 @@ def expression_of(
     return (raw_of(adata, name=name), None) if layer == _keys.RAW else (adata, layer)
 
 
+def has_expression(adata: AnnData, layer: str | None) -> bool:
+    """Whether there is anything to read in a layer, X (None) or ``raw``."""
+    if layer is None:
+        return adata.X is not None
+    return adata.raw is not None if layer == _keys.RAW else layer in adata.layers
+
+
 def raw_of(adata: AnnData, *, name: str = "adata") -> AnnData:
     """The genes and values of ``raw`` with the same cells; values are not copied."""
     if adata.raw is None:

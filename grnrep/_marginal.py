@@ -13,6 +13,7 @@ from grnrep import _keys
 from grnrep._cells import is_count
 from grnrep._checks import check_adata, record, some
 from grnrep._expression import Expression, open_expression
+from grnrep._inputs import has_expression
 from grnrep._record import Decoder, read_decoder
 from grnrep._values import where
 from grnrep.core.marginal import Marginal, marginal
@@ -32,8 +33,8 @@ def marginal_activities(adata: AnnData, key: str, *, verb: str) -> tuple[Margina
     KeyError
         If there is no fit under ``key``.
     ValueError
-        If there is no cell, no expression, no gene of the decoder, a fit of counts or of 0 and 1, or one of an
-        early version, which kept no means and deviations of genes.
+        If there is no cell, no expression, no gene of the decoder, rows are differences, or the fit is of counts, of
+        0 and 1, or of an early version, which kept no means and deviations of genes.
     """
     check_adata(adata)
     decoder, genes = read_decoder(adata, key), record(adata, key)[_keys.GENES]
@@ -89,8 +90,12 @@ def _check(adata: AnnData, decoder: Decoder, genes: pd.DataFrame, key: str) -> N
             f"marginal=True needs {some((_MEAN, _SD))} of every gene, which adata.uns[{key!r}]['genes'] of an "
             "early version lacks. Run grnrep.tl.fit again"
         )
-    there = {None: adata.X is not None, _keys.RAW: adata.raw is not None}
-    if not there.get(decoder.layer, decoder.layer in adata.layers):
+    if record(adata, key)[_keys.PARAMS].get("contrast", False):
+        raise ValueError(
+            f"marginal=True must have cells; the rows under key={key!r} are differences (contrast=True), which have "
+            "no mean and deviation of genes to be compared with. Use their conditional activities: marginal=False"
+        )
+    if not has_expression(adata, decoder.layer):
         raise ValueError(
             f"marginal=True needs the expression that activities were found from, {where(decoder.layer)}, which "
             f"is not there; layers: {some(adata.layers, 10)}. Put it back, or call this before it is dropped"

@@ -18,6 +18,8 @@ COLUMNS: Final = (
     "pvals_adj",
 )
 GROUPBY: Final = "groupby"
+SAMPLE: Final = "sample"  # what was counted, in the column "unit"
+CELL: Final = "cell, no replicate"
 
 # what scanpy calls a column: there the effect is of the logarithm of expression, here of the activity
 _NAMES: Final = {

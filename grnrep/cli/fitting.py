@@ -21,11 +21,13 @@ from grnrep.cli.options import (
     Layer,
     MaskVar,
     MaybeOutput,
+    MinTargets,
     Net,
     Overwrite,
     Quiet,
     Rng,
     Signed,
+    UseRaw,
     auto_all_or_count,
     auto_or_count,
     auto_or_number,
@@ -41,7 +43,9 @@ def check_network(
     adata: Adata,
     net: Net,
     signed: Signed = "auto",
+    min_targets: MinTargets = 5,
     layer: Layer = None,
+    use_raw: UseRaw = False,
     mask_var: MaskVar = None,
     csv: Csv = None,
     overwrite: Overwrite = False,
@@ -53,7 +57,13 @@ def check_network(
     edges = files.read_network(net)
     with data.opened(adata) as cells:
         report = gr.pp.check_network(
-            cells.adata, edges, signed=signs, layer=layer, mask_var=mask_var
+            cells.adata,
+            edges,
+            layer=layer,
+            use_raw=use_raw,
+            mask_var=mask_var,
+            signed=signs,
+            min_targets=min_targets,
         )
     summary = report.summary.round(2).map("{:,.10g}".format)
     show_pairs("Network and data", summary.to_dict())
@@ -85,6 +95,7 @@ def fit(
     ] = "auto",
     link: Annotated[str | None, typer.Option(hidden=True)] = None,
     signed: Signed = "auto",
+    min_targets: MinTargets = 5,
     sign_shrinkage: Annotated[
         str, typer.Option(help="How strongly weights are drawn to signs: auto or a number.")
     ] = "auto",
@@ -114,6 +125,7 @@ def fit(
         typer.Option("--uncertainty", help="Also standard deviations; takes many times as long."),
     ] = False,
     layer: Layer = None,
+    use_raw: UseRaw = False,
     mask_var: MaskVar = None,
     key_added: Annotated[
         str, typer.Option(help="Name of the fit in obsm, varm and uns.")
@@ -154,6 +166,7 @@ def fit(
         "--stratify": stratify is not None,
         "--repair": repair,
         "--uncertainty": uncertainty,
+        "--use-raw": use_raw,
     }
     _check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
     edges = files.read_network(net)
@@ -169,9 +182,11 @@ def fit(
                 ridge=penalty,
                 free_factors=factors,
                 signed=signs,
+                min_targets=min_targets,
                 max_cells=most,
                 stratify=stratify,
                 layer=layer,
+                use_raw=use_raw,
                 mask_var=mask_var,
                 key_added=key_added,
                 rng=rng,
@@ -191,6 +206,7 @@ def fit(
                 likelihood=likelihood,
                 intercept=intercepts,
                 signed=signs,
+                min_targets=min_targets,
                 layer=layer,
                 mask_var=mask_var,
                 key_added=key_added,
@@ -217,7 +233,14 @@ def transform(
     ],
     output: MaybeOutput = None,
     activity_store: ActivityStore = None,
+    contrast: Annotated[
+        bool,
+        typer.Option(
+            "--contrast", help="Rows of NEW are differences, such as log fold changes, not cells."
+        ),
+    ] = False,
     layer: Layer = None,
+    use_raw: UseRaw = False,
     key: Key = "grnrep",
     solver: Annotated[
         str | None, typer.Option(help="exact or gradient; the one that fitted by default.")
@@ -239,10 +262,12 @@ def transform(
         gr.tl.transform(
             cells.adata,
             fits,
+            contrast=contrast,
             key=key,
             solver=solver,
             epochs=epochs,
             layer=layer,
+            use_raw=use_raw,
             device=device,
             activity_store=activity_store,
             block_size=block_size,

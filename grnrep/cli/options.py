@@ -32,6 +32,12 @@ MaskVar = Annotated[
     str | None, typer.Option(help="Boolean column of var: genes to use; all by default.")
 ]
 Layer = Annotated[str | None, typer.Option(help="Layer with the expression, instead of X.")]
+UseRaw = Annotated[
+    bool, typer.Option("--use-raw", help="Read the genes and values of raw, instead of X.")
+]
+MinTargets = Annotated[
+    int, typer.Option(help="Leave out regulators with fewer targets among the genes.")
+]
 Key = Annotated[str, typer.Option(help="Name of the fit in obsm and uns.")]
 Marginal = Annotated[
     bool,

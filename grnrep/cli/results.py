@@ -11,15 +11,16 @@ import grnrep as gr
 from grnrep.cli import data, files
 from grnrep.cli.app import RESULTS, command
 from grnrep.cli.options import Csv, Fitted, Key, Marginal, MaybeOutput, Overwrite, Quiet
-from grnrep.cli.shell import hush, show_frame
+from grnrep.cli.shell import hush, out, show_frame
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
 _QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
+_TESTED = ("pvals", "pvals_adj")
+_SHOWN = ("difference", "std_err", "scores", *_TESTED)  # of a ranking, as wide as a screen
 Groupby = Annotated[str, typer.Option(help="Column of obs with the groups.")]
-_TABLE = ".csv, .tsv (also .gz) or .parquet"
 
 
 @command("rank-regulators", rich_help_panel=RESULTS)
@@ -27,8 +28,12 @@ def rank_regulators(
     adata: Fitted,
     groupby: Groupby,
     sample: Annotated[
-        str, typer.Option(help="Column of obs with the replicate: donor, animal, culture.")
-    ],
+        str | None,
+        typer.Option(
+            help="Column of obs with the replicate: donor, animal, culture; without it cells are compared, "
+            "which are no replicates."
+        ),
+    ] = None,
     reference: Annotated[
         str, typer.Option(help="Group to compare the others with; rest is all other cells.")
     ] = "rest",
@@ -60,8 +65,10 @@ def rank_regulators(
         )
         table = cells.adata.uns[key_added]
         for group, rows in table.groupby("group", observed=True, sort=False):
-            shown = rows.head(top).set_index("regulator").drop(columns="group")
-            show_frame(f"{group}: {len(shown)} of {len(rows)} regulators", shown)
+            shown = rows.head(top).set_index("regulator")[[*_SHOWN]]
+            shown[[*_TESTED]] = shown[[*_TESTED]].map("{:.2g}".format)
+            unit = rows["unit"].iloc[0]
+            show_frame(f"{group}: {len(shown)} of {len(rows)} regulators (by {unit})", shown)
         if csv is not None:
             files.write_table(table, csv)
         if output is not None:
@@ -71,39 +78,26 @@ def rank_regulators(
 @command(rich_help_panel=RESULTS)
 def export(
     adata: Fitted,
-    activities: Annotated[
-        Path | None, typer.Option(help=f"Table to write of cells × regulators: {_TABLE}.")
-    ] = None,
-    edges: Annotated[
-        Path | None, typer.Option(help=f"Table to write of edges with learned weights: {_TABLE}.")
-    ] = None,
-    regulators: Annotated[
-        Path | None, typer.Option(help=f"Table to write of what is known of regulators: {_TABLE}.")
-    ] = None,
-    marginal: Marginal = False,
+    folder: Annotated[
+        Path, typer.Option("--output-dir", "-o", help="Folder to write to; it is made.")
+    ],
+    format: Annotated[str, typer.Option(help="csv, csv.gz or parquet.")] = "csv",
+    marginal: Annotated[
+        bool,
+        typer.Option("--marginal", help="Also the activities of every regulator by itself."),
+    ] = False,
     key: Key = "grnrep",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write activities, edges and regulators as tables."""
-    wanted = {"activities": activities, "edges": edges, "regulators": regulators}
-    places = {name: path for name, path in wanted.items() if path is not None}
-    if not places:
-        raise ValueError("nothing would be written: give --activities, --edges or --regulators")
-    if len({path.resolve() for path in places.values()}) < len(places):
-        raise ValueError("--activities, --edges and --regulators must be different files")
-    if marginal and activities is None:
-        raise ValueError("--marginal is about --activities, which is not given")
-    for path in places.values():
-        files.check_output(path, files.TABLE, overwrite=overwrite)
+    """Write activities, edges, regulators and genes as tables."""
     hush(quiet)
-    from grnrep.cli import export as tables
-
     with data.opened(adata) as cells:
-        # all before the first is written
-        found = {name: tables.TABLES[name](cells.adata, key, marginal) for name in places}
-    for name, path in places.items():
-        files.write_table(found[name], path)
+        paths = gr.io.export(
+            cells.adata, folder, key=key, format=format, marginal=marginal, overwrite=overwrite
+        )
+    for path in [] if quiet else paths:
+        out.print(str(path), soft_wrap=True)
 
 
 @command(rich_help_panel=RESULTS)

@@ -36,6 +36,7 @@ _REMEDIES: Final = (
         "Write 1 and -1 instead, and nothing where the sign is unknown",
     ),
     (r"; 'link' .*", ""),
+    (r"by sample=None, which", "without --sample, which"),
     (r"None or 'auto'", "'all' or 'auto'"),
     (r"device must be None or one", "device must be one"),
 )

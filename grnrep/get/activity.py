@@ -73,7 +73,7 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     With ``marginal=True`` X has the scores, in memory, and ``layers`` the regression by itself:
 
     ``slope``
-        In the units of conditional activities, which are those of expression.
+        In the units of conditional activities of the same fit.
     ``std_err``
         Its standard error from the scatter of the cell's own genes.
     ``pvalue``
@@ -90,7 +90,8 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     KeyError, TypeError
         If there is no table of activities under ``key``; for marginal ones, no fit.
     ValueError
-        If there is no expression for marginal activities, it cannot be that of the fit, or the fit is of counts.
+        If there is no expression for marginal activities, it cannot be that of the fit, the fit is of counts, or rows
+        are differences (``contrast=True``).
 
     Examples
     --------

@@ -11,6 +11,7 @@ from anndata import AnnData
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, check_choice, record
 from grnrep._edges import edge_table
+from grnrep._marginal import marginal_activities
 from grnrep._record import read_decoder
 from grnrep._reliability import with_reliability
 from grnrep.io.store import as_path
@@ -25,6 +26,7 @@ def export(
     *,
     key: str = _keys.FIT,
     format: str = "csv",
+    marginal: bool = False,
     overwrite: bool = False,
 ) -> list[Path]:
     """Write activities, edges, regulators and genes of a fit as tables, for R, spreadsheets and others.
@@ -39,6 +41,8 @@ def export(
         Where the fit is in ``adata.uns``, and its activities in ``adata.obsm``.
     format
         ``"csv"``, ``"csv.gz"`` or ``"parquet"``.
+    marginal
+        Whether to write scores of every regulator by itself too; see :func:`grnrep.get.activity`.
     overwrite
         Whether to replace files of the same names.
 
@@ -50,6 +54,8 @@ def export(
         Cells × regulators, the names of cells in the first column.
     ``activity_sd``
         The same of their standard deviations, where there are any.
+    ``activity_marginal``
+        The same of marginal scores, where asked for.
     ``network``
         A row per edge; see :func:`grnrep.get.network`.
     ``regulators``, ``genes``
@@ -64,7 +70,7 @@ def export(
     KeyError
         If there is no fit, or no activities, under ``key``.
     ValueError
-        If the format is unknown.
+        If the format is unknown, or marginal scores cannot be had.
     FileExistsError
         If a file is there and is not to be replaced, or ``folder`` is a file.
 
@@ -78,9 +84,10 @@ def export(
     """
     check_adata(adata)
     check_choice("format", format, FORMATS)
-    tables, folder = _tables(adata, key), as_path(folder)
+    folder = as_path(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"folder {str(folder)!r} is a file; choose another name")
+    tables = _tables(adata, key, marginal=marginal)
     paths = {name: folder / f"{name}.{format}" for name in tables}
     there = [str(path) for path in paths.values() if path.exists()]
     if there and not overwrite:
@@ -94,13 +101,14 @@ def export(
             if format == "parquet":
                 table.to_parquet(temporary, index=index)
             else:
-                compression = "gzip" if format == "csv.gz" else None
+                # the time of writing would make every file another one
+                packed = {"method": "gzip", "mtime": 0} if format == "csv.gz" else None
                 label = "cell" if name.startswith("activity") else "name"
-                table.to_csv(temporary, index=index, index_label=label, compression=compression)
+                table.to_csv(temporary, index=index, index_label=label, compression=packed)
     return list(paths.values())
 
 
-def _tables(adata: AnnData, key: str) -> dict[str, pd.DataFrame]:
+def _tables(adata: AnnData, key: str, *, marginal: bool) -> dict[str, pd.DataFrame]:
     kept, decoder = record(adata, key), read_decoder(adata, key)
     tables = {"activity": activities(adata, key)}
     if key + _keys.SD in adata.obsm:
@@ -108,6 +116,9 @@ def _tables(adata: AnnData, key: str) -> dict[str, pd.DataFrame]:
         tables["activity_sd"] = sd.set_axis(tables["activity"].columns, axis=1).set_axis(
             adata.obs_names
         )
+    if marginal:
+        alone, regulators = marginal_activities(adata, key, verb="export")
+        tables["activity_marginal"] = pd.DataFrame(alone.score, adata.obs_names, regulators)
     tables[_keys.NETWORK] = edge_table(adata, key)
     tables[_keys.REGULATORS] = with_reliability(
         kept[_keys.REGULATORS], decoder, kept[_keys.GENES].loc[decoder.genes]

@@ -8,8 +8,10 @@ from typing import Final
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 # Okabe & Ito (2008), Color Universal Design
 BLUE: Final = "#0072B2"
@@ -64,6 +66,18 @@ def beside(ax: Axes, **options: object) -> None:
     ax.legend(
         frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=SMALL + 1, **options
     )
+
+
+def plain_logarithms(*of: Axis) -> None:
+    """Write numbers of logarithmic axes, whose limits are final, plainly, and as many as there is room for."""
+    for axis in of:
+        low, high = axis.get_view_interval()
+        if high < 10 * low:  # of powers of ten there is one at most
+            axis.set_major_locator(MaxNLocator(6))
+            axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+        axis.set_tick_params(which="both", labelsize=SMALL + 1)
 
 
 def diagonal(ax: Axes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,7 +11,8 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._cells import is_count
-from grnrep._checks import activities, check_adata, record, some
+from grnrep._checks import check_adata, closest, some
+from grnrep._ranking import CELL, COLUMNS
 from grnrep.get import activity
 
 INTERVAL: Final = 1.96  # standard deviations on either side of a 95 % interval
@@ -23,11 +23,12 @@ _RANKED: Final = {
     "group": "group",
     "regulator": "regulator",
     "difference": "effect",
+    "std_err": "std_err",
     "scores": "statistic",
     "pvals": "p",
     "pvals_adj": "fdr",
 }
-_CELLS: Final = "cell, no replicate"  # its unit where cells were compared
+_ASKED: Final = ("unit", "marginal", "key")  # columns that say what was compared
 
 
 def known(
@@ -51,13 +52,6 @@ def known(
     if not chosen:
         raise ValueError(f"{argument} must name at least one of {what}; found none")
     return chosen
-
-
-def closest(name: str, names: Iterable[str]) -> str:
-    """Say which names are the closest, whatever the case; empty where none is close."""
-    plain = {other.casefold(): other for other in names}
-    found = [plain[key] for key in get_close_matches(name.casefold(), plain, n=3)]
-    return f" (closest: {some(found)})" if found else ""
 
 
 class CellActivities(NamedTuple):
@@ -100,73 +94,32 @@ def unit(kept: object) -> str:
     return "units of counts" if is_count(str(params.get("likelihood"))) else "units of expression"
 
 
-def deviations_of(adata: AnnData, regulator: str, *, key: str) -> np.ndarray:
-    """Get the standard deviations of an activity, ``(n_obs,)``."""
-    name = key + _keys.SD
-    if name not in adata.obsm:
-        raise KeyError(
-            f"key={key!r} has no standard deviations: adata.obsm lacks {name!r}. Run grnrep.tl.posterior (or fit "
-            "with uncertainty=True) first, or use marginal=True"
-        )
-    columns = activities(adata, key).columns
-    return np.asarray(adata.obsm[name], dtype=np.float64)[:, columns.get_loc(regulator)]
+class Ranking(NamedTuple):
+    """Regulators that were compared between groups.
 
-
-def edges_of(adata: AnnData, regulator: str, *, key: str) -> pd.DataFrame:
-    """Tabulate the targets of a regulator, the largest weight first.
-
-    Returns ``target``, prior ``weight`` (NaN: unknown, as of edges that a repair has added or dropped), ``learned``,
-    ``learned_sd`` and ``std_err`` where they are known, and ``status``: kept, or after a repair added or dropped.
+    ``table`` has ``group``, ``regulator``, ``effect`` (difference of means), ``std_err`` (of it), ``statistic``, ``p``
+    and ``fdr``, the clearest difference of every group first; nothing that never varies, which has no test.
+    ``label`` says what the difference is of. ``caveat`` is empty unless cells were compared, which are no replicates.
     """
-    check_adata(adata, min_obs=0)
-    kept = record(adata, key)
-    names = kept[_keys.REGULATORS].index
-    dropped = kept.get(_keys.DROPPED_REGULATORS, ())
-    dropped = dropped.index if isinstance(dropped, pd.DataFrame) else dropped
-    if regulator in set(map(str, dropped)):
-        raise KeyError(
-            f"regulator={regulator!r} was left out of the fit under key={key!r}: too few of its targets are among "
-            "the genes"
-        )
-    known(regulator, names, argument="regulator", what=f"the regulators of key={key!r}")
-    table = kept[_keys.NETWORK].assign(status="kept")
-    if _keys.REPAIR in kept:
-        # of edges that are kept or added both have the same learned weight; dropped ones are in the repair only
-        about = kept[_keys.REPAIR][[_keys.SOURCE, _keys.TARGET, _keys.LEARNED, "std_err", "status"]]
-        edges = kept[_keys.NETWORK]
-        table = about.merge(
-            edges, how="left", on=[_keys.SOURCE, _keys.TARGET], suffixes=("", "_fit")
-        )
-        for name in (_keys.LEARNED, "std_err"):
-            if f"{name}_fit" in table:  # a posterior says more than the test of the repair
-                table[name] = table.pop(f"{name}_fit").fillna(table[name])
-    table = table[table[_keys.SOURCE] == regulator]
-    size = table[_keys.LEARNED].abs().sort_values(ascending=False, kind="stable")
-    return table.loc[size.index].reset_index(drop=True)
+
+    table: pd.DataFrame
+    label: str
+    caveat: str
 
 
-def ranked(adata: AnnData, *, key: str) -> pd.DataFrame:
-    """Get the table of :func:`grnrep.tl.rank_regulators`, the clearest difference of every group first.
-
-    Returns ``group``, ``regulator``, ``effect`` (difference of mean activities), ``std_err`` (of it), ``statistic``,
-    ``p``, ``fdr``, and ``of_cells``: whether cells were compared, which are no replicates; without rows where nothing
-    varies, which have no test.
-    """
+def ranked(adata: AnnData, *, key: str) -> Ranking:
+    """Get the table of :func:`grnrep.tl.rank_regulators`."""
     check_adata(adata, min_obs=0)
     table = adata.uns.get(key)
-    if not isinstance(table, pd.DataFrame) or not {*_RANKED} <= {*table.columns}:
+    if not isinstance(table, pd.DataFrame) or not {*COLUMNS, *_ASKED} <= {*table}:
         there = [name for name, value in adata.uns.items() if isinstance(value, pd.DataFrame)]
         raise KeyError(
             f"key={key!r} is no table of grnrep.tl.rank_regulators in adata.uns{closest(key, there)}; tables "
             f"there: {some(there, 10)}. Run grnrep.tl.rank_regulators first"
         )
-    table = table.rename(columns=_RANKED)
-    if "std_err" not in table:
-        # a t statistic is the difference over its standard error; where both are 0 it says nothing
-        statistic = table["statistic"].where(table["statistic"] != 0)
-        table["std_err"] = (table["effect"] / statistic).abs()
-    table = table.dropna(subset=["p"])
-    of_cells = table["unit"] == _CELLS if "unit" in table else False
-    columns = ["group", "regulator", "effect", "std_err", "statistic", "p", "fdr", "of_cells"]
-    table = table.assign(of_cells=of_cells).sort_values("p", kind="stable")
-    return table[columns].reset_index(drop=True)
+    first = table.iloc[0]
+    of = "slope by itself" if first["marginal"] else "mean activity"
+    label = f"difference of {of} ({unit(adata.uns.get(first['key']))})"
+    caveat = "of cells, no replicates" if first["unit"] == CELL else ""
+    table = table.rename(columns=_RANKED).dropna(subset=["p"]).sort_values("p", kind="stable")
+    return Ranking(table[[*_RANKED.values()]].reset_index(drop=True), label, caveat)

@@ -10,7 +10,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from grnrep._checks import check_whole
-from grnrep.pl._axes import BLUE, GREY, INK, ORANGE, SMALL, VERMILION, axes, beside, finish
+from grnrep.pl._axes import (
+    BLUE,
+    GREY,
+    INK,
+    ORANGE,
+    SMALL,
+    VERMILION,
+    axes,
+    beside,
+    finish,
+    plain_logarithms,
+)
 from grnrep.pl._labels import label_points
 from grnrep.pp import NetworkReport
 
@@ -103,7 +114,7 @@ def check_network(
             ha="right", va="bottom", fontsize=SMALL + 1, color=INK,
         )  # fmt: skip
     ax.set_ylim(low, high)
-    _plain(ax)
+    plain_logarithms(ax.xaxis, ax.yaxis)
     beside(ax, handletextpad=0.2)
     identified = f"{int((kind == _APART).sum())} of {len(table)} regulators can be told apart"
     finish(ax, title=identified, show=False, save=None)
@@ -131,11 +142,3 @@ def _named(table: pd.DataFrame, kind: pd.Series) -> list[tuple[float, float, str
         first = part.iloc[0]
         points.append((first["n_targets_found"], first["load"], " = ".join(names) + more))
     return points
-
-
-def _plain(ax: Axes) -> None:
-    """Write numbers of logarithmic axes plainly."""
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-        axis.set_tick_params(which="both", labelsize=SMALL + 1)

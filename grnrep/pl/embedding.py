@@ -11,9 +11,9 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from grnrep import _keys
-from grnrep._checks import check_whole, some
+from grnrep._checks import check_whole, closest, some
 from grnrep.pl._axes import DIVERGING, finish
-from grnrep.pl._read import activities_of, closest
+from grnrep.pl._read import activities_of
 
 _AREA = 3500  # points squared of all cells together, by square inch of the axes
 _WITHIN = 98  # per cent of cells between the ends of the colours: a few do not take them all
@@ -90,7 +90,7 @@ def embedding(
     if basis not in adata.obsm and f"X_{basis}" not in adata.obsm:
         there = [str(name).removeprefix("X_") for name in adata.obsm if str(name).startswith("X_")]
         raise KeyError(
-            f"basis={basis!r} is not in adata.obsm{closest(str(basis), there)}; embeddings there: "
+            f"basis={basis!r} is not in adata.obsm{closest(basis, there)}; embeddings there: "
             f"{some(there, 10)}. Run scanpy.tl.umap first, or name another"
         )
     if ax is not None and len(names) > 1:

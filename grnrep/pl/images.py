@@ -132,11 +132,19 @@ def manifold(
 
     Examples
     --------
+    Digits that a linear decoder makes, that of their first two principal components:
+
     >>> import numpy as np
     >>> import grnrep as gr
-    >>> ax = gr.pl.manifold(lambda z: np.tile(z[:, :1, None], (1, 4, 4)), n=3)
+    >>> digits = gr.ds.digits().train.reshape(-1, 64)
+    >>> mean = digits.mean(0)
+    >>> components = np.linalg.svd(digits - mean, full_matrices=False)[2][:2]
+    >>> codes = (digits - mean) @ components.T
+    >>> ax = gr.pl.manifold(
+    ...     lambda z: (mean + z @ components).reshape(-1, 8, 8), codes=codes, n=8
+    ... )
     >>> ax.images[0].get_array().shape
-    (14, 14)
+    (71, 71)
     """
     shares = np.linspace(_EDGE, 1 - _EDGE, n)
     if codes is None:

@@ -11,9 +11,20 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 
 from grnrep import _keys
-from grnrep._checks import check_adata, record, some
-from grnrep.pl._axes import BLUE, GREEN, GREY, INK, ORANGE, SMALL, VERMILION, axes, beside, finish
-from grnrep.pl._read import closest
+from grnrep._checks import check_adata, closest, record, some
+from grnrep.pl._axes import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    SMALL,
+    VERMILION,
+    axes,
+    beside,
+    finish,
+    plain_logarithms,
+)
 
 _LINES: Final = ((BLUE, "o"), (ORANGE, "s"), (VERMILION, "^"), (GREEN, "D"))
 _PREDICTED: Final = {1.0: "as many values\nas parameters"}
@@ -81,9 +92,17 @@ def load_curve(
     --------
     >>> import pandas as pd
     >>> import grnrep as gr
-    >>> table = pd.DataFrame({"load": [0.5, 0.5, 2.0, 2.0], "pcc": [0.4, 0.6, 0.98, 1.0]})
-    >>> gr.pl.load_curve(table).lines[0].get_ydata().round(2).tolist()
-    [0.5, 0.99]
+    >>> rows = []
+    >>> for n_obs in (8, 16, 32, 64):
+    ...     for rng in range(3):
+    ...         options = {"n_regulators": 8, "connectivity": 0.3, "rng": rng, "progress": False}
+    ...         adata, net = gr.ds.simulate(n_obs, 40, **options)
+    ...         gr.tl.fit(adata, net, ridge=1e-4, sign_shrinkage=0.0, progress=False)
+    ...         load = adata.uns["grnrep"]["params"]["decoder_load"]
+    ...         pcc = gr.metrics.recovery(adata)["pearson"].mean()
+    ...         rows.append({"n": n_obs, "load": load, "pcc": pcc})
+    >>> gr.pl.load_curve(pd.DataFrame(rows)).get_xlabel()
+    'decoder load (values per parameter)'
     """
     if not isinstance(table, pd.DataFrame) or table.empty:
         raise TypeError(
@@ -127,8 +146,7 @@ def load_curve(
         xlabel="decoder load (values per parameter)",
         ylabel="correlation with the truth",
     )
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
+    plain_logarithms(ax.xaxis)
     ax.set_ylim(top=min(ax.get_ylim()[1], 1.03))
     beside(ax, title="band: all replicates", title_fontsize=SMALL + 1, alignment="left")
     return finish(ax, title="Recovery over load", show=show, save=save)

@@ -73,13 +73,16 @@ def rank_regulators(
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> adata.obs["donor"], adata.obs["state"] = list("abcdef") * 10, ["ill", "well"] * 30
+    >>> true = adata.obsm["true_activity"]["TF_001"]
+    >>> adata.obs["state"] = np.where(true > true.median(), "ill", "well")
+    >>> adata.obs["donor"] = list("abcdef") * 10
     >>> gr.tl.rank_regulators(adata, "state", sample="donor", reference="well")
-    >>> len(gr.pl.rank_regulators(adata, "ill").patches)
-    4
+    >>> ax = gr.pl.rank_regulators(adata, "ill")
+    >>> ax.get_yticklabels()[0].get_text(), len(ax.patches)
+    ('TF_001', 4)
     """
     check_whole("n", n)
-    table = ranked(adata, key=key)
+    table, label, caveat = ranked(adata, key=key)
     there = sorted(table["group"].unique())
     names = known(
         there if groups is None else groups, there, argument="groups", what=f"the groups of {key!r}"
@@ -92,11 +95,10 @@ def rank_regulators(
     drawn = []
     for one, name in zip(every, names, strict=True):
         one = axes(one, size=(5.2, 1.2 + 0.26 * n))
-        _bars(one, table[table["group"] == name].iloc[:n])
+        _bars(one, table[table["group"] == name].iloc[:n], label)
         one.set_title(fill(name, _LETTERS), loc="left", fontsize=SMALL + 2)
         drawn.append(one)
-    caveat = "\n(of cells, no replicates)" if table["of_cells"].any() else ""
-    _legend(drawn[min(_COLUMNS, len(drawn)) - 1], caveat)
+    _legend(drawn[min(_COLUMNS, len(drawn)) - 1], caveat and f"\n({caveat})")
     finish(drawn[0], show=show, save=save)
     return drawn[0] if len(drawn) == 1 else drawn
 
@@ -112,7 +114,7 @@ def _panels(n_groups: int, n: int) -> list[Axes]:
     return list(grid.flat[:n_groups])
 
 
-def _bars(ax: Axes, table: pd.DataFrame) -> None:
+def _bars(ax: Axes, table: pd.DataFrame, label: str) -> None:
     place = np.arange(len(table))
     colours = np.where(table["effect"] > 0, HIGHER, LOWER)
     colours = np.where(table["fdr"] < SIGNIFICANT, colours, GREY)
@@ -126,7 +128,7 @@ def _bars(ax: Axes, table: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.tick_params(axis="x", labelsize=SMALL + 1)
     ax.tick_params(axis="y", length=0)
-    ax.set(ylim=(len(table) - 0.4, -0.6), xlabel="difference of mean activity")
+    ax.set(ylim=(len(table) - 0.4, -0.6), xlabel=label.replace(" (", "\n("))
     ax.spines["left"].set_visible(False)
 
 

@@ -13,8 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from grnrep import _keys
 from grnrep._checks import check_whole
+from grnrep.get import network
 from grnrep.pl._axes import GREY, HIGHER, INK, LOWER, SMALL, axes, beside, finish
-from grnrep.pl._read import INTERVAL, edges_of
+from grnrep.pl._read import INTERVAL
 
 # what is known of an edge -> marker, and whether it is filled
 _KINDS = {
@@ -76,14 +77,13 @@ def targets(
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> gr.pl.targets(adata, "TF_002", n=3).get_title(loc="left")
-    'TF_002: 3 of 16 targets'
+    >>> gr.pl.targets(adata, "TF_002", n=12).get_title(loc="left")
+    'TF_002: 12 of 16 targets'
     """
     check_whole("n", n)
-    table = edges_of(adata, regulator, key=key)
-    table = table[
-        table[_keys.LEARNED].notna()
-    ]  # dropped edges of a gene that is never seen have none
+    table = network(adata, regulator, key=key)
+    # dropped edges of a gene that is never seen have no weight
+    table = table[table[_keys.LEARNED].notna()]
     n_all = len(table)
     table = table.iloc[:n].sort_values("learned", ascending=False, kind="stable")
     by_posterior = "std_err" in table

@@ -77,13 +77,16 @@ def top_regulators(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> adata.obs["half"] = ["one", "two"] * 30
-    >>> ax = gr.pl.top_regulators(adata, "half", regulators=["TF_001", "TF_003"])
+    >>> true = adata.obsm["true_activity"].iloc[:, :3].to_numpy()
+    >>> adata.obs["type"] = np.array(["B", "NK", "T"])[true.argmax(1)]
+    >>> gr.tl.rank_regulators(adata, "type")
+    >>> ax = gr.pl.top_regulators(adata, "type", n=1)
     >>> [label.get_text() for label in ax.get_yticklabels()]
-    ['TF_001', 'TF_003']
+    ['TF_001', 'TF_002', 'TF_003']
     """
     import scanpy as sc
 
@@ -94,7 +97,8 @@ def top_regulators(
     group = group.cat.rename_categories(str)
     order = list(group.cat.categories)
     if regulators is None:
-        regulators = _top(ranked(adata, key=rank_key), order, n, groupby=groupby, rank_key=rank_key)
+        table = ranked(adata, key=rank_key).table
+        regulators = _top(table, order, n, groupby=groupby, rank_key=rank_key)
     data = activities_of(adata, regulators, key=key, marginal=marginal).data
     data = data[column.notna().to_numpy()].copy()
     data.obs[groupby] = group

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from grnrep import _keys
 from grnrep._checks import obs_column
 from grnrep.pl._axes import BLUE, GREY, INK, SMALL, axes, beside, finish
-from grnrep.pl._read import INTERVAL, activities_of, deviations_of
+from grnrep.pl._read import INTERVAL, activities_of, unit
 
 _MOST = 2000  # cells drawn: more are not told apart
 
@@ -74,11 +74,15 @@ def uncertainty(
     """
     found = activities_of(adata, regulator, key=key, marginal=marginal)
     data, label = found.data, found.label
+    if "std_err" not in data.layers:
+        raise KeyError(
+            f"key={key!r} has no standard deviations: adata.obsm lacks {key + _keys.SD!r}. Run grnrep.tl.posterior "
+            "(or fit with uncertainty=True) first, or use marginal=True"
+        )
+    value, sd = data.X[:, 0], np.asarray(data.layers["std_err"])[:, 0]
     if marginal:
-        value, sd = (np.asarray(data.layers[name])[:, 0] for name in ("slope", "std_err"))
-        label = "slope by itself (units of expression)"
-    else:
-        value, sd = np.asarray(data.X)[:, 0], deviations_of(adata, regulator, key=key)
+        value = data.layers["slope"][:, 0]
+        label = f"slope by itself ({unit(adata.uns.get(key))})"
     groups = {"": np.arange(adata.n_obs)}
     if groupby is not None:
         column = obs_column(adata, groupby, argument="groupby")

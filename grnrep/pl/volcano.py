@@ -59,21 +59,23 @@ def volcano(
 
     Examples
     --------
+    >>> import numpy as np
     >>> import grnrep as gr
     >>> adata, net = gr.ds.simulate(60, 40, n_regulators=4, connectivity=0.3, progress=False)
     >>> gr.tl.fit(adata, net, progress=False)
-    >>> adata.obs["donor"], adata.obs["state"] = list("abcdef") * 10, ["ill", "well"] * 30
+    >>> true = adata.obsm["true_activity"]["TF_001"]
+    >>> adata.obs["state"] = np.where(true > true.median(), "ill", "well")
+    >>> adata.obs["donor"] = list("abcdef") * 10
     >>> gr.tl.rank_regulators(adata, "state", sample="donor", reference="well")
     >>> gr.pl.volcano(adata, "ill").get_ylabel()
     '−log10 p-value'
     """
     check_whole("n", n, least=0)
-    table = ranked(adata, key=key)
+    table, label, caveat = ranked(adata, key=key)
     known(group, table["group"].unique(), argument="group", what=f"the groups of {key!r}")
     table = table[table["group"] == group]
     x = table["effect"].to_numpy()
     y = -np.log10(table["p"].clip(lower=np.finfo(np.float64).tiny).to_numpy())
-    caveat = " (cells, no replicates)" if table["of_cells"].any() else ""
     significant = table["fdr"].to_numpy() < SIGNIFICANT
     ax = axes(ax)
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
@@ -98,7 +100,7 @@ def volcano(
     reach = 1.15 * max(np.abs(x).max(initial=0.0), np.finfo(np.float64).tiny)
     ax.set(
         xlim=(-reach, reach), ylim=(0, 1.12 * max(y.max(initial=0.0), 1e-3)),
-        xlabel="difference of mean activity", ylabel=f"−log10 p-value{caveat}",
+        xlabel=label, ylabel=f"−log10 p-value{caveat and f' ({caveat})'}",
     )  # fmt: skip
     beside(ax, title=f"FDR < {100 * SIGNIFICANT:g} %", title_fontsize=SMALL + 1, alignment="left")
     finish(ax, title=group, show=False, save=None)

@@ -15,14 +15,13 @@ from scipy.sparse import csr_array
 from grnrep import _keys
 from grnrep._checks import activities, check_table_place, obs_column, set_table, some
 from grnrep._marginal import marginal_activities
-from grnrep._ranking import COLUMNS
+from grnrep._ranking import CELL, COLUMNS, SAMPLE
 from grnrep.core.comparison import Moments, adjusted, compare, welch
 from grnrep.tl._results import copy_of
 
 logger = logging.getLogger("grnrep")
 
 REST = "rest"
-_SAMPLE, _CELL = "sample", "cell, no replicate"  # what is counted
 
 
 def rank_regulators(
@@ -82,13 +81,13 @@ def rank_regulators(
     None, or with ``copy=True`` the copy. Sets the following fields:
 
     ``adata.uns[key_added]`` : :class:`~pandas.DataFrame`
-        One row per group and regulator, sorted by p-value in each group: ``group``, ``reference``, ``regulator``;
-        ``difference`` of mean activities, in units of activities, with its ``std_err``; ``scores``, the one over the
-        other (t), with ``dof`` degrees of freedom; ``pvals``, two-sided, and ``pvals_adj`` (Benjamini & Hochberg
-        within the group). Where nothing varies there is no test, and these are NaN. What was compared:
+        One row per group and regulator, the smallest p-value of each group first: ``group``, ``reference``,
+        ``regulator``; ``difference`` of mean activities, in their units, with its ``std_err``; ``scores``, the one
+        over the other (t), with ``dof`` degrees of freedom; ``pvals``, two-sided, and ``pvals_adj`` (Benjamini &
+        Hochberg within the group). Where nothing varies there is no test, and these are NaN. What was compared:
         ``test`` ("welch", "paired" or "mixed"), ``unit`` ("sample", or "cell, no replicate"), ``n_samples``,
         ``n_samples_reference`` and ``n_samples_shared`` (on both sides; all 0 where cells are compared), ``n_cells``,
-        ``n_cells_reference``, and ``groupby``.
+        ``n_cells_reference``, ``groupby``, ``marginal`` and ``key``.
 
     The result of :func:`grnrep.get.activity` has the same under the same name in the layout of
     :func:`scanpy.tl.rank_genes_groups`, with differences as "logfoldchanges", for scanpy's functions:
@@ -148,7 +147,8 @@ def rank_regulators(
         others = [other for other in sides.values() if other is not side]
         against = reduce(add, others) if reference == REST else sides[reference]
         parts.append(_rows(side, against, table.columns).assign(group=name))
-    result = pd.concat(parts, ignore_index=True).assign(reference=reference, groupby=groupby)
+    asked = {"reference": reference, "groupby": groupby, "marginal": marginal, "key": key}
+    result = pd.concat(parts, ignore_index=True).assign(**asked)
     result = result[[*COLUMNS, *result.columns.difference(COLUMNS, sort=False)]]
     if replicate is None:
         logger.warning(
@@ -260,7 +260,7 @@ def _rows(side: _Side, against: _Side, regulators: pd.Index) -> pd.DataFrame:
                 "pvals": p,
                 "pvals_adj": adjusted(p),
                 "test": found.test,
-                "unit": _CELL if side.samples is None else _SAMPLE,
+                "unit": CELL if side.samples is None else SAMPLE,
                 "n_samples": side.n_samples,
                 "n_samples_reference": against.n_samples,
                 "n_samples_shared": int((shared >= 0).sum()),
@@ -268,6 +268,9 @@ def _rows(side: _Side, against: _Side, regulators: pd.Index) -> pd.DataFrame:
                 "n_cells_reference": against.moments.n,
             }
         )
-        .sort_values(["pvals", "regulator"])
+        # of many cells p may be 0 for several
+        .assign(size=abs(found.t()))
+        .sort_values(["pvals", "size", "regulator"], ascending=[True, False, True])
+        .drop(columns="size")
         .reset_index(drop=True)
     )

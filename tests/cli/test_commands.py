@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -239,6 +240,32 @@ def test_transform_as_in_memory(grnrep, work, fitted, form):
     back = _read(f"out.{form}")
     pd.testing.assert_frame_equal(back.obsm["mine"], new.obsm["mine"], check_column_type=False)
     assert list(back.uns["mine"]["missing_genes"]) == []
+
+
+def test_raw_min_targets_and_contrasts_as_in_memory(grnrep, work):
+    data, net = ad.read_h5ad("data.h5ad"), pd.read_csv("net.csv")
+    data.raw = data.copy()
+    data[:, data.var_names[:5]].copy().write_h5ad("data.h5ad")  # its raw has all genes
+    few = pd.DataFrame({"source": "Few", "target": data.var_names[:3], "weight": 1.0})
+    pd.concat([net, few]).to_csv("net.csv", index=False)
+    asked = ["--use-raw", "--min-targets", 3]
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *asked, *PENALTIES)
+    assert result.exit_code == 0, result.stderr
+    back = ad.read_h5ad("out.h5ad")
+    assert "Few" in back.obsm["grnrep"]
+    assert back.uns["grnrep"]["params"]["layer"] == ".raw"
+    checked = grnrep("check-network", "data.h5ad", "net.csv", "--use-raw")
+    assert "fewer than --min-targets=5 targets" in checked.stderr
+    shown = grnrep("report", "out.h5ad", "-o", "page.html", "-q")
+    assert shown.exit_code == 0, shown.stderr
+    assert "Loads of regulators over" in Path("page.html").read_text()
+    changes = ad.AnnData(data.X[:2] - data.X[2:4], var=data.var)
+    changes.write_h5ad("changes.h5ad")
+    result = grnrep("transform", "changes.h5ad", "out.h5ad", "-o", "changed.h5ad", "--contrast")
+    assert result.exit_code == 0, result.stderr
+    gr.tl.transform(changes, back, contrast=True, progress=False)
+    found = ad.read_h5ad("changed.h5ad").obsm["grnrep"]
+    pd.testing.assert_frame_equal(found, changes.obsm["grnrep"], check_column_type=False)
 
 
 # models

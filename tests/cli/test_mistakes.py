@@ -50,7 +50,7 @@ def folder(fitted, sources, tmp_path_factory):
     net.rename(columns={"source": "tf", "target": "gene"}).to_csv(
         folder / "tf_gene.csv", index=False
     )
-    net.rename(columns={"weight": "mor"}).to_csv(folder / "mor.csv", index=False)
+    net.rename(columns={"weight": "effect"}).to_csv(folder / "effect.csv", index=False)
     net.assign(weight=1).to_csv(folder / "ones.csv", index=False)
     words = net["weight"].gt(0).map({True: "activation", False: "repression"})
     net.assign(weight=words).to_csv(folder / "words.csv", index=False)

@@ -186,3 +186,9 @@ def test_a_simulation_is_no_fit(refuses):
     adata, _ = gr.ds.simulate(n_obs=20, n_vars=20, n_regulators=2, progress=False)
     with refuses(KeyError, "fits there: none", "Run grnrep.tl.fit first", adata=adata):
         gr.get.activity(adata, marginal=True)
+
+
+def test_differences_have_none(fitted, refuses):
+    changed = gr.tl.transform(fitted.to_df()[:3], fitted, contrast=True)
+    with refuses(ValueError, "marginal=True must have cells", "contrast=True", adata=changed):
+        gr.get.activity(changed, marginal=True)

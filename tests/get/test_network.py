@@ -67,7 +67,7 @@ def test_a_regulator_that_is_not_there_is_refused_with_the_reason(fitted, refuse
     name = net["source"][0]
     with refuses(KeyError, "'few' was left out", "fewer than 5 targets", adata=adata):
         gr.get.network(adata, "few")
-    with refuses(KeyError, "is not in the fit", f"close to it: '{name}'", adata=adata):
+    with refuses(KeyError, "is not in the fit", f"(closest: '{name}'", adata=adata):
         gr.get.network(adata, name.lower())
     with refuses(KeyError, "is no fit in adata.uns", adata=adata):
         gr.get.network(adata, key="other")

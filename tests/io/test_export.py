@@ -49,6 +49,18 @@ def test_errors_of_activities_are_there_if_there_are_any(fitted, tmp_path):
     assert list(sd.columns) == list(adata.obsm["grnrep"].columns)
 
 
+def test_marginal_scores_are_written_where_asked_for(fitted, tmp_path):
+    gr.io.export(fitted, tmp_path, marginal=True)
+    found = pd.read_csv(tmp_path / "activity_marginal.csv", index_col=0)
+    expected = gr.get.activity(fitted, marginal=True).to_df()
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, check_names=False)
+
+
+def test_a_packed_table_is_the_same_whenever_it_is_written(fitted, tmp_path):
+    one, two = (gr.io.export(fitted, tmp_path / name, format="csv.gz") for name in "ab")
+    assert [path.read_bytes()[:10] for path in one] == [path.read_bytes()[:10] for path in two]
+
+
 def test_nothing_is_replaced_unless_asked(fitted, tmp_path):
     gr.io.export(fitted, tmp_path)
     before = (tmp_path / "network.csv").read_bytes()

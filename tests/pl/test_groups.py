@@ -141,7 +141,7 @@ def test_cells_as_units_are_said(changed, legend):
         legend(gr.pl.rank_regulators(changed, "ill"))[-1]
         == "± standard error\n(of cells, no replicates)"
     )
-    assert gr.pl.volcano(changed, "ill").get_ylabel() == "−log10 p-value (cells, no replicates)"
+    assert gr.pl.volcano(changed, "ill").get_ylabel() == "−log10 p-value (of cells, no replicates)"
 
 
 # volcano

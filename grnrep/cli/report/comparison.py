@@ -11,23 +11,19 @@ from anndata import AnnData
 
 from grnrep import _keys, get, tl
 from grnrep._checks import obs_column, some
+from grnrep._ranking import SAMPLE
 
 _MOST_GROUPS: Final = 50
 _TESTED: Final = ("pvals", "pvals_adj")  # columns of a ranking that are shown
 _RANKING: Final = "rank_regulators"
 
 
-def standardised(adata: AnnData, key: str, *, marginal: bool) -> tuple[pd.DataFrame, pd.Series]:
-    """Activities cells × regulators with mean 0 and variance 1 over cells, and what was divided by.
-
-    A regulator without values, or that never varies, is left out.
-    """
+def spreads(adata: AnnData, key: str, *, marginal: bool) -> pd.Series:
+    """Standard deviation over cells of every activity, or slope; without those that never vary or have no values."""
     found = get.activity(adata, key=key, marginal=marginal)
-    table = found.to_df().astype(np.float64)
-    spread = table.std(ddof=0)
-    varies = spread.index[np.isfinite(spread) & (spread > 0)]
-    table, spread = table[varies], spread[varies]
-    return (table - table.mean()) / spread, spread
+    values = found.to_df("slope" if marginal else None).astype(np.float64)
+    spread = values.std(ddof=0)
+    return spread[np.isfinite(spread) & (spread > 0)]
 
 
 def listed(regulators: pd.DataFrame, *, least: int) -> pd.Index:
@@ -57,45 +53,45 @@ class Comparison:
     ----------
     groups
         Group of every cell, categorical; missing where it has none.
-    means, effects
-        Regulators × groups, in standard deviations over all cells: mean activity, and by how much it exceeds the
-        mean of the cells of the other groups.
-    tests
-        Table of `grnrep.tl.rank_regulators`, or None without samples.
+    table
+        Of `grnrep.tl.rank_regulators`, the clearest difference of every group first, with ``effect``, the
+        difference in standard deviations over all cells.
+    by_sample
+        Whether samples were compared; else cells, whose p-values are not shown.
     """
 
     groups: pd.Series
-    means: pd.DataFrame
-    effects: pd.DataFrame
-    tests: pd.DataFrame | None
+    table: pd.DataFrame
+    by_sample: bool
+
+    @property
+    def names(self) -> list[str]:
+        """The groups, in order."""
+        return [*self.groups.cat.categories]
 
     def top(self, group: str, n: int) -> pd.DataFrame:
         """The regulators that are more active in a group than elsewhere, the clearest first: ``effect``, tests."""
-        effect = self.effects[group]
-        table = effect[effect > 0].sort_values(ascending=False, kind="stable").to_frame("effect")
-        if self.tests is None:
-            return table.head(n)
-        own = self.tests[self.tests["group"].astype(str) == group].set_index("regulator")
-        order = own.index[own.index.isin(table.index)]  # which is by p-value
-        return table.loc[order].join(own[[name for name in _TESTED if name in own]]).head(n)
+        own = self.table[(self.table["group"] == group) & (self.table["effect"] > 0)]
+        shown = ["effect", *(_TESTED if self.by_sample else ())]
+        return own.set_index("regulator")[shown].head(n)
 
     def leading(self, n: int) -> list[str]:
         """The first of every group, then the second of each, and so on: ``n`` regulators in all."""
-        lists = [list(self.top(group, n).index) for group in self.effects]
+        lists = [list(self.top(group, n).index) for group in self.names]
         turns = (each[place] for place in range(n) for each in lists if place < len(each))
         return list(dict.fromkeys(turns))[:n]
 
     def of_groups(self, n: int) -> list[str]:
         """The first ``n`` of every group, group by group, each once."""
         return list(
-            dict.fromkeys(name for group in self.effects for name in self.top(group, n).index)
+            dict.fromkeys(name for group in self.names for name in self.top(group, n).index)
         )
 
 
 def compare(
-    adata: AnnData, activities: pd.DataFrame, *, groupby: str, sample: str | None
+    adata: AnnData, key: str, spread: pd.Series, *, groupby: str, sample: str | None, marginal: bool
 ) -> Comparison:
-    """Compare groups; by tests where there are samples."""
+    """Compare groups in the regulators that have a spread here."""
     column = obs_column(adata, groupby, argument="groupby")
     names = _in_order(column)
     if not 2 <= len(names) <= _MOST_GROUPS:
@@ -105,27 +101,14 @@ def compare(
         )
     groups = column.astype(object).where(column.isna(), column.astype(str))
     groups = pd.Series(pd.Categorical(groups, categories=names), index=column.index, name=groupby)
-    sums = activities.groupby(groups.to_numpy(), observed=False).sum().loc[names]
-    sizes = groups.value_counts().loc[names]
-    means = sums.div(sizes, axis=0)
-    others = (sums.sum() - sums).div(sizes.sum() - sizes, axis=0)
-    return Comparison(
-        groups=groups,
-        means=means.T,
-        effects=(means - others).T,
-        tests=None if sample is None else _tests(adata, activities, groups, sample),
+    tl.rank_regulators(
+        adata, groupby, sample=sample, key=key, marginal=marginal, key_added=_RANKING
     )
-
-
-def _tests(
-    adata: AnnData, activities: pd.DataFrame, groups: pd.Series, sample: str
-) -> pd.DataFrame:
-    """Table of `grnrep.tl.rank_regulators` for these activities, made beside the data."""
-    replicate = obs_column(adata, sample, argument="sample")
-    beside = AnnData(obs=pd.DataFrame({str(groups.name): groups, sample: replicate}))
-    beside.obsm[_keys.FIT] = activities
-    tl.rank_regulators(beside, str(groups.name), sample=sample, key=_keys.FIT)
-    return beside.uns[_RANKING]
+    table: pd.DataFrame = adata.uns[_RANKING]
+    table = table[table["regulator"].isin(spread.index)]
+    effect = table["difference"] / spread.reindex(table["regulator"]).to_numpy()
+    by_sample = bool((table["unit"] == SAMPLE).all())
+    return Comparison(groups=groups, table=table.assign(effect=effect), by_sample=by_sample)
 
 
 def _in_order(column: pd.Series) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anndata import AnnData
 
-from grnrep import __version__, _keys
+from grnrep import __version__
 from grnrep._checks import record
 from grnrep.cli.report import comparison, sections
 from grnrep.cli.report.fitted import Fitted
@@ -25,15 +25,16 @@ def contents_of(
         If there is no fit, or the groups or samples cannot be used.
     """
     kept = record(adata, key)
-    activities, spread = comparison.standardised(adata, key, marginal=marginal)
-    listed = comparison.listed(kept[_keys.REGULATORS], least=MIN_TARGETS)
-    activities = activities[activities.columns[activities.columns.isin(listed)]]
-    fitted = Fitted(adata=adata, key=key, kept=kept, activities=activities)
+    fitted = Fitted(adata=adata, key=key, kept=kept, marginal=marginal)
+    spread = comparison.spreads(adata, key, marginal=marginal)
     shares = comparison.contributions(fitted.edges, spread)
-    shares = shares[shares.index.isin(listed)]
+    listed = comparison.listed(fitted.regulators, least=MIN_TARGETS)
+    shares, spread = (values[values.index.isin(listed)] for values in (shares, spread))
     compared = None
     if groupby is not None:
-        compared = comparison.compare(adata, activities, groupby=groupby, sample=sample)
+        compared = comparison.compare(
+            adata, key, spread, groupby=groupby, sample=sample, marginal=marginal
+        )
     top = list(shares.index[:_PANELS]) if compared is None else compared.leading(_PANELS)
     main = (
         sections.regulators(fitted, shares)
@@ -53,7 +54,7 @@ def contents_of(
             sections.targets(fitted, top),
             sections.network(fitted),
             sections.fit(fitted),
-            sections.reading(compared, marginal=marginal),
+            sections.reading(fitted, compared),
         ),
         version=__version__,
     )

@@ -10,16 +10,17 @@ import pandas as pd
 from anndata import AnnData
 
 from grnrep import _keys
+from grnrep._inputs import has_expression
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fitted:
-    """A fit and its cells; activities of the regulators that are shown, in standard deviations."""
+    """A fit and its cells, and whether activities of every regulator by itself are shown."""
 
     adata: AnnData
     key: str
     kept: Mapping[str, Any]
-    activities: pd.DataFrame
+    marginal: bool
 
     @property
     def regulators(self) -> pd.DataFrame:
@@ -33,17 +34,16 @@ class Fitted:
 
     @property
     def edges(self) -> pd.DataFrame:
-        """Edges with their learned weights."""
+        """Edges of the decoder."""
         return self.kept[_keys.NETWORK]
 
     @property
     def layer(self) -> str | None:
-        """Layer that was fitted; None is X."""
+        """Layer that was fitted, or ``raw``; None is X."""
         layer = str(self.kept[_keys.PARAMS]["layer"])
         return None if layer == _keys.X else layer
 
     @property
     def has_expression(self) -> bool:
         """Whether the expression that was fitted is there."""
-        layer = self.layer
-        return self.adata.X is not None if layer is None else layer in self.adata.layers
+        return has_expression(self.adata, self.layer)

@@ -7,11 +7,12 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from grnrep import _keys, pp
+from grnrep import _keys, get, pp
+from grnrep._values import where
 from grnrep.cli.report import figures
 from grnrep.cli.report.comparison import Comparison
 from grnrep.cli.report.fitted import Fitted
-from grnrep.cli.report.page import Section, Table
+from grnrep.cli.report.page import Picture, Section, Table
 
 MIN_TARGETS: Final = 5  # with fewer, a regulator says little more than its genes
 _LOW_LOAD: Final = 1.2  # as in check_network
@@ -74,13 +75,14 @@ def network(fitted: Fitted) -> Section:
     """How well the network that was fitted suits the data."""
     title = "Network and data"
     if not fitted.has_expression:
-        where = "X" if fitted.layer is None else f"the layer {fitted.layer!r}"
+        expression = where(fitted.layer, name="").removeprefix(".")
         return Section(
-            title=title, text=(f"Not checked: {where}, which was fitted, is not in the file.",)
+            title=title, text=(f"Not checked: {expression}, which was fitted, is not in the file.",)
         )
     signed = bool(fitted.kept[_keys.PARAMS].get("signed", False))
     edges = fitted.edges[[_keys.SOURCE, _keys.TARGET, _keys.WEIGHT]]
-    report = pp.check_network(fitted.adata, edges, layer=fitted.layer, signed=signed)
+    # as it was fitted, also where a regulator had fewer targets than today's default asks for
+    report = pp.check_network(fitted.adata, edges, layer=fitted.layer, signed=signed, min_targets=1)
     counts = report.summary
     rows = (
         ("targets that are genes here", f"{counts['n_targets_found']:,.0f}"),
@@ -96,7 +98,7 @@ def network(fitted: Fitted) -> Section:
     # the report's own tables are not on the page
     verdict = report.verdict.replace(" (column group)", "").split("\n")
     text = tuple(f"{line[0].upper()}{line[1:]}." for line in [*verdict, report.advice] if line)
-    return Section(title=title, text=text, tables=(table,))
+    return Section(title=title, text=text, tables=(table,), pictures=(figures.network(report),))
 
 
 def regulators(fitted: Fitted, shares: pd.Series) -> Section:
@@ -123,7 +125,7 @@ def regulators(fitted: Fitted, shares: pd.Series) -> Section:
 def groups(fitted: Fitted, compared: Comparison) -> Section:
     """Regulators that are more active in each group than elsewhere."""
     known, tables = fitted.regulators, []
-    for group in compared.effects:
+    for group in compared.names:
         top = compared.top(group, _LISTED // 2)
         tested = [name for name in ("pvals", "pvals_adj") if name in top]
         words = {"pvals": "p", "pvals_adj": "FDR"}
@@ -142,13 +144,19 @@ def groups(fitted: Fitted, compared: Comparison) -> Section:
         tables.append(
             Table(caption=caption, columns=columns, rows=rows, right=frozenset(columns[1:]))
         )
-    shown = compared.of_groups(_IN_MATRIX)
-    pictures = (figures.matrix(compared.means.loc[shown]),) if shown else ()
+    pictures: tuple[Picture, ...] = ()
+    if shown := compared.of_groups(_IN_MATRIX):
+        pictures = (
+            figures.matrix(
+                fitted.adata, shown, groupby=str(compared.groups.name), key=fitted.key,
+                marginal=fitted.marginal,
+            ),
+        )  # fmt: skip
     how = (
-        "ordered by the size of the difference. Without --sample there is no test: cells of one donor are no "
-        "replicates."
-        if compared.tests is None
-        else "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators)."
+        "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators); means are of samples."
+        if compared.by_sample
+        else "ordered by how clearly they stand out among cells. Without --sample there is no test: cells of one donor "
+        "are no replicates."
     )
     text = (
         "The difference is the mean activity in the group less that of all other cells, in standard deviations over "
@@ -164,23 +172,23 @@ def cells(fitted: Fitted, compared: Comparison | None, top: list[str]) -> Sectio
     if place is None or not top:
         text = f"Not drawn: obsm has no embedding ({', '.join(_EMBEDDINGS)})."
         return Section(title="Cells", text=(text,))
-    points = np.asarray(obsm[place], dtype=np.float64)[:, :2]
-    picture = figures.embedding(
-        points,
-        place.removeprefix("X_"),
-        None if compared is None else compared.groups,
-        fitted.activities[top],
+    pictures = []
+    if compared is not None:
+        points = np.asarray(obsm[place], dtype=np.float64)[:, :2]
+        pictures.append(figures.groups(points, compared.groups, basis=place))
+    pictures.append(
+        figures.embedding(fitted.adata, top, basis=place, key=fitted.key, marginal=fitted.marginal)
     )
-    return Section(title="Cells", pictures=(picture,))
+    return Section(title="Cells", pictures=tuple(pictures))
 
 
 def targets(fitted: Fitted, top: list[str]) -> Section:
     """The strongest edges of some regulators."""
-    by_source = fitted.edges.set_index(_keys.SOURCE)
+    edges = get.network(fitted.adata, key=fitted.key)
+    edges = edges[edges["status"] != "dropped"].set_index(_keys.SOURCE)
     rows = []
     for name in top:
-        own = by_source.loc[[name]].set_index(_keys.TARGET)[_keys.LEARNED]
-        own = own.reindex(own.abs().sort_values(ascending=False, kind="stable").index)
+        own = edges.loc[[name]].set_index(_keys.TARGET)[_keys.LEARNED]
         raised, lowered = own[own > 0], own[own < 0]
         rows.append((name, _edges(raised), _edges(lowered)))
     table = Table(
@@ -190,7 +198,7 @@ def targets(fitted: Fitted, top: list[str]) -> Section:
     )
     text = (
         "In brackets the learned weight: by how much expression changes per unit of activity. All edges: grnrep "
-        "export --edges.",
+        "export.",
     )
     return Section(title="Targets", text=text, tables=(table,))
 
@@ -213,24 +221,24 @@ def fit(fitted: Fitted) -> Section:
     return Section(title="The fit", pictures=tuple(pictures), tables=(table,))
 
 
-def reading(compared: Comparison | None, *, marginal: bool) -> Section:
+def reading(fitted: Fitted, compared: Comparison | None) -> Section:
     """What the numbers mean, and what they do not."""
     kind = (
         "Activities on this page are marginal: of every regulator by itself, so that partners with common targets "
         "look alike."
-        if marginal
+        if fitted.marginal
         else "Activities on this page are conditional: of every regulator given all others. Partners with common "
         "targets share what they explain; for lineages and states, where that hides them, write the page with "
         "--marginal."
     )
     text = [
         kind,
-        "The scale of an activity is a convention, so they are shown in standard deviations over cells. Compare one "
-        "regulator between cells, not the raw values of two regulators.",
+        "The scale of an activity is a convention: groups are compared in standard deviations over cells, and every "
+        "panel of cells has colours of its own. Compare one regulator between cells, not the values of two regulators.",
         "An activity says how the targets in the network behave together. It is neither the expression of the "
         "regulator nor proof that it is the cause.",
     ]
-    if compared is not None and compared.tests is None:
+    if compared is not None and not compared.by_sample:
         text.append(
             "Differences between groups here are descriptions. To test them, give --sample."
         )
