@@ -19,7 +19,8 @@ TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.ipynb"))
 
 
 def test_there_are_tutorials():
-    assert [path.stem for path in TUTORIALS] == ["imperfect_data", "quickstart", "representations"]
+    names = ["imperfect_data", "loads", "many_cells", "quickstart", "representations"]
+    assert [path.stem for path in TUTORIALS] == names
 
 
 @pytest.fixture(autouse=True)
