@@ -30,6 +30,8 @@ def test_there_are_tutorials():
     assert [path.stem for path in TUTORIALS] == [
         "blood_cells",
         "imperfect_data",
+        "loads",
+        "many_cells",
         "perturbations",
         "representations",
     ]
