@@ -117,7 +117,9 @@ def test_follows_sign_and_scale_of_the_decoder(truth, size):
     x = expression(z, network, decoder, "relu") + np.random.default_rng(1).random((20, 150))
     scale = size * np.resize([1.0, -1.0, 0.1], 8)
     scaled = replace(decoder, weight=decoder.weight / scale[network.regulator])
-    plain, found = (project_gradient(x, f, network, epochs=100, progress=False) for f in (decoder, scaled))
+    plain, found = (
+        project_gradient(x, f, network, epochs=100, progress=False) for f in (decoder, scaled)
+    )
     np.testing.assert_allclose(found, plain * scale, rtol=1e-5)
 
 
@@ -127,9 +129,7 @@ def test_rate_is_safe_whatever_the_weights():
         network = Network.from_edges(np.repeat(np.arange(30), 2), [0, 1] * 30, [0] * 60, 30, 2)
         decoder = Fit(np.array(weight, dtype=float), None, np.zeros((0, 2)))
         x = np.random.default_rng(0).random((4, 30))
-        found = project_gradient(
-            x, decoder, network, link="identity", epochs=300, progress=False
-        )
+        found = project_gradient(x, decoder, network, link="identity", epochs=300, progress=False)
         dense = np.array(weight).reshape(30, 2)
         expected = x @ np.linalg.pinv(dense).T  # of least norm, as from a start at zero
         np.testing.assert_allclose(found, expected, atol=1e-6)
