@@ -36,7 +36,8 @@ def closest(name: object, names: Iterable[str]) -> str:
 def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None:
     """Check that this is AnnData with enough cells."""
     if not isinstance(adata, AnnData):
-        modalities = [str(key) for key in getattr(adata, "mod", ())]
+        parts = getattr(adata, "mod", None)  # of MuData; of a DataFrame it is a method
+        modalities = [str(key) for key in parts] if isinstance(parts, Mapping) else []
         one = f". Pass one modality, such as mdata[{modalities[0]!r}]" if modalities else ""
         raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}{one}")
     if adata.n_obs < min_obs:

@@ -42,7 +42,9 @@ def test_finds_the_truth_under_the_true_decoder(truth, link, intercept, dtype, d
     z, network, decoder = truth
     decoder = decoder if intercept else replace(decoder, bias=None)
     x = expression(z, network, decoder, link).astype(dtype)
-    found = project_gradient(x, decoder, network, link=link, device=device, progress=False)
+    found = project_gradient(
+        x, decoder, network, link=link, epochs=200, device=device, progress=False
+    )
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, z, atol=1e-3)
 
@@ -80,7 +82,7 @@ def test_training_cells_get_their_learned_activities(truth):
     draw = np.random.default_rng(2)
     _, network, decoder = truth
     x = expression(draw.gamma(1, 1, (150, 8)), network, replace(decoder, bias=None), "relu")
-    fit = fit_gradient(x, network, epochs=400, progress=False)
+    fit = fit_gradient(x, network, epochs=300, progress=False)
     found = project_gradient(x, fit, network, progress=False)
     correlation = [np.corrcoef(*pair)[0, 1] for pair in zip(found.T, fit.activity.T, strict=True)]
     assert np.min(correlation) > 0.95
@@ -93,7 +95,7 @@ def test_training_cells_get_their_learned_activities(truth):
 def test_cells_do_not_influence_each_other(truth):
     z, network, decoder = truth
     x = expression(z, network, decoder, "relu")
-    options = {"epochs": 100, "progress": False}
+    options = {"epochs": 40, "progress": False}
     x += np.random.default_rng(1).random(x.shape)
     whole = project_gradient(x, decoder, network, **options)
     order = np.random.default_rng(2).permutation(len(x))
@@ -115,7 +117,9 @@ def test_follows_sign_and_scale_of_the_decoder(truth, size):
     x = expression(z, network, decoder, "relu") + np.random.default_rng(1).random((20, 150))
     scale = size * np.resize([1.0, -1.0, 0.1], 8)
     scaled = replace(decoder, weight=decoder.weight / scale[network.regulator])
-    plain, found = (project_gradient(x, f, network, progress=False) for f in (decoder, scaled))
+    plain, found = (
+        project_gradient(x, f, network, epochs=100, progress=False) for f in (decoder, scaled)
+    )
     np.testing.assert_allclose(found, plain * scale, rtol=1e-5)
 
 
@@ -125,7 +129,7 @@ def test_rate_is_safe_whatever_the_weights():
         network = Network.from_edges(np.repeat(np.arange(30), 2), [0, 1] * 30, [0] * 60, 30, 2)
         decoder = Fit(np.array(weight, dtype=float), None, np.zeros((0, 2)))
         x = np.random.default_rng(0).random((4, 30))
-        found = project_gradient(x, decoder, network, link="identity", progress=False)
+        found = project_gradient(x, decoder, network, link="identity", epochs=300, progress=False)
         dense = np.array(weight).reshape(30, 2)
         expected = x @ np.linalg.pinv(dense).T  # of least norm, as from a start at zero
         np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -134,10 +138,10 @@ def test_rate_is_safe_whatever_the_weights():
 def test_nothing_is_known_without_targets(truth):
     network = Network.from_edges([0, 1], [0, 0], [0, 0], n_genes=2, n_regulators=2)
     decoder = Fit(np.ones(2), None, np.zeros((0, 2)))
-    found = project_gradient(np.ones((3, 2)), decoder, network, progress=False)
+    found = project_gradient(np.ones((3, 2)), decoder, network, epochs=400, progress=False)
     np.testing.assert_allclose(found, [[1, 0]] * 3, atol=1e-6)
     off = replace(decoder, weight=np.zeros(2))
-    assert not project_gradient(np.ones((3, 2)), off, network, progress=False).any()
+    assert not project_gradient(np.ones((3, 2)), off, network, epochs=5, progress=False).any()
 
 
 @pytest.mark.parametrize(

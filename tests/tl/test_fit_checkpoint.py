@@ -244,14 +244,14 @@ def test_sigkill_at_random_moments(data, tmp_path):
         str(tmp_path / name)
         for name in ("run.py", "data.h5ad", "net.csv", "checkpoint", "out.h5ad")
     ]
-    times = [*np.random.default_rng(0).uniform(0, 2 * seconds, 5), np.inf]
+    times = [*np.random.default_rng(0).uniform(0, 2 * seconds, 3), np.inf]
     run = subprocess.run(
         [sys.executable, *paths],
         input="\n".join(map(str, times)), capture_output=True, text=True, timeout=600, check=True,
     )  # fmt: skip
     status = [int(line) for line in run.stdout.split()]
-    assert signal.SIGKILL in status[:5]
-    assert status[5] == 0, run.stderr
+    assert signal.SIGKILL in status[:-1]
+    assert status[-1] == 0, run.stderr
     same(ad.read_h5ad(tmp_path / "out.h5ad"), wanted)
     assert not (tmp_path / "checkpoint").exists()
 

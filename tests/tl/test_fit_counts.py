@@ -201,8 +201,9 @@ def test_deviations_change_nothing_else():
     plain, edges = adata.copy(), net[["source", "target"]]
     for data, uncertainty in ((adata, True), (plain, False)):
         fit(data, edges, likelihood="poisson", max_cells=60, uncertainty=uncertainty)
-    wanted = adata.obsm["grnrep"].to_numpy()
-    np.testing.assert_allclose(plain.obsm["grnrep"], wanted, atol=1e-4 * wanted.std())
+    # cells that were learned from keep what was found there, which the search of new cells finds to its tolerance
+    off = (plain.obsm["grnrep"] - adata.obsm["grnrep"]) / adata.obsm["grnrep_sd"]
+    assert off.abs().to_numpy().max() < 0.01
     assert "grnrep_sd" not in plain.obsm
     assert "std_err" not in plain.uns["grnrep"]["network"]
 

@@ -157,7 +157,7 @@ def test_a_column_that_may_hold_signs_is_named(small, caplog, column):
 def test_mor_is_the_weight_of_older_tables(small):
     adata, net = small()
     wanted, found = (
-        gr.tl.fit(adata, table, copy=True, **QUICK).uns["grnrep"]["network"]
+        gr.tl.fit(adata, table, **QUICK).uns["grnrep"]["network"]
         for table in (net, net.rename(columns={"weight": "mor"}))
     )
     pd.testing.assert_frame_equal(found, wanted)

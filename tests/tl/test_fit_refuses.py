@@ -87,7 +87,7 @@ def test_solver_that_diverges(small, refuses, monkeypatch):
 
 
 def test_not_anndata(fit_refuses):
-    fit_refuses(lambda a, n: (a.to_df(), n), TypeError, "adata must be an AnnData; found DataFrame")
+    fit_refuses(lambda a, n: (a.X, n), TypeError, "adata must be an AnnData; found ndarray")
 
 
 def test_no_cells(fit_refuses):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep.nn import project_gradient
 from grnrep.validation import (
     load_claims,
     load_figure,
@@ -33,6 +36,7 @@ def small(monkeypatch):
 def short(small, monkeypatch):
     """A few epochs, for what does not depend on their number."""
     monkeypatch.setattr(study_module, "RECIPE", RECIPE | SHORT)
+    monkeypatch.setattr(load_models, "project_gradient", partial(project_gradient, epochs=10))
 
 
 def test_data_are_those_of_equation_6_with_a_test_set_of_the_same_network():

@@ -12,7 +12,10 @@ from grnrep.validation.regulation import theory
 
 @pytest.fixture(scope="module")
 def table():
-    return theory_study(quick=True, rng=1, progress=False)
+    """With fewer steps of the gradient, which are enough here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(theory, "_EPOCHS", (1, 30, 600))
+        return theory_study(quick=True, rng=1, progress=False)
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-6, 0.3, np.pi / 2])
