@@ -95,9 +95,9 @@ def fit(
         differing totals are counts, unless at least half of the edges have a prior sign, which only the other
         likelihoods draw weights to; else ``"gaussian"`` if any value is negative, and ``"tobit"`` if none is.
     intercept
-        Whether every gene has an intercept b. ``"auto"``: yes, and under ``"tobit"`` their size is learned; where
-        penalties are given, and at an effective load below 1.1 (with signs 0.6), where short fits to some of the cells
-        explain clearly more with intercepts, or with covariates.
+        Whether every gene has an intercept b. ``"auto"``: yes, and under ``"tobit"`` their size is learned; of
+        penalised fits (see ``sign_shrinkage``) where short fits to some of the cells explain clearly more with
+        intercepts, or with covariates.
     covariates
         Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, with an effect on every gene that is fitted
         too: levels of categorical ones against the first, numbers per standard deviation. What they can explain
@@ -109,7 +109,8 @@ def fit(
         leave the prior signs is chosen by predicting genes that were held out, from up to 400 cells and with at least
         100 genes; without signs it is learned too. A number, here or for ``ridge``, is for penalised least
         squares in the unit of expression, with the same noise for all genes; there ``"auto"`` chooses the other one
-        by prediction. So it is at an effective load below 1.1, with signs 0.6.
+        by prediction. So it is where the data determine too little: at an effective load below 1.1, with
+        signs 0.6, and of fewer than 3 values for every weight, under ``"tobit"`` 10 above zero.
     ridge
         Penalty of the activities, as a share of the evidence that the targets of a typical regulator give.
         ``"auto"``: see ``sign_shrinkage``.

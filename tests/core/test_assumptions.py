@@ -48,7 +48,7 @@ def test_noise_that_many_genes_share_is_inflated_and_activities_gain(seed, likel
 
 
 def test_signs_settle_what_few_values_leave_open():
-    """At an effective load from .6 to 1.1, with five values a weight, where signs are given."""
+    """At an effective load from .6 to 1.1; and the noise of genes asks for ten values a weight under a ReLU."""
     x, network, _ = draw(0, n_cells=200, n_genes=120, m=60)
     sparse = np.where(np.random.default_rng(0).random(x.shape) < 0.6, 0, np.abs(x))
     unsigned = Network.from_edges(network.gene, network.regulator, 0 * network.sign, 120, 60)
@@ -56,6 +56,9 @@ def test_signs_settle_what_few_values_leave_open():
     assert not is_determined(sparse, unsigned, likelihood="tobit")
     assert not is_determined(sparse[:50], network, likelihood="tobit")
     assert is_determined(sparse, unsigned, likelihood="gaussian")
+    few, other, _ = draw(0, n_cells=15, n_genes=200, m=10)
+    assert is_determined(few, other, likelihood="gaussian")
+    assert not is_determined(np.maximum(few, 0), other, likelihood="tobit")
 
 
 @pytest.mark.parametrize("seed", [0, 1])

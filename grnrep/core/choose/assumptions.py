@@ -37,8 +37,8 @@ _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker 
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _GAIN_OF_INFLATION = 0.1  # and that an inflation of noise has to bring
 _LOAD = 1.1  # effective load from which a fit is by evidence
-# and where signs are given, with so many values for every weight
-_LOAD_WITH_SIGNS, _VALUES_PER_WEIGHT = 0.6, 5
+_LOAD_WITH_SIGNS = 0.6  # where signs are given
+_PER_WEIGHT = {"gaussian": 3, "tobit": 10}  # values that constrain, for every weight
 
 
 class Chosen(NamedTuple):
@@ -51,16 +51,16 @@ class Chosen(NamedTuple):
 def is_determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     """Whether values constrain all parameters, so that the evidence can tell them from noise.
 
-    Below an effective load of 1.1 variational posteriors take what is not determined for noise. With prior signs, which
-    settle much of the activities, a load of 0.6 is enough, with five values for every weight.
+    Below an effective load of 1.1 variational posteriors take what is not determined for noise; with prior signs, which
+    settle much of the activities, below 0.6. The noise of a gene asks for several values for every weight of it, and
+    under a ReLU for ten, as what is below zeros is expected to have that noise too.
     """
     n_constraints = constraints_of(x, likelihood=likelihood)
     load = effective_load(
         n_constraints, len(x), n_regulators=network.n_regulators, n_edges=network.n_edges
     )
-    known = n_constraints >= _VALUES_PER_WEIGHT * network.n_edges
-    by_signs = has_signs(network) and known and load >= _LOAD_WITH_SIGNS
-    return bool(load >= _LOAD or by_signs)
+    enough = _LOAD_WITH_SIGNS if has_signs(network) else _LOAD
+    return bool(load >= enough and n_constraints >= _PER_WEIGHT[likelihood] * network.n_edges)
 
 
 def least_assumed(n_cells: int, network: Network, n_factors: int) -> Assumptions:
