@@ -47,6 +47,7 @@ def assumptions_of(
         covariates=cells.covariates,
         n_factors=None if isinstance(config.free_factors, str) else int(config.free_factors),
         rng=config.rng,
+        progress=config.progress,
     )
     if not chosen.signs_predict:
         logger.warning(

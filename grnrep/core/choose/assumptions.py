@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from grnrep.core.als.assumed import Assumptions, units
 from grnrep.core.als.learn import fit_evidence
@@ -78,6 +79,7 @@ def choose_assumptions(
     covariates: np.ndarray | None = None,
     n_factors: int | None = None,
     rng: int = 0,
+    progress: bool = False,
 ) -> Chosen:
     """Choose what :func:`grnrep.core.als.learn.fit_evidence` takes for given.
 
@@ -102,6 +104,8 @@ def choose_assumptions(
         Number of free factors, if it is settled.
     rng
         Source of the choice of cells and genes, and of the fits' start.
+    progress
+        Whether to show a progress bar, of the fits that are compared.
     """
     signed = is_signed(network)
     # few genes say too little to choose by: there signs are most of what is known
@@ -120,10 +124,16 @@ def choose_assumptions(
 
     def scored(tried: list[Assumptions]) -> dict[Assumptions, Score]:
         """Score of each, of which all folds are learned side by side."""
-        with side_by_side(2) as each:
-            pairs = zip(*product(tried, range(n_folds)), strict=True)
-            parts = iter(list(each(in_fold, *pairs)))
-        return {one: _score_of([next(parts) for _ in range(n_folds)]) for one in tried}
+        n_fits = len(tried) * n_folds
+        with (
+            side_by_side(2) as each,
+            tqdm(total=n_fits, desc="choice", disable=not progress) as bar,
+        ):
+            parts = list[_Products]()
+            for part in each(in_fold, *zip(*product(tried, range(n_folds)), strict=True)):
+                parts.append(part)
+                bar.update()
+        return {one: _score_of(parts[k * n_folds :][:n_folds]) for k, one in enumerate(tried)}
 
     plain = [replace(settled, tau2=tau2) for tau2 in tau2s]
     richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
