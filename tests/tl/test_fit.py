@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy import stats
 
 import grnrep as gr
 from grnrep._values import SCALE
@@ -98,9 +99,11 @@ def test_gene_r2_is_that_of_the_prediction(small):
     record = _fit(adata, net, intercept=True)
     genes = record["genes"]
     bias = genes["intercept"].reindex(adata.var_names).to_numpy()
-    predicted = np.maximum(
-        adata.obsm["grnrep"].to_numpy() @ adata.varm["grnrep"].toarray().T + bias, 0
-    )
+    p = adata.obsm["grnrep"].to_numpy() @ adata.varm["grnrep"].toarray().T + bias
+    predicted = np.maximum(p, 0)
+    if "noise_sd" in genes:  # of max(p + ε, 0)
+        sd = genes["noise_sd"].reindex(adata.var_names).to_numpy()
+        predicted = p * stats.norm.cdf(p / sd) + sd * stats.norm.pdf(p / sd)
     r2 = 1 - ((adata.X - predicted) ** 2).sum(0) / ((adata.X - adata.X.mean(0)) ** 2).sum(0)
     np.testing.assert_allclose(genes["r2"].reindex(adata.var_names), r2, rtol=1e-4)
     assert np.ptp(bias) > 0
