@@ -65,10 +65,7 @@ def penalties_of(params: Mapping[str, Any]) -> tuple[float, float, bool]:
 
 
 def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
-    """What a fit by evidence took for given; None of a fit with penalties.
-
-    Its values were checked by :func:`check_record`.
-    """
+    """What a fit by evidence took for given; None of a fit with penalties."""
     if "free_factors_tried" not in params:
         return None
     tau2 = params.get("sign_variance")
@@ -81,7 +78,6 @@ def assumed_of(params: Mapping[str, Any]) -> Assumptions | None:
     )
 
 
-# of numbers that a fit by evidence took for given
 _LEAST: Final = {_keys.INFLATION: 1.0, "sign_variance": 0.0, "free_factors_tried": 0}
 
 

@@ -68,8 +68,8 @@ def fit(
     with a weight for every edge j→i of the network only, and activities z that
     are parameters themselves: there is no encoder. Both are optimised together.
 
-    **Units.** Fits by evidence give activities in spreads of the regulator's targets: 1 more moves a typical target
-    by about one standard deviation of its own. Fits with given penalties, and of counts, give them in units of
+    **Units.** Fits by evidence give activities in spreads of the regulator's targets: √r more moves a target with r
+    regulators by about one standard deviation of its own. Penalised fits, and those of counts, give them in units of
     expression (counts: of its link). With intercepts 0 is no landmark: differences between cells count. One
     regulator may be compared between cells and groups; two regulators have each the scale of its own weights: compare
     their z-scores over cells, :func:`grnrep.tl.rank_regulators`, or ``grnrep.get.activity(adata, marginal=True)``.
@@ -96,8 +96,7 @@ def fit(
         likelihoods draw weights to; else ``"gaussian"`` if any value is negative, and ``"tobit"`` if none is.
     intercept
         Whether every gene has an intercept b. ``"auto"``: yes, and under ``"tobit"`` their size is learned; of
-        penalised fits (see ``sign_shrinkage``) where short fits to some of the cells explain clearly more with
-        intercepts, or with covariates.
+        penalised fits (see ``sign_shrinkage``) where short fits explain clearly more with them, or with covariates.
     covariates
         Columns of ``adata.obs``, such as ``["batch", "pct_mito"]``, with an effect on every gene that is fitted
         too: levels of categorical ones against the first, numbers per standard deviation. What they can explain
@@ -109,8 +108,8 @@ def fit(
         leave the prior signs is chosen by predicting genes that were held out, from up to 400 cells and with at least
         100 genes; without signs it is learned too. A number, here or for ``ridge``, is for penalised least
         squares in the unit of expression, with the same noise for all genes; there ``"auto"`` chooses the other one
-        by prediction. So it is where the data determine too little: at an effective load below 1.1, with
-        signs 0.6, and of fewer than 3 values for every weight, under ``"tobit"`` 10 above zero.
+        by prediction. So it is where data are few: at an effective load below 1.1 (with signs 0.6), and
+        below 3 values for every weight, under ``"tobit"`` 10 above zero.
     ridge
         Penalty of the activities, as a share of the evidence that the targets of a typical regulator give.
         ``"auto"``: see ``sign_shrinkage``.
