@@ -14,7 +14,7 @@ from grnrep._cells import is_count
 from grnrep._checks import check_adata, record, some
 from grnrep._expression import Expression, open_expression
 from grnrep._inputs import has_expression
-from grnrep._record import Decoder, read_decoder
+from grnrep._record import Decoder, is_contrast, read_decoder
 from grnrep._values import where
 from grnrep.core.marginal import Marginal, marginal
 from grnrep.rows.engine import map_blocks
@@ -90,7 +90,7 @@ def _check(adata: AnnData, decoder: Decoder, genes: pd.DataFrame, key: str) -> N
             f"marginal=True needs {some((_MEAN, _SD))} of every gene, which adata.uns[{key!r}]['genes'] of an "
             "early version lacks. Run grnrep.tl.fit again"
         )
-    if record(adata, key)[_keys.PARAMS].get("contrast", False):
+    if is_contrast(adata, key):
         raise ValueError(
             f"marginal=True must have cells; the rows under key={key!r} are differences (contrast=True), which have "
             "no mean and deviation of genes to be compared with. Use their conditional activities: marginal=False"

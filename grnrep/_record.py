@@ -169,6 +169,17 @@ def read_decoder(adata: AnnData, key: str, *, name: str = "adata") -> Decoder:
     )
 
 
+def is_contrast(adata: AnnData, key: str) -> bool:
+    """Whether rows under ``key`` are differences of expression, not cells."""
+    return bool(_checks.record(adata, key)[_keys.PARAMS].get("contrast", False))
+
+
+def decoder_of_rows(adata: AnnData, key: str) -> Decoder:
+    """The decoder by which the rows of ``adata`` have their activities: of differences the linear one."""
+    decoder = read_decoder(adata, key)
+    return for_contrasts(decoder, key) if is_contrast(adata, key) else decoder
+
+
 def for_contrasts(decoder: Decoder, key: str) -> Decoder:
     """The decoder of differences of expression: linear, without intercepts, covariates and ReLU.
 

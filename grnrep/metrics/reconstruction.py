@@ -9,7 +9,7 @@ from anndata import AnnData
 from grnrep import _keys
 from grnrep._checks import activities, check_adata, gene_names
 from grnrep._inputs import expression_of
-from grnrep._record import Decoder, errors, r2, read_decoder, squared_errors
+from grnrep._record import Decoder, decoder_of_rows, errors, r2, squared_errors
 from grnrep._values import open_values
 
 
@@ -60,7 +60,7 @@ def errors_by_gene(
     adata: AnnData, key: str, *, layer: str | None = None
 ) -> tuple[Decoder, np.ndarray, np.ndarray]:
     """Get the decoder of the genes in ``adata``, and their squared residuals and deviations."""
-    table, decoder = activities(adata, key), read_decoder(adata, key)
+    table, decoder = activities(adata, key), decoder_of_rows(adata, key)
     adata, layer = expression_of(adata, decoder.layer if layer is None else layer)
     names = gene_names(adata)
     decoder = decoder.restrict(names)

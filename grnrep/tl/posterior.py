@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import check_adata, check_key, record
-from grnrep._record import read_decoder
+from grnrep._record import is_contrast, read_decoder
 from grnrep._record_check import assumed_of, penalties_of
 from grnrep.tl._checkpoint import holding_places
 from grnrep.tl._config import FitConfig
@@ -87,7 +87,8 @@ def posterior(
         raise ValueError(
             f"key={key!r} must be a fit of grnrep.tl.fit; found one by gradients, which has no posterior"
         )
-    if key not in adata.obsm or int(params["n_obs"]) != adata.n_obs:
+    others = int(params["n_obs"]) != adata.n_obs or is_contrast(adata, key)
+    if key not in adata.obsm or others:
         raise ValueError(
             f"key={key!r} must be a fit of these {adata.n_obs} cells; found one of {params['n_obs']}, or "
             "without activities. Call it on the data that were fitted, or fit first"

@@ -15,7 +15,8 @@ from grnrep import _keys
 from grnrep._cells import Cells
 from grnrep._checks import check_adata, check_whole, record, some
 from grnrep._expression import open_expression
-from grnrep._record import Decoder, read_decoder
+from grnrep._inputs import has_expression
+from grnrep._record import Decoder, decoder_of_rows, is_contrast
 from grnrep._values import where
 from grnrep.core.design import full_network
 from grnrep.core.linalg import Pattern
@@ -89,14 +90,20 @@ def unexplained(
     check_adata(adata)
     check_whole("n_genes", n_genes)
     seed = seed_of(rng)
-    kept, decoder = record(adata, key), read_decoder(adata, key)
-    if adata.X is None if decoder.layer is None else decoder.layer not in adata.layers:
+    kept, decoder = record(adata, key), decoder_of_rows(adata, key)
+    if not has_expression(adata, decoder.layer):
         raise ValueError(
             f"unexplained needs the expression that key={key!r} was fitted to, {where(decoder.layer)}, which is "
             f"not there; layers: {some(adata.layers, 10)}. Put it back, or call this before it is dropped"
         )
     opened = open_expression(
-        adata, decoder, kept[_keys.GENES], layer=decoder.layer, verb="unexplained", name="adata"
+        adata,
+        decoder,
+        kept[_keys.GENES],
+        layer=decoder.layer,
+        verb="unexplained",
+        name="adata",
+        compare_scale=not is_contrast(adata, key),
     )
     known, blocks = opened.decoder, opened.blocks
     # drawn by name, so that the order of cells does not matter

@@ -12,6 +12,7 @@ from scipy import special, stats
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.project import project
 from grnrep.core.network import Network
+from grnrep.core.posterior.censored import complete
 from grnrep.core.posterior.gibbs import Chain
 from grnrep.core.posterior.laplace import Spread, activity_sd
 from grnrep.core.posterior.sample import sample_posterior
@@ -93,11 +94,12 @@ def test_what_was_censored_is_drawn_from_a_truncated_normal(dtype):
     x, network, *_ = problem(n_cells=4, n_genes=50)
     x = torch.as_tensor(x.astype(dtype))
     chain = Chain(x, fit_decoder(x, network), network, likelihood="tobit", prior=0.0, rng=0)
-    block, sd = chain.blocks[0], torch.ones(50, dtype=torch.float64)
+    block = chain.blocks[0]
     for p in (-3.0, 0.0, 2.0, 6.0, 40.0):
         level = torch.full_like(block.x, p)
         drawn = [
-            chain.complete(block, chain.zeros[0], level, sd)[0][block.most == 0] for _ in range(40)
+            complete(block.x, chain.zeros[0], level, chain.uniform, 1.0)[0][block.most == 0]
+            for _ in range(40)
         ]
         drawn = torch.cat(drawn).double().numpy()
         assert drawn.max() <= -p

@@ -129,7 +129,7 @@ def _closed_form(adata, d: pd.DataFrame) -> np.ndarray:
 
     decoder = read_decoder(adata, "grnrep").restrict(d.columns)
     w = decoder.weights().toarray()
-    psi = decoder.fit.likelihood.arrays()["noise_sd"] ** 2
+    psi = decoder.fit.noise()
     a = w.T / psi @ w + prior_precision(decoder.fit, decoder.network)
     return np.linalg.solve(a, w.T / psi @ d[decoder.genes].to_numpy().T).T
 
@@ -155,6 +155,38 @@ def test_a_contrast_of_means_is_the_difference_of_mean_activities(fitted):
     wanted = activity[:50].mean() - activity[50:].mean()
     np.testing.assert_allclose(found.obsm["grnrep"].loc["change"], wanted, atol=2e-3)
     assert found.uns["grnrep"]["params"]["contrast"]
+
+
+def test_what_is_told_of_contrasts_has_no_intercept_and_no_relu(small):
+    """Errors by gene, and what is unexplained; a posterior is of cells."""
+    adata, net = small()
+    gr.tl.fit(adata, net, likelihood="tobit", **QUICK)
+    d = adata.to_df() - adata.to_df().mean()
+    found = gr.tl.transform(d, adata, contrast=True, progress=False)
+    errors = gr.metrics.reconstruction(found)
+    decoder = read_decoder(found, "grnrep")
+    predicted = found.obsm["grnrep"].to_numpy() @ decoder.weights().toarray().T
+    wanted = np.square(d[decoder.genes].to_numpy() - predicted).mean(0)
+    np.testing.assert_allclose(errors.loc[decoder.genes, "mse"], wanted, rtol=1e-4, atol=1e-6)
+    gr.tl.unexplained(found)
+    turned = gr.tl.transform(-d, adata, contrast=True, progress=False)
+    gr.tl.unexplained(turned)
+    one, other = (a.uns["grnrep"]["unexplained"]["singular_values"] for a in (found, turned))
+    np.testing.assert_allclose(one, other, rtol=1e-3)
+    with pytest.raises(ValueError, match="must be a fit of these"):
+        gr.tl.posterior(found)
+
+
+def test_what_raw_leaves_unexplained_is_of_raw(small):
+    adata, net = small()
+    with_raw = adata.copy()
+    with_raw.raw = adata
+    with_raw.X = np.zeros_like(adata.X)
+    for one, options in ((adata, {}), (with_raw, {"use_raw": True})):
+        gr.tl.fit(one, net, **QUICK, **options)
+        gr.tl.unexplained(one)
+    a, b = (one.uns["grnrep"]["unexplained"]["singular_values"] for one in (adata, with_raw))
+    np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_negative_changes_are_no_matter_under_a_relu(small, caplog):

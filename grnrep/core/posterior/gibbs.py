@@ -12,12 +12,11 @@ from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
 from grnrep.core.design import full_network, known_columns, split_rows
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import LIKELIHOODS
-from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import censored_curvature
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import mean_above, quantile_below
-from grnrep.core.posterior.jumps import Jumps, likelihood_gain
+from grnrep.core.posterior.censored import complete, likelihood_gain
+from grnrep.core.posterior.jumps import Jumps
 from grnrep.core.posterior.prior import chain_prior, draw_precisions, first_noise
 from grnrep.core.posterior.shear import share_variance, shear, without_known_share
 
@@ -162,7 +161,8 @@ class Chain:
         stats, larger = self.genes.no_stats(like.device), torch.zeros_like(sd)
         for k, (block, z) in enumerate(zip(self.blocks, self.z, strict=True)):
             p = matrix @ z
-            e, excess = self.complete(block, self.zeros[k], p, sd)
+            white_x = block.x / sd.to(like)[:, None]
+            e, excess = complete(white_x, self.zeros[k], p, self.uniform, self.prior.inflation)
             larger = larger + excess
             slope = (matrix_t @ e)[:m] + lam @ (mean - z[:m])
             change = inverse @ slope + root @ self.normal(z[:m].shape, like)
@@ -172,31 +172,6 @@ class Chain:
             stats.merge(self.genes.stats(self.pattern, new, work))
             self.z[k] = new
         return stats, (stats.loss - larger).clamp(min=0)
-
-    def complete(
-        self, block: Block, zeros: Tensor | None, p: Tensor, sd: Tensor
-    ) -> tuple[Tensor, Tensor | float]:
-        """Residuals, whitened; in censored entries drawn from N(0, 1) below -p.
-
-        Where noise is inflated, whitened are both: what lies below a zero has the mean of noise as it is, so that
-        the slope is that of the likelihood by the inflation, and an inflated variance, so that the curvature is, too;
-        how much Σ residual² of every gene are larger for it is returned beside residuals.
-        """
-        e = block.x / sd.to(block.x)[:, None] - p
-        if zeros is None:
-            return e, 0.0
-        root = self.prior.inflation**0.5
-        below = -p.view(-1)[zeros] * root
-        share = 1 - self.uniform(below.shape, p)  # above 0, and up to 1
-        drawn = quantile_below(below, share)
-        e.view(-1)[zeros] = drawn
-        if root == 1:
-            return e, 0.0
-        mean = -mean_above(-below)
-        e.view(-1)[zeros] = mean / root + (drawn - mean)
-        excess = torch.zeros_like(e)
-        excess.view(-1)[zeros] = (drawn - mean).square() * (1 - 1 / self.prior.inflation)
-        return e, excess.sum(1, dtype=torch.float64)
 
     def draw_weight(self, stats: Stats, white: Tensor, squares: Tensor, sd: Tensor) -> None:
         """Draw weights of every gene; ``squares`` (Σ residual² per gene) follow.

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from grnrep.core.als.genes import GeneSolver, append, take
 from grnrep.core.network import Network
-from grnrep.core.normal_tail import log_below
 
 # length of jumps of d weights, times sqrt(d): best for a normal distribution (Gelman et al. 1996)
 _LENGTH = 2.4
@@ -75,20 +74,3 @@ class Jumps:
         self.n_jumps += 1
         change = (accepted.double() - _ACCEPTED) / self.n_jumps**_ADAPTATION
         self.size = self.size * torch.exp(change)
-
-
-def likelihood_gain(
-    x: Tensor, zeros: Tensor | None, p: Tensor, change: Tensor, inflation: float
-) -> Tensor:
-    """Logarithm of the likelihood at p + change by that at p, of every gene, ``(n_genes,)`` float64.
-
-    ``x``, ``p`` and ``change`` are whitened, (n_genes, cells); ``zeros`` are positions of censored entries, if any. The
-    logarithm counts for the inverse of an ``inflation`` of the noise.
-    """
-    # seen: -½ ((x - p - d)² - (x - p)²) = d (x - p - d/2); censored: log Φ(-p - d) - log Φ(-p)
-    gain = change * (x - p - change / 2)
-    if zeros is not None:
-        root = inflation**0.5
-        u, more = root * p.view(-1)[zeros], root * change.view(-1)[zeros]
-        gain.view(-1)[zeros] = (log_below(u + more) - log_below(u)) / inflation
-    return gain.sum(1, dtype=torch.float64)
