@@ -22,6 +22,7 @@ LOADINGS: Final = "free_loadings"
 CORRELATION: Final = "activity_correlation"
 DROPPED_REGULATORS: Final = "dropped_regulators"
 MISSING_GENES: Final = "missing_genes"
+CARD: Final = "card"  # of a model: data, network, licence, reference
 UNEXPLAINED: Final = "unexplained"
 INFLATION: Final = "noise_inflation"  # in params
 

@@ -21,9 +21,8 @@ ALLOWED = {
     "nn": {"core"},
     "rows": {"core"},
     PRIVATE: {"core", "rows"},
-    **{
-        room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "ds", "get", "io", "metrics")
-    },
+    **{room: {"core", "rows", "nn", PRIVATE} for room in ("pp", "tl", "get", "io", "metrics")},
+    "ds": {"core", "rows", "nn", PRIVATE, "io"},
     "estimator": {"core", "rows", PRIVATE, "tl"},
     "pl": {"core", "rows", "nn", PRIVATE, "pp", "get", "metrics"},
     "validation": {"core", "rows", "nn", PRIVATE, "pp", "tl", "ds", "get", "metrics", "pl"},

@@ -87,9 +87,9 @@ def read_fits(path: Path) -> AnnData:
     from grnrep.io.codecs import check_codecs
     from grnrep.io.store import is_model
 
-    check_input(path, DATA)
-    if is_model(path):
+    if is_model(path):  # also one in a file
         return io.load(path)
+    check_input(path, DATA)
     check_codecs(path)
     with telling(path):
         group, close = _open(path)

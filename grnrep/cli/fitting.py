@@ -85,7 +85,9 @@ def fit(
     output: MaybeOutput = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Model to write too, for transform: the decoder without cells, .zarr."),
+        typer.Option(
+            help="Model to write too, for transform: the decoder without cells, .zarr or .zarr.zip."
+        ),
     ] = None,
     activity_store: ActivityStore = None,
     solver: Annotated[str, typer.Option(help="exact or gradient.")] = "exact",

@@ -1,6 +1,6 @@
-"""Data sets: simulated expression with known truth, a small example, prior networks, and images."""
+"""Data sets: simulated expression with known truth, what comes with the package, prior networks, and images."""
 
-from grnrep.ds.example import example
+from grnrep.ds.example import decoder, example
 from grnrep.ds.images import Images, cifar10, digits, mnist
 from grnrep.ds.networks import corrupt_network
 from grnrep.ds.prior_networks import collectri, dorothea, progeny
@@ -11,6 +11,7 @@ __all__ = [
     "cifar10",
     "collectri",
     "corrupt_network",
+    "decoder",
     "digits",
     "dorothea",
     "example",

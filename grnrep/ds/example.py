@@ -1,4 +1,4 @@
-"""The small example that comes with the package."""
+"""What comes with the package: a small example, and a learned decoder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from pathlib import Path
 import anndata as ad
 import pandas as pd
 
+from grnrep._checks import some
+from grnrep.io import load
+
+_DECODERS = ("blood_cells",)
 _FILES = ("example.h5ad", "example_network.csv")
 
 
@@ -36,13 +40,59 @@ def example() -> tuple[ad.AnnData, pd.DataFrame]:
     >>> adata.shape, adata.obsm["true_activity"].shape
     ((250, 300), (250, 30))
     """
+    h5ad, network = (packaged(name, made_by="make_example.py") for name in _FILES)
+    return ad.read_h5ad(h5ad), pd.read_csv(network, float_precision="round_trip")
+
+
+def decoder(name: str = "blood_cells") -> ad.AnnData:
+    """Load a learned decoder that comes with the package, to infer activities with and learn nothing.
+
+    ``"blood_cells"``: 700 peripheral blood cells × 765 genes (``scanpy.datasets.pbmc68k_reduced().raw``, of 10x
+    Genomics) with CollecTRI, log-normalised expression. New cells have to be normalised in the same way: counts
+    divided by the sum of the cell, times 10,000, log(1 + x).
+
+    Parameters
+    ----------
+    name
+        Which decoder; "blood_cells" is the only one.
+
+    Returns
+    -------
+    Annotated data without cells, 0 × genes of the decoder, as :func:`grnrep.io.load` gives it: the second
+    argument of :func:`grnrep.tl.transform`. ``uns["grnrep"]["card"]`` says what it was learned from.
+
+    Raises
+    ------
+    ValueError
+        If there is no decoder of this name.
+    FileNotFoundError
+        If the file is neither in the installed package nor in a source checkout.
+
+    Examples
+    --------
+    >>> import scanpy as sc
+    >>> import grnrep as gr
+    >>> model = gr.ds.decoder()
+    >>> model.uns["grnrep"]["card"]["licence"]
+    'CC-BY-4.0'
+    >>> new = sc.datasets.pbmc68k_reduced()[:50].copy()
+    >>> gr.tl.transform(new, model, use_raw=True, progress=False)
+    >>> new.obsm["grnrep"].shape
+    (50, 162)
+    """
+    if name not in _DECODERS:
+        raise ValueError(f"name must be one of {some(_DECODERS)}; found {name!r}")
+    return load(packaged(f"{name}.zarr.zip", made_by="make_decoder.py"))
+
+
+def packaged(name: str, *, made_by: str) -> Path:
+    """Path of a file that comes with the package, or lies in a source checkout."""
     package = Path(__file__).resolve().parents[1]
     folders = [package / "ds" / "data", package.parent / "data"]  # installed; source checkout
     for folder in folders:
-        h5ad, network = (folder / name for name in _FILES)
-        if h5ad.is_file() and network.is_file():
-            return ad.read_h5ad(h5ad), pd.read_csv(network, float_precision="round_trip")
+        if (folder / name).is_file():
+            return folder / name
     raise FileNotFoundError(
-        f"the example files {' and '.join(_FILES)} are in none of {[str(folder) for folder in folders]}; "
-        "reinstall grnrep, or run data/make_example.py in a source checkout"
+        f"{name} is in none of {[str(folder) for folder in folders]}; "
+        f"reinstall grnrep, or run data/{made_by} in a source checkout"
     )

@@ -29,6 +29,7 @@ from grnrep.io.store import (
     is_store,
     read_document,
 )
+from grnrep.io.zipped import unpacked
 
 
 def load(path: str | Path) -> AnnData:
@@ -37,7 +38,7 @@ def load(path: str | Path) -> AnnData:
     Parameters
     ----------
     path
-        What :func:`grnrep.io.save` wrote.
+        What :func:`grnrep.io.save` wrote, a folder or one file.
 
     Returns
     -------
@@ -72,15 +73,16 @@ def load(path: str | Path) -> AnnData:
     (10, 2)
     """
     path = as_path(path)
-    attributes = _check(path)
-    try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        found = read_elem(group[RECORD])
-    except Exception as error:
-        raise ValueError(
-            f"path {str(path)!r} is whole, but could not be read: {error}. It was written by grnrep "
-            f"{attributes.get('grnrep_version')}; this is {__version__}. Update grnrep and anndata"
-        ) from error
+    with unpacked(path) as store:
+        attributes = _check(store)
+        try:
+            group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
+            found = read_elem(group[RECORD])
+        except Exception as error:
+            raise ValueError(
+                f"path {str(path)!r} is whole, but could not be read: {error}. It was written by grnrep "
+                f"{attributes.get('grnrep_version')}; this is {__version__}. Update grnrep and anndata"
+            ) from error
     key = attributes["key"]
     model = AnnData(uns={key: _plain(found)})
     try:
@@ -91,6 +93,12 @@ def load(path: str | Path) -> AnnData:
         ) from error
     weights = csr_matrix(decoder.weights(), dtype=np.float32)
     return AnnData(var=pd.DataFrame(index=decoder.genes), uns=model.uns, varm={key: weights})
+
+
+def read_attributes(path: str | Path) -> Mapping[str, Any]:
+    """What a model, which is checked, says beside its record: its key, version and checksum."""
+    with unpacked(as_path(path)) as store:
+        return _check(store)
 
 
 def _check(path: Path) -> Mapping[str, Any]:

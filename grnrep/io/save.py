@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import zarr
@@ -14,25 +15,36 @@ from anndata.io import write_elem
 from grnrep import __version__, _keys
 from grnrep._checks import check_adata, check_key, record
 from grnrep._record import read_decoder
+from grnrep.io.card import check_card
 from grnrep.io.store import FORMAT, RECORD, SHA256, VERSION, as_path, checksum, is_model
+from grnrep.io.zipped import ZIP, pack
 from grnrep.rows.atomic import replacing
 
 
 def save(
-    adata: AnnData, path: str | Path, *, key: str = _keys.FIT, overwrite: bool = False
+    adata: AnnData,
+    path: str | Path,
+    *,
+    card: Mapping[str, str] | None = None,
+    key: str = _keys.FIT,
+    overwrite: bool = False,
 ) -> None:
     """Save a learned decoder, without the cells that it was learned from.
 
-    The model file is a zarr store, a folder, with all that the fit kept in ``adata.uns[key]``: edges with
-    learned weights, genes, regulators, covariates and their effects, parameters and history. It appears
-    whole or not at all, and has a checksum. :func:`grnrep.io.load` reads it.
+    The model is a zarr store, a folder or, to be sent, one zipped file. It has all that the fit kept in
+    ``adata.uns[key]``: edges with learned weights, genes, regulators, covariates and their effects, parameters
+    and history. It appears whole or not at all, and has a checksum. :func:`grnrep.io.load` reads it.
 
     Parameters
     ----------
     adata
         Data on which :func:`grnrep.tl.fit` was run; only ``adata.uns[key]`` is used.
     path
-        Where to write; must end in ``.zarr``.
+        Where to write; must end in ``.zarr`` (a folder) or ``.zarr.zip`` (one file).
+    card
+        What those should know who use the model without having learned it: text under ``"data"`` (which cells,
+        how normalised), ``"network"``, ``"licence"`` and ``"reference"``, each as wanted. :func:`grnrep.io.card`
+        shows it. By default what the fit has, if it came from a model with a card.
     key
         Where the fit is in ``uns``.
     overwrite
@@ -67,16 +79,23 @@ def save(
     check_adata(adata, min_obs=0)
     check_key("key", key)
     parts = _parts(adata, key)
+    if card is not None:
+        parts[_keys.CARD] = check_card(card)
     path = check_target(path, overwrite=overwrite)
     with replacing(path) as temporary:
-        _write(parts, temporary, key)
+        if path.suffix != ZIP:
+            _write(parts, temporary, key)
+            return
+        with TemporaryDirectory() as folder:
+            _write(parts, Path(folder), key)
+            pack(Path(folder), temporary)
 
 
 def check_target(path: str | Path, *, overwrite: bool) -> Path:
     """Return a path that a model can be written to, or say why it cannot."""
     path = as_path(path)
-    if path.suffix != ".zarr":
-        raise ValueError(f"path must end in .zarr; found {str(path)!r}")
+    if not path.name.endswith((".zarr", ".zarr" + ZIP)):
+        raise ValueError(f"path must end in .zarr or .zarr.zip; found {str(path)!r}")
     if not path.parent.is_dir():
         raise FileNotFoundError(
             f"path {str(path)!r} is in a folder that does not exist; make it first"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -42,14 +43,22 @@ def is_model(path: Path) -> bool:
 
 def read_document(path: Path) -> Mapping[str, Any]:
     """What a store of zarr version 3 says of itself as a whole; no attributes where it is something else."""
-    metadata = path / _METADATA
+    try:
+        metadata = (zipfile.Path(path) if is_zip(path) else path) / _METADATA
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"path {str(path)!r} is damaged: {error}. {WHOLE}") from error
     found = parse_json(metadata) if metadata.is_file() else {}
     if not isinstance(found, dict) or not isinstance(found.setdefault("attributes", {}), dict):
         raise ValueError(f"path: {str(metadata)!r} is damaged: it has no attributes. {WHOLE}")
     return found
 
 
-def parse_json(file: Path) -> Any:
+def is_zip(path: Path) -> bool:
+    """Whether this is a store in one file."""
+    return path.is_file() and zipfile.is_zipfile(path)
+
+
+def parse_json(file: Path | zipfile.Path) -> Any:
     """What a JSON file says; ``ValueError`` with its path where it is none, or nested without end."""
     try:
         return json.loads(file.read_bytes())

@@ -11,6 +11,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
+DATA = ("example.h5ad", "example_network.csv", "blood_cells.zarr.zip")
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,18 @@ def metadata(wheel):
 def test_the_wheel_holds_the_package_and_its_data(wheel):
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "grnrep").rglob("*.py")}
-    data = {"grnrep/ds/data/example.h5ad", "grnrep/ds/data/example_network.csv"}
+    data = {f"grnrep/ds/data/{name}" for name in DATA}
     data |= {"grnrep/cli/report/page.html"}
     assert sources | data | {"grnrep/py.typed"} <= names
     assert {Path(name).parts[0] for name in names} == {"grnrep"}
-    assert {Path(name).suffix for name in names} == {".py", ".typed", ".h5ad", ".csv", ".html"}
+    assert {Path(name).suffix for name in names} == {
+        ".py",
+        ".typed",
+        ".h5ad",
+        ".csv",
+        ".zip",
+        ".html",
+    }
 
 
 def test_the_wheel_has_its_licence_and_its_command(wheel):
