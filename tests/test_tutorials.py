@@ -4,6 +4,7 @@ import ast
 import html
 import logging
 import re
+import signal
 from decimal import Decimal
 from pathlib import Path
 
@@ -39,12 +40,15 @@ def test_there_are_tutorials():
 def as_before():
     """A tutorial draws without a screen, prints as wide as a notebook, and what it sets ends with it."""
     level, backend = logging.getLogger("grnrep").level, matplotlib.get_backend()
+    # a job in the background ignores Ctrl-C, which one of them presses
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     plt.close("all")
     plt.switch_backend("agg")
     with pd.option_context("display.max_columns", 20):
         yield
     plt.close("all")
     plt.switch_backend(backend)
+    signal.signal(signal.SIGINT, interrupt)
     logging.getLogger("grnrep").setLevel(level)
 
 
