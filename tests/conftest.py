@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import os
+import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import anndata as ad
 import numpy as np
@@ -13,7 +17,10 @@ import scipy.sparse as sp
 import torch
 
 import grnrep as gr
+from grnrep.core.als.fit import fit_decoder
+from grnrep.core.als.learn import fit_evidence
 from grnrep.core.choose import assumptions, held_out, intercept, ridge
+from grnrep.core.network import Network
 from grnrep.core.posterior import sample as posterior
 
 
@@ -46,6 +53,58 @@ def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int
     return adata, net.sample(frac=1, random_state=rng).reset_index(drop=True)
 
 
+def pytest_collection_finish() -> None:
+    """What imports made stays: no later collection of garbage looks through it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _compile_kernels() -> None:
+    """What fits compile, for both precisions."""
+    network = Network.from_edges(np.arange(20), np.arange(20) % 2, np.ones(20), 20, 2)
+    for dtype in (np.float32, np.float64):
+        x = np.maximum(np.random.default_rng(0).normal(size=(40, 20)), 0).astype(dtype)
+        fit_evidence(x, network, likelihood="tobit", max_iter=1)
+        fit_decoder(x, network, likelihood="tobit", max_iter=1)
+
+
+def _compile_peers() -> None:
+    """What decoupler compiles."""
+    if find_spec("decoupler") is None:
+        return
+    table = pd.DataFrame(
+        np.random.default_rng(0).gamma(1, size=(6, 20)),
+        index=[f"c{k}" for k in range(6)],
+        columns=[f"g{i}" for i in range(20)],
+    )
+    targets = [*table.columns[:12], *table.columns[8:]]
+    net = pd.DataFrame({"source": ["a"] * 12 + ["b"] * 12, "target": targets, "weight": 1.0})
+    threads = torch.get_num_threads()
+    for method in ("ulm", "mlm", "aucell"):
+        gr.validation.peer_activity(table, net, method=method)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Of several processes each compiles a part, which numba keeps on disk, and waits for those of others."""
+    parts = (_compile_kernels, _compile_peers)
+    n_parts = min(len(parts), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
+    if n_parts == 1:
+        return  # whatever is needed first
+    own = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    done = [tmp_path_factory.getbasetemp().parent / f"compiled-{k}" for k in range(n_parts)]
+    try:
+        if own < n_parts:
+            parts[own]()
+    finally:
+        if own < n_parts:
+            done[own].touch()
+    until = time.monotonic() + 120
+    while not all(path.exists() for path in done) and time.monotonic() < until:
+        time.sleep(0.05)
+
+
 @pytest.fixture(autouse=True)
 def same_threads():
     """Whatever a test does: torch has as many threads afterwards as before."""
@@ -56,11 +115,13 @@ def same_threads():
 
 @pytest.fixture
 def quick_choices(monkeypatch):
-    """Fits by which "auto" compares models take a few steps, where nobody asks what is chosen."""
+    """Fits by which "auto" compares models are few and take few steps, where nobody asks what is chosen."""
     monkeypatch.setattr(assumptions, "_ITERATIONS", 2)
+    monkeypatch.setattr(assumptions, "_HELD_OUT", 1)  # one fold
     monkeypatch.setattr(intercept, "_MAX_ITER", 15)
     monkeypatch.setattr(ridge, "_MAX_ITER", 2)
     monkeypatch.setattr(held_out, "_ITERATIONS", 2)
+    monkeypatch.setattr(held_out, "_HELD_OUT", 1)
 
 
 @pytest.fixture

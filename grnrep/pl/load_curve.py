@@ -93,8 +93,8 @@ def load_curve(
     >>> import pandas as pd
     >>> import grnrep as gr
     >>> rows = []
-    >>> for n_obs in (8, 16, 32, 64):
-    ...     for rng in range(3):
+    >>> for n_obs in (8, 16, 32):
+    ...     for rng in range(2):
     ...         options = {"n_regulators": 8, "connectivity": 0.3, "rng": rng, "progress": False}
     ...         adata, net = gr.ds.simulate(n_obs, 40, **options)
     ...         gr.tl.fit(adata, net, ridge=1e-4, sign_shrinkage=0.0, progress=False)

@@ -106,7 +106,7 @@ def test_false_edges_are_uniform_over_free_pairs():
     net = pd.DataFrame({"source": list("aabc"), "target": list("xyzx")})
     found = [
         pair
-        for seed in range(250)
+        for seed in range(100)
         for pair in pairs(corrupt_network(net, false=0.25, rng=seed)) - pairs(net)
     ]
     counts = pd.Series(found).value_counts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,12 +49,20 @@ def mark(tmp_path, monkeypatch):
     return tmp_path / "code was run"
 
 
-def _hostile_data(
-    adata, path: Path, mark: Path, *, array=PICKLED, linked=False, consolidated=False
-) -> None:
-    """Write data whose ``VALUE`` is pickled, as zarr version 2."""
+@pytest.fixture(scope="module")
+def version_2(fitted, tmp_path_factory):
+    """Path of data as zarr version 2, which nobody changes."""
+    path = tmp_path_factory.mktemp("data") / "data.zarr"
     with ad.settings.override(zarr_write_format=2):
-        adata.write_zarr(path)
+        fitted[0].write_zarr(path)
+    return path
+
+
+def _hostile_data(
+    data: Path, path: Path, mark: Path, *, array=PICKLED, linked=False, consolidated=False
+) -> None:
+    """A copy of data whose ``VALUE`` is pickled."""
+    shutil.copytree(data, path)
     (path / VALUE / "0").write_bytes(pickle.dumps(_Touch(mark)))
     if consolidated:  # zarr believes these metadata, and never looks at the others
         every = json.loads((path / ".zmetadata").read_text())
@@ -73,13 +82,13 @@ def _hostile_data(
     [{}, {"array": COMPRESSED}, {"consolidated": True}, {"linked": True}],
     ids=["filter", "compressor", "consolidated", "linked"],
 )
-def test_a_pickle_in_data_is_not_run(fitted, tmp_path, mark, monkeypatch, how):
+def test_a_pickle_in_data_is_not_run(fitted, version_2, tmp_path, mark, monkeypatch, how):
     from typer.testing import CliRunner
 
     from grnrep.cli import app
 
     monkeypatch.chdir(tmp_path)
-    _hostile_data(fitted[0], tmp_path / "bad.zarr", mark, **how)
+    _hostile_data(version_2, tmp_path / "bad.zarr", mark, **how)
     fitted[1].write_h5ad("new.h5ad")
     pd.DataFrame({"source": ["P"], "target": ["a"]}).to_csv("net.csv", index=False)
     for command in (

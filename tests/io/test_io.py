@@ -18,7 +18,7 @@ import grnrep as gr
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
-GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3, "max_iter": 20}
+GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3}
 FITS = {
     "signed": {},
     "unsigned": {"signed": False},

@@ -20,7 +20,7 @@ from grnrep.core.als.loop import Problem
 from grnrep.core.choose import shrinkage
 
 CHOSEN = {"ridge": 1e-3, "sign_shrinkage": 0.3}
-OPTIONS = {"max_cells": 150, "block_size": 20, "progress": False, **CHOSEN}
+OPTIONS = {"max_cells": 150, "max_iter": 15, "block_size": 20, "progress": False, **CHOSEN}
 
 SCRIPT = """
 import os, signal, sys, time, anndata as ad, pandas as pd, grnrep as gr
@@ -29,7 +29,7 @@ fit = gr.tl.fit
 for line in sys.stdin:  # seconds that a process has, or inf: until it ends
     child = os.fork()
     if child == 0:
-        fit(adata, net, checkpoint=sys.argv[3], max_cells=150, block_size=20, progress=False,
+        fit(adata, net, checkpoint=sys.argv[3], max_cells=150, max_iter=15, block_size=20, progress=False,
             ridge=1e-3, sign_shrinkage=0.3)
         adata.write_h5ad(sys.argv[4])
         os._exit(0)

@@ -42,6 +42,7 @@ def test_units_of_single_genes_change_no_activity(seed, signed, kind):
     np.testing.assert_allclose(sd[0] * unit[genes], sd[1], rtol=1e-3)
 
 
+@pytest.mark.usefixtures("quick_choices")
 @pytest.mark.parametrize("seed", range(2))
 def test_units_of_single_genes_change_nothing_at_low_load_either(seed):
     """With signs; and new cells have the activities that they have in the units of the fit."""

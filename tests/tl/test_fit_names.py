@@ -187,7 +187,7 @@ RESERVED = ["", ".", "..", "_index", "a/b", "a\0b", "\ud800"]
 NAMES = st.one_of(st.sampled_from([*RESERVED, "__x", "index", ".a", "é", " "]), st.text(max_size=4))
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
+@settings(deadline=None, max_examples=20, derandomize=True)
 @given(name=NAMES)
 def test_what_is_called_storable_comes_back_from_files(tmp_path_factory, name):
     cells = pd.DataFrame(index=["a", "b"])

@@ -12,7 +12,13 @@ import scipy.sparse as sp
 
 import grnrep as gr
 
-OPTIONS = {"max_cells": 150, "ridge": 1e-3, "sign_shrinkage": 0.3, "progress": False}
+OPTIONS = {
+    "max_cells": 150,
+    "max_iter": 15,
+    "ridge": 1e-3,
+    "sign_shrinkage": 0.3,
+    "progress": False,
+}
 
 
 @pytest.fixture(scope="module")

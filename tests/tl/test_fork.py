@@ -24,7 +24,7 @@ counts = data.copy()
 counts.X = np.random.default_rng(0).poisson(np.asarray(data.X)).astype(np.float32)
 sparse = data.copy()
 sparse.X = sp.csr_matrix(data.X)
-fixed = {"ridge": 0.1, "sign_shrinkage": 0.1, "intercept": True}  # nothing to search for
+fixed = {"ridge": 0.1, "sign_shrinkage": 0.1, "intercept": True, "max_iter": 10}  # nothing to search for
 
 
 def fit(data, net=net, **options):

@@ -168,8 +168,8 @@ def test_intercepts_are_used(small):
 def test_gradient_projection_gives_the_activities_of_the_fit_again(small, sign, intercept):
     data, net = small(n_obs=90)
     net["weight"] *= sign  # the fit takes its signs from the prior, and the projection follows
-    gr.tl.fit_gradient(data, net, epochs=300, intercept=intercept, progress=False)
-    again = _activity(data, data, epochs=300)
+    gr.tl.fit_gradient(data, net, epochs=150, intercept=intercept, progress=False)
+    again = _activity(data, data, epochs=150)
     for name in again.columns:
         assert np.corrcoef(again[name], data.obsm["grnrep"][name])[0, 1] > 0.9
 

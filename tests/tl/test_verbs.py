@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep.core import repair as rounds
 
 pytestmark = pytest.mark.usefixtures("quick_choices")
 
@@ -68,7 +69,7 @@ def test_a_posterior_is_of_the_cells_of_its_fit(refuses):
         gr.tl.posterior(fewer)
 
 
-def test_a_network_is_repaired_as_in_a_fit():
+def test_a_network_is_repaired_as_in_a_fit(monkeypatch):
     adata, true = simulate()
     net = gr.ds.corrupt_network(true, missing=0.2, false=0.2, rng=0)[["source", "target"]]
     fitted = gr.tl.fit(adata, net, repair=True, progress=False, copy=True)
@@ -80,7 +81,9 @@ def test_a_network_is_repaired_as_in_a_fit():
     pd.testing.assert_frame_equal(table[same], wanted[same])
     assert set(repaired["status"]) == {"kept", "added"}
     assert (table["status"] == "dropped").any()
+    monkeypatch.setattr(rounds, "_MAX_ROUNDS", 1)
     gr.tl.repair(adata, net, progress=False)  # its own table is replaced
+    assert not adata.uns["repair"].equals(table)
     adata.uns["mine"] = table[pairs]
     with pytest.raises(ValueError, match="is no table of this verb"):
         gr.tl.repair(adata, net, key_added="mine", progress=False)
