@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 
 from grnrep import _keys
 from grnrep._checks import check_choice, check_whole, obs_column, some
 from grnrep.pl._axes import DIVERGING, finish
 from grnrep.pl._read import activities_of, ranked
+
+_WITHIN = 98  # per cent of the means between the ends of the colours,
+_FAR = 1.5  # unless the largest is less than so many times as far from 0
 
 
 def top_regulators(
@@ -34,7 +38,7 @@ def top_regulators(
 
     :class:`scanpy.pl.MatrixPlot`, or :class:`scanpy.pl.DotPlot`, on :func:`grnrep.get.activity`. Every regulator is
     standardised over all cells (mean 0, variance 1), so that regulators can be compared too, whatever the units
-    of the activities.
+    of the activities. Colours end where 98 % of the means do, if the others are far beyond: the bar then has tips.
 
     Parameters
     ----------
@@ -105,16 +109,16 @@ def top_regulators(
     spread = np.nanstd(data.X, axis=0)
     data.X = (data.X - np.nanmean(data.X, axis=0)) / np.where(spread > 0, spread, 1.0)
     means = pd.DataFrame(data.X).groupby(group.to_numpy(), observed=True).mean()
-    reach = float(np.nanmax(np.abs(means.to_numpy()))) or 1.0
+    reach, colours = _colours(means.to_numpy())
     shown = list(data.var_names)
     common = {"groupby": groupby, "ax": ax, "vmin": -reach, "vmax": reach}
     label = "mean activity\n(sd of all cells)"
     if kind == "matrix":
         plot = sc.pl.MatrixPlot(data, shown, **common)
-        plot.style(cmap=DIVERGING, edge_lw=0.3).legend(title=label, width=1.7)
+        plot.style(cmap=colours, edge_lw=0.3).legend(title=label, width=1.7)
     else:
         plot = sc.pl.DotPlot(data, shown, expression_cutoff=0.0, **common)
-        plot.style(cmap=DIVERGING, dot_edge_lw=0.3)
+        plot.style(cmap=colours, dot_edge_lw=0.3)
         plot.legend(colorbar_title=label, size_title="cells above\nthe mean (%)", width=1.7)
     plot.swap_axes()  # a row per regulator: a page is wide enough for the groups
     plot.make_figure()
@@ -122,6 +126,19 @@ def top_regulators(
     for one in [] if ax is not None else main.figure.axes:
         one.set_visible(one.axison)  # frames of legends that nothing is drawn in take no room
     return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
+
+
+def _colours(means: np.ndarray) -> tuple[float, Colormap]:
+    """Where colours end on both sides of 0, and the colours; the bar has tips if some means are beyond."""
+    size = np.abs(means[np.isfinite(means)])
+    most, reach = size.max(), np.percentile(size, _WITHIN, method="lower")
+    if (
+        most <= _FAR * reach or reach == 0
+    ):  # a few means do not take all colours; nor are colours cut for little
+        return float(most) or 1.0, DIVERGING
+    colours = DIVERGING.copy()
+    colours.colorbar_extend = "both"
+    return float(reach), colours
 
 
 def _top(
