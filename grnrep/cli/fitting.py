@@ -65,12 +65,14 @@ def check_network(
             signed=signs,
             min_targets=min_targets,
         )
-    summary = report.summary.round(2).map("{:,.10g}".format)
-    show_pairs("Network and data", summary.to_dict())
+    show_pairs("Network and data", report.numbers())
     lost = report.regulators[~report.regulators["kept"]]
     if len(lost):
         first = lost.loc[lost.index[:10], ["n_targets_in_net", "reason"]]
-        show_frame(f"{len(lost)} regulators would be dropped; the first are", first)
+        show_frame(
+            f"{len(lost)} of {len(report.regulators)} regulators would be left out; first of them",
+            first,
+        )
     out.print(report.verdict, soft_wrap=True)
     if report.advice:
         out.print(report.advice, soft_wrap=True)

@@ -137,7 +137,7 @@ def _colours(means: np.ndarray) -> tuple[float, Colormap]:
     ):  # a few means do not take all colours; nor are colours cut for little
         return float(most) or 1.0, DIVERGING
     colours = DIVERGING.copy()
-    colours.colorbar_extend = "both"
+    colours.colorbar_extend = "both"  # type: ignore[assignment]  # a word, though typed as bool
     return float(reach), colours
 
 

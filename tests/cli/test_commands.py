@@ -359,7 +359,7 @@ def test_check_network_prints_the_report(grnrep, work):
     rows = [line.split() for line in result.stdout.splitlines()]
     for name, value in report.summary.round(2).items():
         assert [name, f"{value:,.10g}"] in rows
-    assert "1 regulators would be dropped" in result.stdout
+    assert "regulators would be left out; first of them" in result.stdout
     assert ["[red]", "1", "no", "target", "among", "the", "genes"] in rows
 
 
