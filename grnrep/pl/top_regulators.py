@@ -14,7 +14,7 @@ from matplotlib.colors import Colormap
 from grnrep import _keys
 from grnrep._checks import check_choice, check_whole, obs_column, some
 from grnrep.pl._axes import DIVERGING, finish
-from grnrep.pl._read import activities_of, ranked
+from grnrep.pl._read import CellActivities, activities_of, ranked
 
 _WITHIN = 98  # per cent of the means between the ends of the colours,
 _FAR = 1.5  # unless the largest is less than so many times as far from 0
@@ -92,19 +92,26 @@ def top_regulators(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['TF_001', 'TF_002', 'TF_003']
     """
-    import scanpy as sc
-
     check_choice("kind", kind, ("matrix", "dots"))
     check_whole("n", n)
-    column = obs_column(adata, groupby, argument="groupby")
-    group = column[column.notna()].astype("category").cat.remove_unused_categories()
-    group = group.cat.rename_categories(str)
-    order = list(group.cat.categories)
+    group = _groups(obs_column(adata, groupby, argument="groupby"))
     if regulators is None:
         table = ranked(adata, key=rank_key).table
+        order = list(group.cat.categories)
         regulators = _top(table, order, n, groupby=groupby, rank_key=rank_key)
-    data = activities_of(adata, regulators, key=key, marginal=marginal).data
-    data = data[column.notna().to_numpy()].copy()
+    found = activities_of(adata, regulators, key=key, marginal=marginal)
+    main = draw_regulators(found, groupby, kind=kind, ax=ax)
+    return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
+
+
+def draw_regulators(
+    found: CellActivities, groupby: str, *, kind: str = "matrix", ax: Axes | None = None
+) -> Axes:
+    """Draw activities that are at hand, without a title; the rest is as in :func:`top_regulators`."""
+    import scanpy as sc
+
+    group = _groups(found.data.obs[groupby])
+    data = found.data[group.index].copy()
     data.obs[groupby] = group
     spread = np.nanstd(data.X, axis=0)
     data.X = (data.X - np.nanmean(data.X, axis=0)) / np.where(spread > 0, spread, 1.0)
@@ -125,7 +132,13 @@ def top_regulators(
     main = plot.get_axes()["mainplot_ax"]
     for one in [] if ax is not None else main.figure.axes:
         one.set_visible(one.axison)  # frames of legends that nothing is drawn in take no room
-    return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
+    return main
+
+
+def _groups(column: pd.Series) -> pd.Series:
+    """The groups that have cells, as words; cells without one are left out."""
+    group = column[column.notna()].astype("category").cat.remove_unused_categories()
+    return group.cat.rename_categories(str)
 
 
 def _colours(means: np.ndarray) -> tuple[float, Colormap]:

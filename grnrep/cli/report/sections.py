@@ -146,12 +146,7 @@ def groups(fitted: Fitted, compared: Comparison) -> Section:
         )
     pictures: tuple[Picture, ...] = ()
     if shown := compared.of_groups(_IN_MATRIX):
-        pictures = (
-            figures.matrix(
-                fitted.adata, shown, groupby=str(compared.groups.name), key=fitted.key,
-                marginal=fitted.marginal,
-            ),
-        )  # fmt: skip
+        pictures = (figures.matrix(fitted.shown(shown), groupby=str(compared.groups.name)),)
     how = (
         "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators); means are of samples."
         if compared.by_sample
@@ -176,9 +171,7 @@ def cells(fitted: Fitted, compared: Comparison | None, top: list[str]) -> Sectio
     if compared is not None:
         points = np.asarray(obsm[place], dtype=np.float64)[:, :2]
         pictures.append(figures.groups(points, compared.groups, basis=place))
-    pictures.append(
-        figures.embedding(fitted.adata, top, basis=place, key=fitted.key, marginal=fitted.marginal)
-    )
+    pictures.append(figures.embedding(fitted.shown(top), basis=place))
     return Section(title="Cells", pictures=tuple(pictures))
 
 
