@@ -103,3 +103,14 @@ def test_a_fit_at_low_load_shows_all_its_bars(stderr):
     screen = stderr(seen=True)
     gr.tl.fit(adata, net, progress=False)
     assert screen.getvalue() == ""
+
+
+def test_looking_for_programmes_counts_its_draws(stderr):
+    adata, net = gr.ds.simulate(40, 30, n_regulators=3, noise_sd=1.0, rng=0, progress=False)
+    gr.tl.fit(adata, net, ridge=0.1, sign_shrinkage=0.3, max_iter=3, progress=False)
+    screen = stderr(seen=True)
+    gr.tl.unexplained(adata)
+    assert screen.last()["chance"].startswith("100%")
+    screen = stderr(seen=True)
+    gr.tl.unexplained(adata, progress=False)
+    assert screen.getvalue() == ""
