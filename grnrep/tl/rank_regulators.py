@@ -145,6 +145,11 @@ def compare_groups(
 
     Gives the table of :func:`rank_regulators` without ``marginal`` and ``key``, and has its warning.
     """
+    if pd.api.types.is_float_dtype(group) and group.nunique() > len(group) / 2:
+        raise ValueError(
+            f"groupby must name a column of groups; adata.obs[{group.name!r}] holds numbers, "
+            f"{group.nunique()} different ones in {len(group)} cells. Cut them into groups first: pandas.cut"
+        )
     known = group.notna() if replicate is None else group.notna() & replicate.notna()
     inside = {
         name: (known & (group.astype(str) == name)).to_numpy()

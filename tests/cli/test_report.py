@@ -192,6 +192,7 @@ def test_weak_regulators_are_counted_and_not_listed(grnrep, small, tmp_path):
     page = check((tmp_path / "page.html").read_text())
     assert any(text.startswith("1 of 7 regulators have fewer than 5 targets") for text in page.text)
     assert any(text.startswith("2 regulators share all their targets") for text in page.text)
+    assert any("in 1 group that no data can tell apart" in text for text in page.text)
     assert any(text.startswith("The fit had not converged") for text in page.text)
     assert not {"Weak", "TwinB"} & set(page.text)
     assert "TwinA" in page.text
