@@ -16,6 +16,7 @@ def progress_bar(
     total: int | None = None,
     unit: str = "it",
     done: int = 0,
+    delay: float = 0,
 ) -> tqdm:
     """A bar on standard error, where that is a screen or a notebook: a log file gets none.
 
@@ -33,10 +34,12 @@ def progress_bar(
         What a step is.
     done
         How many of them were done before.
+    delay
+        Seconds before it is shown, where steps are short.
     """
     seen = sys.stderr.isatty() or "ipykernel" in sys.modules
     hide = not (shown and seen)
-    return tqdm(steps, desc=desc, total=total, unit=unit, initial=done, disable=hide)
+    return tqdm(steps, desc=desc, total=total, unit=unit, initial=done, delay=delay, disable=hide)
 
 
 def end_bar(bar: tqdm, *, converged: bool) -> None:

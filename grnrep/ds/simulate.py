@@ -88,7 +88,7 @@ def simulate(
         Seed or generator. The same one gives the same cells in memory and on
         disk, and the same first cells, network and weights for every ``n_obs``.
     progress
-        Whether long work shows its progress.
+        Whether to show a progress bar when it takes more than a second.
 
     Returns
     -------
@@ -230,9 +230,7 @@ def _blocks(
 ) -> Iterator[dict]:
     """Row blocks of X, dense, and of the counts where they are wanted, CSR."""
     rows = model.block_rows(shell.n_obs)
-    for k in progress_bar(
-        progress and len(rows) > 1, range(len(rows)), desc="simulate", unit="block"
-    ):
+    for k in progress_bar(progress, range(len(rows)), desc="simulate", unit="block", delay=1):
         x = expression.block(k)
         block = {"X": x}
         if "counts" in params:
