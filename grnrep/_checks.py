@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -39,7 +40,9 @@ def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None
         parts = getattr(adata, "mod", None)  # of MuData; of a DataFrame it is a method
         modalities = [str(key) for key in parts] if isinstance(parts, Mapping) else []
         one = f". Pass one modality, such as mdata[{modalities[0]!r}]" if modalities else ""
-        raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}{one}")
+        path = isinstance(adata, str | os.PathLike)
+        hint = "; read it first, e.g. with anndata.read_h5ad" if path else ""
+        raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}{one}{hint}")
     if adata.n_obs < min_obs:
         raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
 

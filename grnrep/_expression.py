@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from anndata import AnnData
 
+from grnrep import _keys
 from grnrep._cells import Cells, is_count
 from grnrep._checks import gene_names, some
 from grnrep._inputs import expression_of
@@ -71,12 +72,11 @@ def open_expression(
     ValueError
         If there is no gene of the decoder, or expression is not what the likelihood can be of.
     """
-    what = where(layer, name=name)
-    read_from = layer
-    adata, layer = expression_of(adata, layer, name=name)
+    what, read_from = where(layer, name=name), layer
+    cells, (adata, layer) = adata, expression_of(adata, layer, name=name)
     names = gene_names(adata, name=name)
     known = decoder.restrict(names)
-    _report(decoder, known, names, layer=read_from, verb=verb, name=name)
+    _report(decoder, known, names, cells, layer=read_from, verb=verb, name=name)
     blocks, scan = open_values(
         adata,
         known.genes,
@@ -99,13 +99,23 @@ def open_expression(
 
 
 def _report(
-    decoder: Decoder, known: Decoder, names: pd.Index, *, layer: str | None, verb: str, name: str
+    decoder: Decoder,
+    known: Decoder,
+    names: pd.Index,
+    cells: AnnData,
+    *,
+    layer: str | None,
+    verb: str,
+    name: str,
 ) -> None:
     """Say what of the decoder is not in the data; raise where that is everything."""
+    other = _other_place(decoder, cells, layer, name=name)
     if len(known.genes) == 0:
+        place = f"{name}.raw.var_names" if layer == _keys.RAW else f"{name}.var_names"
+        hint = f"{other[0].upper()}{other[1:]}. Otherwise name" if other else "Name"
         raise ValueError(
-            f"{name} has no gene of the decoder among {name}.var_names; first genes of the decoder: "
-            f"{some(decoder.genes)}, of {name}: {some(names)}. Name genes as in the data that was fitted"
+            f"{name} has no gene of the decoder among {place}; first genes of the decoder: "
+            f"{some(decoder.genes)}, of {name}: {some(names)}. {hint} genes as in the data that was fitted"
         )
     missing = decoder.genes.difference(known.genes)
     if len(missing):
@@ -120,6 +130,17 @@ def _report(
             verb, len(lost), name, some(lost)
         )  # fmt: skip
     if layer != decoder.layer:
-        logger.warning(
-            "%s: reading %s; the fit read %s", verb, where(layer, name=name), where(decoder.layer)
-        )
+        logger.warning("%s: reading %s; %s", verb, where(layer, name=name), other)
+
+
+def _other_place(decoder: Decoder, cells: AnnData, layer: str | None, *, name: str) -> str:
+    """Say where the fit read expression, and how to read it there too; empty where that is done."""
+    if layer == decoder.layer:
+        return ""
+    text = f"the fit read {where(decoder.layer)}"
+    if decoder.layer == _keys.RAW:
+        n_raw = 0 if cells.raw is None else int(decoder.genes.isin(cells.raw.var_names).sum())
+        if n_raw:
+            return f"{text}: use_raw=True reads {name}.raw, which has {n_raw} of the genes"
+        return f"{text} (use_raw=True), which may have had genes that {name}.X lacks"
+    return f"{text}: leave out use_raw=True" if layer == _keys.RAW else text

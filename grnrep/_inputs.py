@@ -14,6 +14,11 @@ def as_adata(data: AnnData | pd.DataFrame, *, name: str = "adata") -> tuple[AnnD
     if not isinstance(data, pd.DataFrame):
         check_adata(data, name=name, min_obs=0)
         return data, False
+    if {_keys.SOURCE, _keys.TARGET} <= {*data.columns}:
+        raise TypeError(
+            f"{name} must be cells; found a table with columns 'source' and 'target', which is a network: are "
+            "arguments swapped? Cells come first, then net"
+        )
     other = [column for column in data if not pd.api.types.is_numeric_dtype(data[column])]
     if other:
         raise TypeError(

@@ -12,7 +12,7 @@ from anndata import AnnData
 
 from grnrep import _keys
 from grnrep._checks import RESERVED, check_whole, gene_mask, gene_names, some, storable
-from grnrep._match_names import check_targets
+from grnrep._match_names import Naming, compare_names
 from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
@@ -90,9 +90,10 @@ def match(
     net = _with_signs(check_net(net), signed)
     names = gene_names(adata)
     mask = gene_mask(adata, mask_var)
-    check_targets(net, adata, names, mask)
+    naming = compare_names(net, adata, names, mask)
     edges = net[net[_keys.TARGET].isin(names[mask])]
-    dropped = _dropped(net, edges, min_targets)
+    dropped = _dropped(net, edges, min_targets, naming)
+    naming.report()
     edges = edges[~edges[_keys.SOURCE].isin(dropped.index)]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
@@ -108,8 +109,10 @@ def match(
     )
 
 
-def _dropped(net: pd.DataFrame, edges: pd.DataFrame, min_targets: int) -> pd.DataFrame:
-    """Tabulate the regulators of ``net`` with too few ``edges``, and say so; raise if that is all of them."""
+def _dropped(
+    net: pd.DataFrame, edges: pd.DataFrame, min_targets: int, naming: Naming
+) -> pd.DataFrame:
+    """Tabulate the regulators of ``net`` with too few ``edges``; raise if that is all of them."""
     signed = np.nan_to_num(edges[_keys.WEIGHT]) != 0
     found = pd.DataFrame(
         {
@@ -120,23 +123,35 @@ def _dropped(net: pd.DataFrame, edges: pd.DataFrame, min_targets: int) -> pd.Dat
     found = found.reindex(sorted(net[_keys.SOURCE].unique())).fillna(0).astype(np.int64)
     n_targets = found["n_targets"]
     if n_targets.max() < min_targets:
+        if naming.cause:
+            raise ValueError(
+                f"names of net and adata hardly match: {naming.found}, so that no regulator has "
+                f"min_targets={min_targets} targets; {naming.firsts}. {naming.cause}"
+            )
         raise ValueError(
             f"min_targets={min_targets} leaves no regulator: the largest of the {len(found)} of net, "
             f"{str(n_targets.idxmax())!r}, has {n_targets.max()} target(s) among the genes. Pass a smaller "
             "min_targets (1 keeps all that have one), or data with more genes"
         )
     none, few = found[n_targets == 0], found[n_targets.between(1, min_targets - 1)]
-    if len(none):
-        logger.info("net: %d regulators have %s: %s", len(none), _NO_TARGET, some(none.index, 10))
-    if len(few):
-        logger.warning(
-            "net: %d of %d regulators have fewer than min_targets=%d targets among the genes and are left out: "
-            "%s. Their names and numbers are kept with the result; min_targets=1 keeps them",
-            len(few), len(found), min_targets, some(few.index, 10)
-        )  # fmt: skip
     few_targets = f"fewer than {min_targets} targets among the genes"
     lost = pd.concat([none.assign(reason=_NO_TARGET), few.assign(reason=few_targets)])
     return lost.astype({"reason": object}).sort_index()
+
+
+def report_dropped(matched: Match, min_targets: int) -> None:
+    """Say which regulators are left out; the result has all of them."""
+    dropped = matched.dropped
+    none = dropped["n_targets"] == 0
+    n_all = len(matched.regulators) + len(dropped)
+    if none.any():
+        text = "%d of %d regulators of net have %s: %s"
+        logger.info(text, none.sum(), n_all, _NO_TARGET, some(dropped.index[none]))
+    if not none.all():
+        logger.warning(
+            "%d of %d regulators of net have fewer than min_targets=%d targets among the genes and are left out: %s",
+            (~none).sum(), n_all, min_targets, some(dropped.index[~none])
+        )  # fmt: skip
 
 
 def network_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,34 @@ logger = logging.getLogger("grnrep")
 _ENSEMBL = re.compile(r"^ENS[A-Z]*G\d{6,}")
 _VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+$")
 _FEW = 0.5  # share of the targets below which it is said that most are no genes
+_ALIKE = 0.3  # share of the genes that are targets, from which names are alike, and the data are what is small
 _MATERIAL = (
     0.1  # share of the names that could match at best: a remedy for fewer is not worth a word
 )
 
 
-def check_targets(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.ndarray) -> None:
-    """Raise if no target is a gene; say so if few are, or clearly more would be if spelt otherwise."""
+class Naming(NamedTuple):
+    """How many targets are genes, in words, and why it may be so few.
+
+    ``cause`` says what would make clearly more targets match, or what names of another kind are; it is empty where
+    names are alike. ``firsts`` has the first names that do not match, of either side; ``few``: most targets are lost.
+    """
+
+    found: str
+    firsts: str
+    cause: str
+    few: bool
+
+    def report(self) -> None:
+        """Say how many targets are lost, as a warning where names are the likely cause."""
+        if self.cause:
+            logger.warning("%s; %s. %s", self.found, self.firsts, self.cause)
+        elif self.few:
+            logger.info("%s; the other edges are left out", self.found)
+
+
+def compare_names(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.ndarray) -> Naming:
+    """Compare the targets of a network with the genes; raise if no target is one."""
     targets = pd.Index(net[_keys.TARGET].unique())
     found = targets.isin(names)
     n_found, (n_more, remedy) = int(found.sum()), _best_remedy(net, targets, adata, names)
@@ -37,20 +59,17 @@ def check_targets(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.n
             + what_would_do
         )
     n_edges = int(net[_keys.TARGET].isin(names).sum())
+    is_target, few, cause = names.isin(targets), n_found < _FEW * len(targets), ""
     text = (
         f"{n_found} of {len(targets)} targets of net, with {n_edges} of {len(net)} edges, are among "
-        f"adata.var_names; first of the others: {some(targets[~found])}. "
+        "adata.var_names"
     )
     if n_more >= n_found + _MATERIAL * min(len(targets), len(names)):
-        logger.warning("%s%s", text, remedy)
-    elif n_found < _FEW * len(targets):
-        # where most genes are targets, the data are what is small
-        panel = names.isin(targets).mean() >= _FEW
-        logger.log(
-            logging.INFO if panel else logging.WARNING,
-            "%sTheir edges are left out. If adata was cut to few genes, fit all of them. Otherwise: %s",
-            text, _other_identifiers(targets, names),
-        )  # fmt: skip
+        cause = remedy
+    elif few and is_target.mean() < _ALIKE:
+        cause = f"{_other_identifiers(targets, names)} Or was adata cut to few genes?"
+    firsts = f"first of the other targets: {some(targets[~found])}, of the other genes: {some(names[~is_target])}"
+    return Naming(text, firsts, cause, few)
 
 
 def _best_remedy(
@@ -58,6 +77,8 @@ def _best_remedy(
 ) -> tuple[int, str]:
     """Of the usual causes that which would explain most: how many targets would match, and what to do."""
     without_version = (ids.str.replace(_VERSION, r"\1", regex=True) for ids in (targets, names))
+    upper = (names.str.upper() == names).mean() > 0.5
+    side = "net['target']" if upper else "adata.var_names"  # which has to change
     # how many would match, and words in which {} is this number
     remedies = [
         (
@@ -67,7 +88,7 @@ def _best_remedy(
         (
             _n_in(targets.str.upper(), names.str.upper()),
             "{} would match but for upper and lower case: are both from one species? If so, make both upper "
-            "case, e.g. adata.var_names = adata.var_names.str.upper()",
+            f"case, e.g. {side} = {side}.str.upper()",
         ),
         (
             _n_in(*without_version),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -28,14 +27,15 @@ from grnrep.cli.options import (
     Rng,
     Signed,
     UseRaw,
+    as_before,
     auto_all_or_count,
     auto_or_count,
     auto_or_number,
+    check_options,
+    check_outputs,
     yes_or_no,
 )
 from grnrep.cli.shell import bars, hush, out, show_frame, show_pairs
-
-logger = logging.getLogger("grnrep")
 
 
 @command("check-network", rich_help_panel=FIT)
@@ -65,12 +65,14 @@ def check_network(
             signed=signs,
             min_targets=min_targets,
         )
-    summary = report.summary.round(2).map("{:,.10g}".format)
-    show_pairs("Network and data", summary.to_dict())
+    show_pairs("Network and data", report.numbers())
     lost = report.regulators[~report.regulators["kept"]]
     if len(lost):
         first = lost.loc[lost.index[:10], ["n_targets_in_net", "reason"]]
-        show_frame(f"{len(lost)} regulators would be dropped; the first are", first)
+        show_frame(
+            f"{len(lost)} of {len(report.regulators)} regulators would be left out; first of them",
+            first,
+        )
     out.print(report.verdict, soft_wrap=True)
     if report.advice:
         out.print(report.advice, soft_wrap=True)
@@ -80,6 +82,7 @@ def check_network(
 
 @command(rich_help_panel=FIT)
 def fit(
+    context: typer.Context,
     adata: Adata,
     net: Net,
     output: MaybeOutput = None,
@@ -154,11 +157,11 @@ def fit(
     penalty = auto_or_number("--ridge", ridge)
     factors = auto_or_count("--free-factors", free_factors)
     most = auto_all_or_count("--max-cells", max_cells)
-    _check_outputs(output, model, activity_store)
+    check_outputs(output, model, activity_store)
     data.check_data_output(output, overwrite=overwrite)
     files.check_model_output(model, output, overwrite=overwrite)
     hush(quiet)
-    likelihood = _likelihood_of(likelihood, link)
+    likelihood, min_targets = as_before(context, likelihood, link, min_targets)
     exact_only = {
         "--sign-shrinkage": shrinkage != "auto",
         "--ridge": penalty != "auto",
@@ -170,7 +173,7 @@ def fit(
         "--uncertainty": uncertainty,
         "--use-raw": use_raw,
     }
-    _check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
+    check_options(solver, max_iter=max_iter, epochs=epochs, exact_only=exact_only)
     edges = files.read_network(net)
     with data.opened(adata) as cells:
         if solver == "exact":
@@ -256,7 +259,7 @@ def transform(
     quiet: Quiet = False,
 ) -> None:
     """Infer the activities of new cells with weights that were learned before."""
-    _check_outputs(output, activity_store)
+    check_outputs(output, activity_store)
     data.check_data_output(output, overwrite=overwrite)
     hush(quiet)
     fits = data.read_fits(adata)
@@ -277,38 +280,3 @@ def transform(
         )
         if output is not None:
             data.write_results(cells, output)
-
-
-def _check_outputs(*outputs: Path | None) -> None:
-    """Refuse to work for nothing."""
-    if all(output is None for output in outputs):
-        raise ValueError(
-            "nothing would be written: give --output, a copy of the data with the result, or for less than "
-            f"that {'--model or ' if len(outputs) == 3 else ''}--activity-store"
-        )
-
-
-def _check_options(
-    solver: str, *, max_iter: int | None, epochs: int | None, exact_only: dict[str, bool]
-) -> None:
-    """Check the solver, and that no option was given that it does not have.
-
-    ``exact_only`` says of options that only the exact solver has whether they were given.
-    """
-    from grnrep.tl._config import check_solver
-
-    check_solver(solver, max_iter=max_iter, epochs=epochs)
-    given = [name for name, was_given in exact_only.items() if was_given]
-    if solver != "exact" and given:
-        raise ValueError(f"{given[0]} is an option of --solver exact only; found {solver!r}")
-
-
-def _likelihood_of(likelihood: str, link: str | None) -> str:
-    """The likelihood that the options of 0.1.0 meant where ``--link`` is among them."""
-    if link is None:
-        return likelihood
-    from grnrep.tl._old_names import translate
-
-    call = translate({"likelihood": likelihood, "link": link})
-    logger.warning("--link: %s. Old names go with the next release", "; ".join(call.changes))
-    return str(call.options["likelihood"])

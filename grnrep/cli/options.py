@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+logger = logging.getLogger("grnrep")
 
 Adata = Annotated[
     Path, typer.Argument(metavar="ADATA", help="Expression, cells × genes: .h5ad or .zarr.")
@@ -96,3 +99,44 @@ def auto_all_or_count(option: str, value: str) -> int | str | None:
         return auto_or_count(option, value)
     except ValueError:
         raise ValueError(f"{option} must be auto, all or a whole number; found {value!r}") from None
+
+
+def check_outputs(*outputs: Path | None) -> None:
+    """Refuse to work for nothing."""
+    if all(output is None for output in outputs):
+        raise ValueError(
+            "nothing would be written: give --output, a copy of the data with the result, or for less than "
+            f"that {'--model or ' if len(outputs) == 3 else ''}--activity-store"
+        )
+
+
+def check_options(
+    solver: str, *, max_iter: int | None, epochs: int | None, exact_only: dict[str, bool]
+) -> None:
+    """Check the solver, and that no option was given that it does not have.
+
+    ``exact_only`` says of options that only the exact solver has whether they were given.
+    """
+    from grnrep.tl._config import check_solver
+
+    check_solver(solver, max_iter=max_iter, epochs=epochs)
+    given = [name for name, was_given in exact_only.items() if was_given]
+    if solver != "exact" and given:
+        raise ValueError(f"{given[0]} is an option of --solver exact only; found {solver!r}")
+
+
+def as_before(
+    context: typer.Context, likelihood: str, link: str | None, min_targets: int
+) -> tuple[str, int]:
+    """Likelihood and least number of targets, which are those of 0.1.0 where ``--link`` is given."""
+    if link is None:
+        return likelihood, min_targets
+    from grnrep.tl._old_names import translate
+
+    options: dict[str, str | int] = {"likelihood": likelihood, "link": link}
+    source = context.get_parameter_source("min_targets")
+    if source is not None and source.name != "DEFAULT":
+        options["min_targets"] = min_targets
+    call = translate(options)
+    logger.warning("--link: %s. Old names go with the next release", "; ".join(call.changes))
+    return str(call.options["likelihood"]), int(call.options["min_targets"])

@@ -21,7 +21,7 @@ _REMEDIES: Final = (
         "rename them in the first line",
     ),
     (r"use \.str\.strip\(\) on net\.target and adata\.var_names", "remove them"),
-    (r", e\.g\. adata\.var_names = adata\.var_names\.str\.upper\(\)", ""),
+    (r", e\.g\. (?:adata|net)\S+ = \S+\.str\.upper\(\)", ""),
     (r": \.str\.split\('\.'\)\.str\[0\]", ""),
     (
         r"set adata\.var_names = adata\.var\['([^']*)'\]",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.choose.assumptions import MOST_FACTORS, least_assumed
 from grnrep.core.error_rates import error_rates
 from grnrep.core.fitted import Fit
 from grnrep.core.network import Network
+from grnrep.core.progress import progress_bar
 from grnrep.core.scores import edge_scores
 
 LEAST_LOAD = 2.0  # effective load below which additions explain the noise
@@ -101,7 +101,7 @@ def repair_network(
     sign[network.gene, network.regulator] = network.sign
     assumed = least_assumed(len(x), network, n_factors=MOST_FACTORS)
     current, start, dropping, look = network, None, False, True
-    for n in tqdm(range(_MAX_ROUNDS), desc="repair", unit="round", disable=not progress):
+    for n in progress_bar(progress, range(_MAX_ROUNDS), desc="repair", unit="round"):
         if start is not None and not look:
             assumed = replace(assumed, n_factors=start.n_factors)  # fewer, where edges explain them
         fit = fit_evidence(

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh, eigvalsh
 from scipy.special import stdtrit
+from tqdm import tqdm
 
 from grnrep.core.network import Network
+from grnrep.core.progress import progress_bar
 
 # draws of noise, whose largest singular values differ by .5 %, and chance that residuals without programmes exceed them
 _DRAWS, _LEVEL = 5, 0.01
@@ -90,6 +92,7 @@ def unexplained(
     scale: np.ndarray | None = None,
     covariates: np.ndarray | None = None,
     rng: int | np.random.Generator = 0,
+    progress: bool = False,
 ) -> Unexplained:
     """Find the programmes that the residuals of a fit hold beyond chance.
 
@@ -114,6 +117,8 @@ def unexplained(
         Known columns of these cells, (n_cells, n_covariates).
     rng
         Seed of the signs.
+    progress
+        Whether to show a progress bar, of the draws of what chance gives.
 
     References
     ----------
@@ -136,7 +141,8 @@ def unexplained(
     noise = np.where(noise > 0, noise, 1.0)
     rest = rest / noise[:, None]
 
-    chance = _chance(rest, noise, fitted, np.random.default_rng(rng))
+    with progress_bar(progress, desc="chance", total=_DRAWS, unit="draw") as bar:
+        chance = _chance(rest, noise, fitted, np.random.default_rng(rng), bar)
     singular, genes, cells = _decompose(rest)
     found = int((singular > chance).sum())
     genes, cells = genes[:, :found] * singular[:found], cells[:, :found]
@@ -154,7 +160,7 @@ def unexplained(
 
 
 def _chance(
-    rest: np.ndarray, noise: np.ndarray, fitted: _Fitted, draw: np.random.Generator
+    rest: np.ndarray, noise: np.ndarray, fitted: _Fitted, draw: np.random.Generator, bar: tqdm
 ) -> float:
     """What the largest singular value of ``rest`` (n_genes, n_cells) exceeds by chance.
 
@@ -168,7 +174,10 @@ def _chance(
     size = np.sqrt(np.square(drawn).mean(axis=(1, 2)))
     factor = np.divide(_size(rest), size, out=np.zeros_like(size), where=size > 0)
     drawn *= factor[:, None, None]
-    largest = np.array([_largest(drawn[:, :, b]) for b in range(_DRAWS)])
+    largest = np.empty(_DRAWS)
+    for b in range(_DRAWS):
+        largest[b] = _largest(drawn[:, :, b])
+        bar.update()
     width = stdtrit(_DRAWS - 1, 1 - _LEVEL) * np.sqrt(1 + 1 / _DRAWS)
     return float(largest.mean() + width * largest.std(ddof=1))
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from grnrep._checks import check_choice, check_whole
+from grnrep.core.progress import progress_bar
 from grnrep.ds import model
 from grnrep.ds._check import fraction, number
 from grnrep.ds.networks import draw_network, numbered_names
@@ -88,7 +88,7 @@ def simulate(
         Seed or generator. The same one gives the same cells in memory and on
         disk, and the same first cells, network and weights for every ``n_obs``.
     progress
-        Show a progress bar when it takes more than a second.
+        Whether to show a progress bar when it takes more than a second.
 
     Returns
     -------
@@ -230,7 +230,7 @@ def _blocks(
 ) -> Iterator[dict]:
     """Row blocks of X, dense, and of the counts where they are wanted, CSR."""
     rows = model.block_rows(shell.n_obs)
-    for k in tqdm(range(len(rows)), desc="simulate", unit="block", delay=1, disable=not progress):
+    for k in progress_bar(progress, range(len(rows)), desc="simulate", unit="block", delay=1):
         x = expression.block(k)
         block = {"X": x}
         if "counts" in params:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from grnrep import _keys
 from grnrep._checks import check_whole, closest, some
 from grnrep.pl._axes import DIVERGING, finish
-from grnrep.pl._read import activities_of
+from grnrep.pl._read import CellActivities, activities_of
 
 _AREA = 3500  # points squared of all cells together, by square inch of the axes
 _WITHIN = 98  # per cent of cells between the ends of the colours: a few do not take them all
@@ -82,13 +82,27 @@ def embedding(
     >>> gr.pl.embedding(adata, "TF_001", basis="first_two").get_title(loc="left")
     'TF_001'
     """
+    found = activities_of(adata, regulators, key=key, marginal=marginal)
+    every = draw_embedding(found, basis=basis, size=size, ncols=ncols, ax=ax)
+    finish(every[0], show=show, save=save)
+    return every[0] if len(every) == 1 else every
+
+
+def draw_embedding(
+    found: CellActivities,
+    *,
+    basis: str,
+    size: float | None = None,
+    ncols: int = 2,
+    ax: Axes | None = None,
+) -> list[Axes]:
+    """Draw activities that are at hand; the rest is as in :func:`embedding`."""
     import scanpy as sc
 
     check_whole("ncols", ncols)
-    found = activities_of(adata, regulators, key=key, marginal=marginal)
-    names = list(found.data.var_names)
-    if basis not in adata.obsm and f"X_{basis}" not in adata.obsm:
-        there = [str(name).removeprefix("X_") for name in adata.obsm if str(name).startswith("X_")]
+    names, obsm = list(found.data.var_names), found.data.obsm
+    if basis not in obsm and f"X_{basis}" not in obsm:
+        there = [str(name).removeprefix("X_") for name in obsm if str(name).startswith("X_")]
         raise KeyError(
             f"basis={basis!r} is not in adata.obsm{closest(basis, there)}; embeddings there: "
             f"{some(there, 10)}. Run scanpy.tl.umap first, or name another"
@@ -115,8 +129,7 @@ def embedding(
             bar.set_label(found.label)
             bar.outline.set_visible(False)
         finish(one, title=name, show=False, save=None)
-    finish(every[0], show=show, save=save)
-    return every[0] if len(every) == 1 else every
+    return every
 
 
 def _panels(n: int, ncols: int) -> list[Axes]:

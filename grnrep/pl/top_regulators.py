@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 
 from grnrep import _keys
 from grnrep._checks import check_choice, check_whole, obs_column, some
 from grnrep.pl._axes import DIVERGING, finish
-from grnrep.pl._read import activities_of, ranked
+from grnrep.pl._read import CellActivities, activities_of, ranked
+
+_WITHIN = 98  # per cent of the means between the ends of the colours,
+_FAR = 1.5  # unless the largest is less than so many times as far from 0
 
 
 def top_regulators(
@@ -34,7 +38,7 @@ def top_regulators(
 
     :class:`scanpy.pl.MatrixPlot`, or :class:`scanpy.pl.DotPlot`, on :func:`grnrep.get.activity`. Every regulator is
     standardised over all cells (mean 0, variance 1), so that regulators can be compared too, whatever the units
-    of the activities.
+    of the activities. Colours end where 98 % of the means do, if the others are far beyond: the bar then has tips.
 
     Parameters
     ----------
@@ -88,40 +92,66 @@ def top_regulators(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['TF_001', 'TF_002', 'TF_003']
     """
-    import scanpy as sc
-
     check_choice("kind", kind, ("matrix", "dots"))
     check_whole("n", n)
-    column = obs_column(adata, groupby, argument="groupby")
-    group = column[column.notna()].astype("category").cat.remove_unused_categories()
-    group = group.cat.rename_categories(str)
-    order = list(group.cat.categories)
+    group = _groups(obs_column(adata, groupby, argument="groupby"))
     if regulators is None:
         table = ranked(adata, key=rank_key).table
+        order = list(group.cat.categories)
         regulators = _top(table, order, n, groupby=groupby, rank_key=rank_key)
-    data = activities_of(adata, regulators, key=key, marginal=marginal).data
-    data = data[column.notna().to_numpy()].copy()
+    found = activities_of(adata, regulators, key=key, marginal=marginal)
+    main = draw_regulators(found, groupby, kind=kind, ax=ax)
+    return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
+
+
+def draw_regulators(
+    found: CellActivities, groupby: str, *, kind: str = "matrix", ax: Axes | None = None
+) -> Axes:
+    """Draw activities that are at hand, without a title; the rest is as in :func:`top_regulators`."""
+    import scanpy as sc
+
+    group = _groups(found.data.obs[groupby])
+    data = found.data[group.index].copy()
     data.obs[groupby] = group
     spread = np.nanstd(data.X, axis=0)
     data.X = (data.X - np.nanmean(data.X, axis=0)) / np.where(spread > 0, spread, 1.0)
     means = pd.DataFrame(data.X).groupby(group.to_numpy(), observed=True).mean()
-    reach = float(np.nanmax(np.abs(means.to_numpy()))) or 1.0
+    reach, colours = _colours(means.to_numpy())
     shown = list(data.var_names)
     common = {"groupby": groupby, "ax": ax, "vmin": -reach, "vmax": reach}
     label = "mean activity\n(sd of all cells)"
     if kind == "matrix":
         plot = sc.pl.MatrixPlot(data, shown, **common)
-        plot.style(cmap=DIVERGING, edge_lw=0.3).legend(title=label, width=1.7)
+        plot.style(cmap=colours, edge_lw=0.3).legend(title=label, width=1.7)
     else:
         plot = sc.pl.DotPlot(data, shown, expression_cutoff=0.0, **common)
-        plot.style(cmap=DIVERGING, dot_edge_lw=0.3)
+        plot.style(cmap=colours, dot_edge_lw=0.3)
         plot.legend(colorbar_title=label, size_title="cells above\nthe mean (%)", width=1.7)
     plot.swap_axes()  # a row per regulator: a page is wide enough for the groups
     plot.make_figure()
     main = plot.get_axes()["mainplot_ax"]
     for one in [] if ax is not None else main.figure.axes:
         one.set_visible(one.axison)  # frames of legends that nothing is drawn in take no room
-    return finish(main, title=f"Regulators by {groupby}", show=show, save=save)
+    return main
+
+
+def _groups(column: pd.Series) -> pd.Series:
+    """The groups that have cells, as words; cells without one are left out."""
+    group = column[column.notna()].astype("category").cat.remove_unused_categories()
+    return group.cat.rename_categories(str)
+
+
+def _colours(means: np.ndarray) -> tuple[float, Colormap]:
+    """Where colours end on both sides of 0, and the colours; the bar has tips if some means are beyond."""
+    size = np.abs(means[np.isfinite(means)])
+    most, reach = size.max(), np.percentile(size, _WITHIN, method="lower")
+    if (
+        most <= _FAR * reach or reach == 0
+    ):  # a few means do not take all colours; nor are colours cut for little
+        return float(most) or 1.0, DIVERGING
+    colours = DIVERGING.copy()
+    colours.colorbar_extend = "both"  # type: ignore[assignment]  # a word, though typed as bool
+    return float(reach), colours
 
 
 def _top(

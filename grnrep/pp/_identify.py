@@ -70,17 +70,19 @@ def overall(table: pd.DataFrame, *, cells_help: bool = True) -> str:
     alone = table["group"] < 0
     open_ = ~table["activity_identified"]
     counts = {
-        "share all their targets with another (column group): merge them, or keep one of each group": ~alone,
-        "may contain the activity of others, or are undetermined, for want of targets that tell them apart: "
+        "with the same targets as another (column group): merge them, or keep one of each group": ~alone,
+        "that may contain the activity of others, or be undetermined, for want of targets that tell them apart: "
         "add targets of their own, add prior signs, or drop them": open_ & alone,
-        f"have fewer constraints than parameters (load below 1): add {'cells or ' * cells_help}genes": (
+        f"with fewer constraints than parameters (load below 1): add {'cells or ' * cells_help}genes": (
             table["load"] < 1
         ),
-        f"are collinear with others (VIF above {_COLLINEAR:g}), which matters where weights stay near their "
-        "prior": np.isfinite(table["vif"]) & (table["vif"] > _COLLINEAR),
+        f"collinear with others (VIF above {_COLLINEAR:g}), which matters where weights stay near their prior": (
+            np.isfinite(table["vif"]) & (table["vif"] > _COLLINEAR)
+        ),
     }
+    # words that suit one regulator as well as many
     lines = [
-        f"{int((~open_).sum())} of {len(table)} regulators have an activity that is identified up to scale"
+        f"{int((~open_).sum())} of {len(table)} regulators with an activity that is identified up to scale"
     ]
     lines += [f"{int(which.sum())} {what}" for what, which in counts.items() if which.any()]
     return "\n".join(lines)

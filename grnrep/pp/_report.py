@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 
@@ -68,17 +69,33 @@ class NetworkReport:
     advice: str
 
     def __str__(self) -> str:
-        lost = int((~self.regulators["kept"]).sum())
-        lines = [f"{name:<24} {value:>12,.10g}" for name, value in self.summary.round(2).items()]
-        lines += [f"{lost} regulator(s) would be dropped: see .regulators"] if lost else []
-        lines += [self.verdict]
-        lines += [self.advice] if self.advice else []
+        lines = [f"{name:<24} {value:>12}" for name, value in self.numbers().items()]
+        lines += [line for line in (self._lost(), self.verdict, self.advice) if line]
         return "\n".join(lines)
 
     __repr__ = __str__
 
+    def numbers(self) -> dict[str, str]:
+        """The summary as it is printed; what does not exist is said in words."""
+        words = {
+            "n_obs_needed": "out of reach",
+            "condition_number": "infinite",
+        }
+        return {
+            str(name): f"{value:,.10g}" if np.isfinite(value) else words[str(name)]
+            for name, value in self.summary.round(2).items()
+        }
+
+    def _lost(self) -> str:
+        """How many regulators are left out, and why; empty if none is."""
+        lost = self.regulators.loc[~self.regulators["kept"], "reason"]
+        reasons = ", ".join(f"{n} with {reason}" for reason, n in lost.value_counts().items())
+        of = f"{len(lost)} of {len(self.regulators)} regulators"
+        return f"{of} would be left out: {reasons} (see .regulators)" if len(lost) else ""
+
     def _repr_html_(self) -> str:
-        rows = [self.summary.round(2).map("{:,.10g}".format).to_frame("network and data").to_html()]
-        rows += [f"<p>{line}</p>" for line in [*self.verdict.split("\n"), self.advice] if line]
+        rows = [pd.Series(self.numbers()).to_frame("network and data").to_html()]
+        said = [self._lost(), *self.verdict.split("\n"), self.advice]
+        rows += [f"<p>{line}</p>" for line in said if line]
         shown = self.regulators.sort_values("n_targets_found", kind="stable")
         return "".join([*rows, shown.to_html(max_rows=10, show_dimensions=True)])

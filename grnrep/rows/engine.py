@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import torch
-from tqdm.auto import tqdm
 
+from grnrep.core.progress import progress_bar
 from grnrep.core.threads import side_by_side
 from grnrep.rows.blocks import Blocks
 
@@ -45,8 +45,9 @@ def map_blocks(
     """
     todo = [k for k in range(n_blocks) if k not in skip]
     results = _here(function, todo) if client is None else _on_workers(function, todo, client)
-    hide = not progress or n_blocks == 1
-    with tqdm(desc=desc, total=n_blocks, initial=len(skip), unit="block", disable=hide) as bar:
+    with progress_bar(
+        progress and n_blocks > 1, desc=desc, total=n_blocks, unit="block", done=len(skip)
+    ) as bar:
         for k, result in results:
             yield k, result
             bar.update()

@@ -83,6 +83,7 @@ def penalties_of(
         ridge=ridge,
         prior=sign_shrinkage,
         rng=config.rng,
+        progress=config.progress,
     )
     strongest = max(RIDGES) if chosen.prior > 0 else of_many_cells(max(FREE_RIDGES), len(x))
     if ridge is None and chosen.ridge >= strongest:

@@ -21,7 +21,7 @@ from grnrep._checks import (
     report_names,
 )
 from grnrep._inputs import expression_of
-from grnrep._match import Match, match
+from grnrep._match import Match, match, report_dropped
 from grnrep._values import (
     check_values,
     check_varies,
@@ -99,6 +99,7 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
         signed=config.signed,
         min_targets=config.min_targets,
     )
+    report_dropped(matched, config.min_targets)
     blocks, scan = open_values(
         adata,
         matched.genes,

@@ -128,18 +128,40 @@ def rank_regulators(
         table = pd.DataFrame(alone.slope, index=adata.obs_names, columns=regulators)
     else:
         table = activities(adata, key)
+    result = compare_groups(table, group, replicate, reference=reference)
+    out = copy_of(adata) if copy else adata
+    set_table(out, key_added, result.assign(marginal=marginal, key=key))
+    return out if copy else None
+
+
+def compare_groups(
+    table: pd.DataFrame,
+    group: pd.Series,
+    replicate: pd.Series | None,
+    *,
+    reference: str = REST,
+) -> pd.DataFrame:
+    """Compare groups in their activities, (n_cells, n_regulators); columns of ``obs`` say who is in which.
+
+    Gives the table of :func:`rank_regulators` without ``marginal`` and ``key``, and has its warning.
+    """
+    if pd.api.types.is_float_dtype(group) and group.nunique() > len(group) / 2:
+        raise ValueError(
+            f"groupby must name a column of groups; adata.obs[{group.name!r}] holds numbers, "
+            f"{group.nunique()} different ones in {len(group)} cells. Cut them into groups first: pandas.cut"
+        )
     known = group.notna() if replicate is None else group.notna() & replicate.notna()
     inside = {
         name: (known & (group.astype(str) == name)).to_numpy()
         for name in sorted(group[known].astype(str).unique())
     }
-    _check_groups([*inside], groupby, reference)
+    _check_groups([*inside], str(group.name), reference)
     sides = {
         name: _Side.of(table[cells], None if replicate is None else replicate[cells])
         for name, cells in inside.items()
     }
     for name, side in sides.items():
-        _check_units(side, name, sample)
+        _check_units(side, name, None if replicate is None else str(replicate.name))
     parts = []
     for name, side in sides.items():
         if name == reference != REST:
@@ -147,8 +169,9 @@ def rank_regulators(
         others = [other for other in sides.values() if other is not side]
         against = reduce(add, others) if reference == REST else sides[reference]
         parts.append(_rows(side, against, table.columns).assign(group=name))
-    asked = {"reference": reference, "groupby": groupby, "marginal": marginal, "key": key}
-    result = pd.concat(parts, ignore_index=True).assign(**asked)
+    result = pd.concat(parts, ignore_index=True).assign(
+        reference=reference, groupby=str(group.name)
+    )
     result = result[[*COLUMNS, *result.columns.difference(COLUMNS, sort=False)]]
     if replicate is None:
         logger.warning(
@@ -157,9 +180,7 @@ def rank_regulators(
         )
     tests = ", ".join(sorted(result["test"].unique()))
     logger.info("rank_regulators: %d groups compared with %r: %s", len(parts), reference, tests)
-    out = copy_of(adata) if copy else adata
-    set_table(out, key_added, result)
-    return out if copy else None
+    return result
 
 
 @dataclass(frozen=True, eq=False)

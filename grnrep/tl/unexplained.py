@@ -36,6 +36,7 @@ def unexplained(
     n_genes: int = 50,
     rng: int | np.random.Generator | None = 0,
     copy: bool = False,
+    progress: bool = True,
 ) -> AnnData | None:
     """Look for programmes in the residuals of a fit: what genes do in common that its network does not explain.
 
@@ -58,6 +59,8 @@ def unexplained(
         Seed, or a generator to draw it from.
     copy
         Whether to return a copy instead of changing ``adata``.
+    progress
+        Whether long work shows its progress.
 
     Returns
     -------
@@ -134,6 +137,7 @@ def unexplained(
         scale=known.fit.likelihood.arrays().get("noise_sd"),
         covariates=cells.covariates,
         rng=seed,
+        progress=progress,
     )
     logger.info(
         "unexplained %r: %d programmes beyond chance, %.0f %% of the variance of the residuals",

@@ -183,6 +183,24 @@ def test_an_old_option_goes_on_with_a_warning(grnrep, work):
     assert "--link" not in grnrep("fit", "--help").stdout
 
 
+def test_an_old_option_fits_the_regulators_of_0_1_0_unless_told_otherwise(grnrep, work):
+    net = pd.read_csv("net.csv")
+    few = pd.DataFrame({"source": "Few", "target": net["target"].unique()[:2]})
+    pd.concat([net, few]).to_csv("wide.csv", index=False)
+    given = ["fit", "data.h5ad", "wide.csv", "-o", "out.h5ad", "--max-iter=2", "--overwrite"]
+    given += ["--sign-shrinkage=0.3", "--likelihood"]
+    for options, kept in {
+        ("auto", "--link=identity"): True,  # as in Python
+        ("auto", "--link=identity", "--min-targets=5"): False,
+        ("gaussian",): False,
+    }.items():
+        result = grnrep(*given, *options)
+        assert result.exit_code == 0, result.stderr
+        assert ("Few" in ad.read_h5ad("out.h5ad").obsm["grnrep"]) == kept
+        said = "for the same regulators write --min-targets=1" in " ".join(result.stderr.split())
+        assert said == kept
+
+
 @pytest.mark.usefixtures("short_chain")
 def test_fit_with_everything_that_is_off_by_default(grnrep, work):
     data = ad.read_h5ad("data.h5ad")
@@ -255,7 +273,7 @@ def test_raw_min_targets_and_contrasts_as_in_memory(grnrep, work):
     assert "Few" in back.obsm["grnrep"]
     assert back.uns["grnrep"]["params"]["layer"] == ".raw"
     checked = grnrep("check-network", "data.h5ad", "net.csv", "--use-raw")
-    assert "fewer than --min-targets=5 targets" in checked.stderr
+    assert "fewer than 5 targets among the genes" in checked.stdout
     shown = grnrep("report", "out.h5ad", "-o", "page.html", "-q")
     assert shown.exit_code == 0, shown.stderr
     assert "Loads of regulators over" in Path("page.html").read_text()
@@ -359,7 +377,7 @@ def test_check_network_prints_the_report(grnrep, work):
     rows = [line.split() for line in result.stdout.splitlines()]
     for name, value in report.summary.round(2).items():
         assert [name, f"{value:,.10g}"] in rows
-    assert "1 regulators would be dropped" in result.stdout
+    assert "regulators would be left out; first of them" in result.stdout
     assert ["[red]", "1", "no", "target", "among", "the", "genes"] in rows
 
 

@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 
 import anndata as ad
@@ -16,6 +17,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep import _marginal
 from grnrep.cli.report import figures
 
 NASTY = '<script>alert("$x$")&amp;'
@@ -148,6 +150,36 @@ def test_a_page_of_what_was_projected_without_expression(grnrep, folder, report)
     assert "needs the expression" in refused.stderr
 
 
+def test_activities_of_regulators_by_themselves_are_computed_once(report, monkeypatch):
+    calls, compute = [], _marginal.marginal_activities
+
+    def counted(*args, **options):
+        calls.append(options["verb"])
+        return compute(*args, **options)
+
+    for module in ("grnrep.get.activity", "grnrep.tl.rank_regulators"):
+        monkeypatch.setattr(sys.modules[module], "marginal_activities", counted)
+    page = check(report("whole.h5ad", "--groupby", "state", "--sample", "donor", "--marginal"))
+    assert calls == ["activity"]
+    assert len(page.images) == 8
+    assert any(text.startswith("Activities on this page are marginal") for text in page.text)
+
+
+def test_groups_on_the_page_are_those_of_the_verb(report, folder):
+    adata = ad.read_h5ad(folder / "whole.h5ad")
+    for marginal in (False, True):
+        gr.tl.rank_regulators(adata, "state", sample="donor", marginal=marginal)
+        table = adata.uns["rank_regulators"]
+        first = table[table["difference"] > 0].drop_duplicates("group").set_index("group")
+        options = ["--groupby", "state", "--sample", "donor", "--overwrite"]
+        options += ["--marginal"] * marginal
+        text = check(report("whole.h5ad", *options)).text
+        for group, row in first.iterrows():
+            words = text[text.index(f"{group}, 20 cells") :]
+            assert row["regulator"] in words[:30]
+            assert f"{row['pvals']:.3f}" in words[:30]
+
+
 def test_weak_regulators_are_counted_and_not_listed(grnrep, small, tmp_path):
     adata, net = small()
     twins = pd.DataFrame({"source": ["TwinA"] * 6 + ["TwinB"] * 6, "weight": 1.0})
@@ -160,6 +192,7 @@ def test_weak_regulators_are_counted_and_not_listed(grnrep, small, tmp_path):
     page = check((tmp_path / "page.html").read_text())
     assert any(text.startswith("1 of 7 regulators have fewer than 5 targets") for text in page.text)
     assert any(text.startswith("2 regulators share all their targets") for text in page.text)
+    assert any("in 1 group that no data can tell apart" in text for text in page.text)
     assert any(text.startswith("The fit had not converged") for text in page.text)
     assert not {"Weak", "TwinB"} & set(page.text)
     assert "TwinA" in page.text

@@ -40,6 +40,30 @@ def test_matrix_has_standardised_means(cells):
     assert low == -high == pytest.approx(-np.abs(expected.to_numpy()).max(), rel=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["matrix", "dots"])
+def test_one_extreme_group_does_not_bleach_the_others(cells, kind):
+    adata, _ = cells
+    adata = adata.copy()
+    activity = adata.obsm["grnrep"].copy()
+    adata.obs["few"] = np.where(np.arange(adata.n_obs) < 2, "few", adata.obs["state"].astype(str))
+    names = list(activity.columns)
+    gr.pl.top_regulators(adata, "few", regulators=names, kind=kind)
+    activity.iloc[:2, 0] = activity.iloc[:, 0].mean() + 40 * activity.iloc[:, 0].std()
+    adata.obsm["grnrep"] = activity
+    gr.pl.top_regulators(adata, "few", regulators=names, kind=kind)
+    ordinary, extreme = (
+        next(ax for ax in plt.figure(number).axes if ax.get_title().startswith("mean activity"))
+        for number in plt.get_fignums()
+    )
+    scaled = (activity - activity.mean()) / activity.std(ddof=0)
+    means = np.abs(scaled.groupby(adata.obs["few"], observed=True).mean().to_numpy())
+    low, high = extreme.get_xlim()
+    assert -low == high == pytest.approx(np.sort(means.ravel())[-2], rel=1e-4)
+    assert means.max() > 1.5 * high
+    # the bar has tips, which say that there is more
+    assert len(extreme.patches) == len(ordinary.patches) + 2
+
+
 def test_top_regulators_are_those_that_are_higher_each_once(cells):
     adata, _ = cells
     table = adata.uns["rank_regulators"]

@@ -117,7 +117,7 @@ def test_prints_numbers_and_dropped_regulators(partial):
     assert repr(report) == text
     assert "effective_load" in text
     assert f"{report.summary['effective_load']:.2f}".rstrip("0") in text
-    assert "1 regulator(s) would be dropped" in text
+    assert "1 of 5 regulators would be left out: 1 with no target among the genes" in text
     html = report._repr_html_()
     assert html.count("<table") == 2
     assert "lost" in html

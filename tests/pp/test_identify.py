@@ -99,11 +99,11 @@ def test_kinds_of_columns_do_not_depend_on_lost_regulators():
 
 def test_overall_verdict(report):
     lines = report.verdict.split("\n")
-    assert lines[0] == "1 of 9 regulators have an activity that is identified up to scale"
-    assert lines[1].startswith("2 share all their targets with another")
-    assert lines[2].startswith("6 may contain the activity of others, or are undetermined")
+    assert lines[0] == "1 of 9 regulators with an activity that is identified up to scale"
+    assert lines[1].startswith("2 with the same targets as another")
+    assert lines[2].startswith("6 that may contain the activity of others, or be undetermined")
     low = (report.regulators["load"] < 1).sum()
-    assert lines[3].startswith(f"{low} have fewer constraints than parameters")
+    assert lines[3].startswith(f"{low} with fewer constraints than parameters")
     assert report.verdict in str(report)
     assert all(f"<p>{line}</p>" in report._repr_html_() for line in lines)
 
@@ -111,7 +111,7 @@ def test_overall_verdict(report):
 def test_nothing_to_complain_about():
     report = _check(_adata(), _net({"P": "abcd", "Q": "defgh"}))
     assert report.regulators["verdict"].to_dict() == {"P": "identified", "Q": "identified"}
-    assert report.verdict == "2 of 2 regulators have an activity that is identified up to scale"
+    assert report.verdict == "2 of 2 regulators with an activity that is identified up to scale"
     assert len(report.nested) == 0
     assert list(report.nested.columns) == ["regulator", "within"]
 
@@ -131,7 +131,7 @@ def test_collinear_regulators_are_named():
     alone = _check(adata, net[net["source"] != "R"])
     np.testing.assert_allclose(alone.regulators["vif"], 11)
     assert "collinear with others (VIF 11)" in alone.regulators["verdict"]["Q"]
-    assert "2 are collinear with others" in alone.verdict
+    assert "2 collinear with others" in alone.verdict
 
 
 def test_zeros_do_not_count_for_the_load_of_a_regulator():

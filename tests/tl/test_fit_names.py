@@ -115,6 +115,35 @@ def test_the_cause_is_named_where_nothing_meets(fit_refuses, cause):
     fit_refuses(change, ValueError, "net has no target among adata.var_names", CAUSES[cause][1])
 
 
+@pytest.mark.parametrize("cause", ["case", "blanks", "versions", "other names", "identifiers"])
+@pytest.mark.parametrize("verb", [gr.tl.fit, gr.pp.check_network])
+def test_the_cause_is_named_where_no_regulator_has_enough_targets(
+    small, refuses, caplog, cause, verb
+):
+    change, fragment = CAUSES[cause]
+    adata, net = change(*small())
+    found = net["target"].isin(adata.var_names)
+    firsts = [
+        net["target"][~found].iloc[0],
+        adata.var_names[~adata.var_names.isin(net["target"])][0],
+    ]
+    words = [fragment, "min_targets=20 targets", *map(repr, firsts)]
+    with refuses(ValueError, "names of net and adata hardly match", *words, adata=adata):
+        verb(adata, net, min_targets=20)
+    assert "among adata.var_names" not in caplog.text  # the error has said it
+
+
+@pytest.mark.parametrize("side", ["net['target']", "adata.var_names"])
+def test_the_side_that_is_no_upper_case_is_named(fit_refuses, side):
+    def change(adata, net):
+        if side == "adata.var_names":
+            return adata, net.assign(target=net["target"].str.upper())
+        adata.var_names = adata.var_names.str.upper()
+        return adata, net
+
+    fit_refuses(change, ValueError, f"make both upper case, e.g. {side} = {side}.str.upper()")
+
+
 @settings(deadline=None, max_examples=8, derandomize=True)
 @given(n_panel=st.integers(1, 40), n_lost=st.integers(0, 500), masked=st.booleans())
 def test_a_large_network_on_a_small_panel_is_no_reason_to_warn(small, n_panel, n_lost, masked):

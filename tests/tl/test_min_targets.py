@@ -33,7 +33,7 @@ def test_a_fit_is_that_of_the_network_without_them(uneven, caplog):
     pd.testing.assert_frame_equal(found.obsm["grnrep"], wanted.obsm["grnrep"], check_exact=True)
     for part in ("network", "regulators", "genes"):
         pd.testing.assert_frame_equal(found.uns["grnrep"][part], wanted.uns["grnrep"][part])
-    assert "2 of 7 regulators have fewer than min_targets=5 targets" in caplog.text
+    assert "2 of 7 regulators of net have fewer than min_targets=5 targets" in caplog.text
     assert "'three', 'two'" in caplog.text
 
 

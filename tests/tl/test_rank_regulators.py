@@ -316,3 +316,14 @@ def test_marginal_activities_are_compared_by_their_slopes(small):
     expected = gr.tl.rank_regulators(adata, "state", key="alone", **options)
     expected = expected.uns["rank_regulators"].assign(marginal=True, key="grnrep")
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_column_of_numbers_is_no_column_of_groups(refuses):
+    obs = pd.DataFrame({"age": np.arange(8) / 7, "half": [0.0, 1.0] * 4}, index=list("abcdefgh"))
+    adata = ad.AnnData(np.ones((8, 1)), obs=obs)
+    adata.obsm["grnrep"] = pd.DataFrame({"P": np.arange(8.0)}, index=adata.obs_names)
+    with refuses(
+        ValueError, "adata.obs['age'] holds numbers, 8 different", "pandas.cut", adata=adata
+    ):
+        gr.tl.rank_regulators(adata, "age")
+    gr.tl.rank_regulators(adata, "half")  # two groups, though they are called 0 and 1

@@ -263,3 +263,35 @@ def test_refuses_no_cells_unknown_layer_and_unknown_options(halves, refuses):
         gr.tl.transform(new, adata, solver="newton")
     with refuses(ValueError, "epochs is an option of solver='gradient' only", adata=[adata, new]):
         gr.tl.transform(new, adata, epochs=5)
+
+
+def _raw_fit(small):
+    adata, net = small()
+    adata.raw = adata
+    adata.var_names = "other_" + adata.var_names
+    gr.tl.fit(adata, net, use_raw=True, ridge=0.01, sign_shrinkage=0.0, max_iter=2, progress=False)
+    return adata, net
+
+
+def test_after_a_fit_of_raw_the_error_names_use_raw(small, refuses):
+    adata, net = _raw_fit(small)
+    n_genes = net["target"].nunique()
+    new = adata.copy()
+    wanted = (
+        f"The fit read adata.raw.X: use_raw=True reads new.raw, which has {n_genes} of the genes"
+    )
+    with refuses(ValueError, "new has no gene of the decoder among new.var_names", wanted):
+        gr.tl.transform(new, adata)
+    gr.tl.transform(new, adata, use_raw=True, progress=False)  # what the message advises
+    new.raw = None
+    with refuses(ValueError, "The fit read adata.raw.X (use_raw=True), which may have had genes"):
+        gr.tl.transform(new, adata)
+
+
+def test_after_a_fit_of_x_the_error_says_to_leave_out_use_raw(small, refuses):
+    adata, net = small()
+    gr.tl.fit(adata, net, ridge=0.01, sign_shrinkage=0.0, max_iter=2, progress=False)
+    new = adata.copy()
+    new.raw = adata[:, ~adata.var_names.isin(net["target"])]
+    with refuses(ValueError, "among new.raw.var_names", "The fit read adata.X: leave out use_raw"):
+        gr.tl.transform(new, adata, use_raw=True)

@@ -7,22 +7,20 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
-from grnrep import _keys, get, tl
+from grnrep import _keys
 from grnrep._checks import obs_column, some
 from grnrep._ranking import SAMPLE
+from grnrep.cli.report.fitted import Fitted
+from grnrep.tl.rank_regulators import compare_groups
 
 _MOST_GROUPS: Final = 50
 _TESTED: Final = ("pvals", "pvals_adj")  # columns of a ranking that are shown
-_RANKING: Final = "rank_regulators"
 
 
-def spreads(adata: AnnData, key: str, *, marginal: bool) -> pd.Series:
-    """Standard deviation over cells of every activity, or slope; without those that never vary or have no values."""
-    found = get.activity(adata, key=key, marginal=marginal)
-    values = found.to_df("slope" if marginal else None).astype(np.float64)
-    spread = values.std(ddof=0)
+def spreads(by_cell: pd.DataFrame) -> pd.Series:
+    """Standard deviation over cells of every activity; without those that never vary or have no values."""
+    spread = by_cell.astype(np.float64).std(ddof=0)
     return spread[np.isfinite(spread) & (spread > 0)]
 
 
@@ -88,11 +86,10 @@ class Comparison:
         )
 
 
-def compare(
-    adata: AnnData, key: str, spread: pd.Series, *, groupby: str, sample: str | None, marginal: bool
-) -> Comparison:
+def compare(fitted: Fitted, spread: pd.Series, *, groupby: str, sample: str | None) -> Comparison:
     """Compare groups in the regulators that have a spread here."""
-    column = obs_column(adata, groupby, argument="groupby")
+    column = obs_column(fitted.adata, groupby, argument="groupby")
+    replicate = None if sample is None else obs_column(fitted.adata, sample, argument="sample")
     names = _in_order(column)
     if not 2 <= len(names) <= _MOST_GROUPS:
         raise ValueError(
@@ -101,10 +98,7 @@ def compare(
         )
     groups = column.astype(object).where(column.isna(), column.astype(str))
     groups = pd.Series(pd.Categorical(groups, categories=names), index=column.index, name=groupby)
-    tl.rank_regulators(
-        adata, groupby, sample=sample, key=key, marginal=marginal, key_added=_RANKING
-    )
-    table: pd.DataFrame = adata.uns[_RANKING]
+    table = compare_groups(fitted.by_cell, column, replicate)
     table = table[table["regulator"].isin(spread.index)]
     effect = table["difference"] / spread.reindex(table["regulator"]).to_numpy()
     by_sample = bool((table["unit"] == SAMPLE).all())

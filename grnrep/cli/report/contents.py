@@ -5,7 +5,6 @@ from __future__ import annotations
 from anndata import AnnData
 
 from grnrep import __version__
-from grnrep._checks import record
 from grnrep.cli.report import comparison, sections
 from grnrep.cli.report.fitted import Fitted
 from grnrep.cli.report.page import Contents
@@ -24,17 +23,14 @@ def contents_of(
     KeyError, ValueError
         If there is no fit, or the groups or samples cannot be used.
     """
-    kept = record(adata, key)
-    fitted = Fitted(adata=adata, key=key, kept=kept, marginal=marginal)
-    spread = comparison.spreads(adata, key, marginal=marginal)
+    fitted = Fitted.of(adata, key, marginal=marginal)
+    spread = comparison.spreads(fitted.by_cell)
     shares = comparison.contributions(fitted.edges, spread)
     listed = comparison.listed(fitted.regulators, least=MIN_TARGETS)
     shares, spread = (values[values.index.isin(listed)] for values in (shares, spread))
     compared = None
     if groupby is not None:
-        compared = comparison.compare(
-            adata, key, spread, groupby=groupby, sample=sample, marginal=marginal
-        )
+        compared = comparison.compare(fitted, spread, groupby=groupby, sample=sample)
     top = list(shares.index[:_PANELS]) if compared is None else compared.leading(_PANELS)
     main = (
         sections.regulators(fitted, shares)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import matplotlib.pyplot as plt
@@ -16,6 +16,9 @@ from matplotlib.axes import Axes
 from grnrep import pl
 from grnrep.cli.report.page import Picture
 from grnrep.pl._axes import BLUE, INK, axes, finish, root
+from grnrep.pl._read import CellActivities
+from grnrep.pl.embedding import draw_embedding
+from grnrep.pl.top_regulators import draw_regulators
 from grnrep.pp import NetworkReport
 
 _DPI: Final = 100  # of the page; images have twice as many
@@ -81,13 +84,14 @@ def network(report: NetworkReport) -> Picture:
     )
 
 
-def matrix(
-    adata: AnnData, regulators: Sequence[str], *, groupby: str, key: str, marginal: bool
-) -> Picture:
+def matrix(found: CellActivities, *, groupby: str) -> Picture:
     """Mean activities of regulators in groups."""
     return _picture(
-        lambda: pl.top_regulators(
-            adata, groupby, regulators=regulators, key=key, marginal=marginal
+        lambda: finish(
+            draw_regulators(found, groupby),
+            title=f"Regulators by {groupby}",
+            show=False,
+            save=None,
         ),
         caption="Mean activity of the top regulators in every group, in standard deviations of the regulator over "
         "all cells, 0 being the mean over all cells.",
@@ -95,13 +99,11 @@ def matrix(
     )
 
 
-def embedding(
-    adata: AnnData, regulators: Sequence[str], *, basis: str, key: str, marginal: bool
-) -> Picture:
+def embedding(found: CellActivities, *, basis: str) -> Picture:
     """Activities of regulators on an embedding, a panel each."""
     name = basis.removeprefix("X_")
     return _picture(
-        lambda: pl.embedding(adata, regulators, basis=basis, key=key, marginal=marginal, ncols=3),
+        lambda: draw_embedding(found, basis=basis, ncols=3),
         caption=f"Activities on {name}; colours are centred at the mean of all cells.",
         alt=f"Cells on {name}, coloured by activities of regulators",
     )

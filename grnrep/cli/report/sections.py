@@ -54,6 +54,7 @@ def summary(fitted: Fitted) -> Section:
         )
     few = int((regulators["n_targets"] < MIN_TARGETS).sum())
     twins = regulators.loc[regulators["group"] >= 0, "group"]
+    n_groups = twins.nunique()
     text = []
     if few:
         text.append(
@@ -62,12 +63,13 @@ def summary(fitted: Fitted) -> Section:
         )
     if len(twins):
         text.append(
-            f"{len(twins):,} regulators share all their targets with another one, in {twins.nunique():,} groups that "
-            "no data can tell apart; the lists name the first of each group."
+            f"{len(twins):,} regulators share all their targets with another one, in {n_groups:,} "
+            f"{'group' if n_groups == 1 else 'groups'} that no data can tell apart; the lists name the first of each."
         )
     dropped = len(fitted.kept.get(_keys.DROPPED_REGULATORS, ()))
     if dropped:
-        text.append(f"{dropped:,} regulators of the network were left out of the fit.")
+        of = f"{dropped:,} of {len(regulators) + dropped:,} regulators of the network"
+        text.append(f"{of} are not in the fit: they have too few targets among the genes.")
     return Section(title="Summary", warnings=tuple(warnings), text=tuple(text))
 
 
@@ -146,12 +148,7 @@ def groups(fitted: Fitted, compared: Comparison) -> Section:
         )
     pictures: tuple[Picture, ...] = ()
     if shown := compared.of_groups(_IN_MATRIX):
-        pictures = (
-            figures.matrix(
-                fitted.adata, shown, groupby=str(compared.groups.name), key=fitted.key,
-                marginal=fitted.marginal,
-            ),
-        )  # fmt: skip
+        pictures = (figures.matrix(fitted.shown(shown), groupby=str(compared.groups.name)),)
     how = (
         "ordered by the p-value of a test with samples as replicates (grnrep rank-regulators); means are of samples."
         if compared.by_sample
@@ -176,9 +173,7 @@ def cells(fitted: Fitted, compared: Comparison | None, top: list[str]) -> Sectio
     if compared is not None:
         points = np.asarray(obsm[place], dtype=np.float64)[:, :2]
         pictures.append(figures.groups(points, compared.groups, basis=place))
-    pictures.append(
-        figures.embedding(fitted.adata, top, basis=place, key=fitted.key, marginal=fitted.marginal)
-    )
+    pictures.append(figures.embedding(fitted.shown(top), basis=place))
     return Section(title="Cells", pictures=tuple(pictures))
 
 
@@ -206,7 +201,11 @@ def targets(fitted: Fitted, top: list[str]) -> Section:
 def fit(fitted: Fitted) -> Section:
     """What was asked for and chosen, how the fit went, and what it explains."""
     params = fitted.kept[_keys.PARAMS]
-    rows = tuple((words, _value(params[name])) for name, words in _PARAMS.items() if name in params)
+    rows = tuple(
+        (words, _value(params[name]).removeprefix("."))
+        for name, words in _PARAMS.items()
+        if name in params
+    )
     table = Table(caption="Options and choices", columns=("what", "value"), rows=rows)
     pictures = []
     if _keys.HISTORY in fitted.kept:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from grnrep.core.als.expectation import Cells
 from grnrep.core.als.genes import GeneSolver

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from grnrep.core.als.assumed import Assumptions, model_of
 from grnrep.core.als.learn import fit_of
@@ -17,6 +16,7 @@ from grnrep.core.als.start import moments_of
 from grnrep.core.design import share_of_known, with_effects
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
+from grnrep.core.progress import progress_bar
 
 _TOL = 1e-3  # change of weights in a pass, as a share, at which the decoder is found
 
@@ -80,7 +80,7 @@ def refine_evidence(
 
     so_far = fit
     try:
-        for _ in tqdm(range(max_iter), desc="passes", disable=not progress):
+        for _ in progress_bar(progress, range(max_iter), desc="passes", unit="pass"):
             total = sums(so_far)
             sigma = Projection.of(so_far, network).expected_cells().sigma
             new = model.decoder(at, total.in_units(scale, gene), sigma)

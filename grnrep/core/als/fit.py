@@ -16,7 +16,6 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from grnrep.core.als.cells import CellSolver, project_cells
 from grnrep.core.als.data import Data, Penalty, cuts
@@ -28,6 +27,7 @@ from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.likelihoods.gaussian import squared_sum
 from grnrep.core.network import Network, with_known_columns
 from grnrep.core.posterior.freedom import residual_freedom
+from grnrep.core.progress import end_bar, progress_bar
 from grnrep.core.threads import side_by_side
 
 # ridges of the stages, each with so many iterations and this tolerance:
@@ -136,7 +136,7 @@ def fit_decoder(
 
     with (
         side_by_side(len(cuts(data.x))) as each,
-        tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
+        progress_bar(progress, desc=likelihood, total=max_iter) as bar,
     ):
         check_finite(data.scale.squares, [])  # the objective where nothing is explained
         blocks = data.blocks(without)
@@ -160,6 +160,7 @@ def fit_decoder(
                 data = _estimated(data, problem, state)
                 problem.likelihood = data.likelihood.to(data.x)
             state, history, converged = run(state, max_iter=max_iter, tol=tol, bar=bar)
+            end_bar(bar, converged=converged)
         except Interrupted as stop:
             stop.so_far = _fit_of(data, problem, stop.so_far)
             raise

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from grnrep.core.als.assumed import Assumptions, model_of, units
 from grnrep.core.als.data import cuts, precision_of
@@ -21,6 +20,7 @@ from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.likelihoods import LIKELIHOODS, restored
 from grnrep.core.likelihoods.gaussian import check_squared_error
 from grnrep.core.network import Network
+from grnrep.core.progress import end_bar, progress_bar
 from grnrep.core.threads import side_by_side
 
 _FIRST_ITERATIONS = 10  # before free factors are looked for in residuals
@@ -126,7 +126,7 @@ def fit_evidence(
     blocks = [like.block(scaled[cut].mT.contiguous()) for cut in cuts(scaled)]
     with (
         side_by_side(len(blocks)) as each,
-        tqdm(desc=likelihood, total=max_iter, disable=not progress) as bar,
+        progress_bar(progress, desc=likelihood, total=max_iter) as bar,
     ):
 
         def model_with(n_factors: int) -> Model:
@@ -166,6 +166,7 @@ def fit_evidence(
             if assumed.n_factors:
                 at, more, converged = search(model, at, max_iter=max_iter, tol=tol, bar=bar)
                 history += more
+            end_bar(bar, converged=converged)
         except KeyboardInterrupt as stop:
             last = stop.so_far if isinstance(stop, Interrupted) else at
             so_far = fit_of(model, last, unit, covariates, likelihood, intercept)

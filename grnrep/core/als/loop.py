@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
 from grnrep.core.als.data import Penalty

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from grnrep.core.als.data import Penalty, Scale
 from grnrep.core.als.genes import Stats
@@ -16,6 +15,7 @@ from grnrep.core.als.loop import Problem, State, alternate
 from grnrep.core.design import full_network, share_of_known, split_weights, with_effects
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
+from grnrep.core.progress import end_bar, progress_bar
 
 _WINDOW = 3
 _TOL = 3e-4
@@ -91,10 +91,11 @@ def refine(
     )
     state = State(torch.as_tensor(weight * grown[full.regulator]), [])
     try:
-        with tqdm(desc="passes", total=max_iter, disable=not progress) as bar:
+        with progress_bar(progress, desc="passes", total=max_iter, unit="pass") as bar:
             state, history, converged = alternate(
                 problem, state, max_iter=max_iter, tol=_TOL, window=_WINDOW, bar=bar
             )
+            end_bar(bar, converged=converged)
     except Interrupted as stop:
         stop.so_far = replace(decoder(stop.so_far.weight), converged=False)
         raise

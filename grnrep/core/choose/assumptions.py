@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from grnrep.core.als.assumed import Assumptions, units
 from grnrep.core.als.learn import fit_evidence
@@ -24,6 +23,7 @@ from grnrep.core.choose.held_out import (
 from grnrep.core.design import known_columns, without_known
 from grnrep.core.load import constraints_of, effective_load
 from grnrep.core.network import Network
+from grnrep.core.progress import progress_bar
 from grnrep.core.threads import side_by_side
 
 TAU2 = (0.03, 0.3)  # variances of weights about prior signs that are tried
@@ -127,7 +127,7 @@ def choose_assumptions(
         n_fits = len(tried) * n_folds
         with (
             side_by_side(2) as each,
-            tqdm(total=n_fits, desc="choice", disable=not progress) as bar,
+            progress_bar(progress, desc="choice", total=n_fits, unit="fit") as bar,
         ):
             parts = list[_Products]()
             for part in each(in_fold, *zip(*product(tried, range(n_folds)), strict=True)):

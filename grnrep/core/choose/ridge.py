@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
+from tqdm import tqdm
 
 from grnrep.core.als.data import typical_gram
 from grnrep.core.als.fit import fit_decoder
@@ -37,12 +38,15 @@ class Model:
     ----------
     likelihood, intercept, covariates, rng
         As in :func:`grnrep.core.als.fit.fit_decoder`.
+    bar
+        Counts the fits.
     """
 
     likelihood: str = "tobit"
     intercept: bool = False
     covariates: np.ndarray | None = None
     rng: int = 0
+    bar: tqdm | None = None
 
     def of_cells(self, cells: np.ndarray) -> Model:
         """The model of some of the cells."""
@@ -62,7 +66,7 @@ class Model:
         without: np.ndarray | None = None,
     ) -> Fit:
         """Fit with these penalties; parameters as in :func:`grnrep.core.als.fit.fit_decoder`."""
-        return fit_decoder(
+        fit = fit_decoder(
             x,
             network,
             likelihood=self.likelihood,
@@ -77,6 +81,10 @@ class Model:
             start=start,
             without=without,
         )
+        if self.bar is not None:
+            with self.bar.get_lock():  # fits may be side by side
+                self.bar.update()
+        return fit
 
 
 def choose_ridge(
@@ -88,6 +96,7 @@ def choose_ridge(
     covariates: np.ndarray | None = None,
     prior: float = 0.0,
     rng: int = 0,
+    bar: tqdm | None = None,
 ) -> float:
     """Choose ``ridge`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
@@ -112,9 +121,11 @@ def choose_ridge(
         As in the fit.
     rng
         Source of the choice of cells and values, and of the fits' start.
+    bar
+        Counts the fits.
     """
     n_cells, draw = len(x), np.random.default_rng(rng)
-    x, model = _draw_cells(x, Model(likelihood, intercept, covariates, rng), draw)
+    x, model = _draw_cells(x, Model(likelihood, intercept, covariates, rng, bar), draw)
     if prior == 0 and _is_clear(x, network, model):
         return RIDGES[-1]
 

@@ -38,13 +38,13 @@ class Loads(NamedTuple):
         """What to do about a low load; empty where the load is enough."""
         if self.effective >= _ENOUGH:
             return ""
-        reach, more = "no number of such cells reaches it", "more genes"
+        reach, more = "no number of such cells reaches it", "More genes"
         if self.n_obs_needed is not None:
-            reach, more = f"{self.n_obs_needed} such cells would reach it", "more cells"
+            reach, more = f"{self.n_obs_needed} such cells would reach it", "More cells"
         return (
             f"effective load {self.effective:.2f} is below {_ENOUGH}: too few values per parameter for reliable "
-            f"activities and weights ({reach}). What helps: {more}, fewer regulators, "
-            "prior signs on more edges, denser data"
+            f"activities and weights ({reach}). {more}, fewer regulators, prior signs on more edges or denser "
+            "data help"
         )
 
 

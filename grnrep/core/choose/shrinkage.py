@@ -12,6 +12,7 @@ from grnrep.core.choose.held_out import Score, draw_held_out, has_signs, held_ou
 from grnrep.core.choose.ridge import FEW_GENES_PRIORS, Model, choose_prior, choose_ridge
 from grnrep.core.load import constraints_of
 from grnrep.core.network import Network
+from grnrep.core.progress import progress_bar
 from grnrep.core.threads import side_by_side
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
@@ -45,6 +46,7 @@ def choose_shrinkage(
     ridge: float | None = None,
     prior: float | None = None,
     rng: int = 0,
+    progress: bool = False,
 ) -> Shrinkage:
     """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
@@ -75,7 +77,18 @@ def choose_shrinkage(
         A value that is settled already.
     rng
         Source of the choice of cells and genes, and of the fits' start.
+    progress
+        Whether to show how many fits have been compared; how many there will be depends on what they say.
     """
+    with progress_bar(progress and None in (ridge, prior), desc="choice", unit="fit") as bar:
+        model = Model(likelihood, intercept, covariates, rng, bar)
+        return _choose(x, network, model, ridge=ridge, prior=prior)
+
+
+def _choose(
+    x: np.ndarray, network: Network, model: Model, *, ridge: float | None, prior: float | None
+) -> Shrinkage:
+    """Choose, of all cells; parameters as in :func:`choose_shrinkage`."""
 
     def ridge_at(prior: float) -> float:
         """The ridge that is settled, or else the one that held-out values ask for."""
@@ -84,14 +97,14 @@ def choose_shrinkage(
         return choose_ridge(
             x,
             network,
-            likelihood=likelihood,
-            intercept=intercept,
-            covariates=covariates,
+            likelihood=model.likelihood,
+            intercept=model.intercept,
+            covariates=model.covariates,
             prior=prior,
-            rng=rng,
+            rng=model.rng,
+            bar=model.bar,
         )
 
-    model = Model(likelihood, intercept, covariates, rng)
     if prior != 0 and is_signed(network) and not has_signs(network):
         settled = _RIDGE_OF_FEW if ridge is None else ridge
         priors = FEW_GENES_PRIORS if prior is None else (prior,)
@@ -102,15 +115,15 @@ def choose_shrinkage(
         prior = 0.0 if prior is None else prior
         return Shrinkage(ridge_at(prior), prior)
 
-    cells, fold = draw_held_out(len(x), network, rng=rng)
-    drawn, model = x[cells], model.of_cells(cells)
+    cells, fold = draw_held_out(len(x), network, rng=model.rng)
+    drawn, of_drawn = x[cells], model.of_cells(cells)
 
     def score(ridge: float, prior: float) -> Score:
-        return held_out_score(drawn, network, fold, ridge, prior, model)
+        return held_out_score(drawn, network, fold, ridge, prior, of_drawn)
 
     ridges = RIDGES if ridge is None else (ridge,)
     weaker, stronger = (PRIORS[:2], PRIORS[2:]) if prior is None else ((prior,), ())
-    determined = _determined(x, network, likelihood=likelihood)
+    determined = _determined(x, network, likelihood=model.likelihood)
     with side_by_side(2) as each:
         scores = _search(partial(_search_ridges, score, ridges), weaker, stronger, each)
         if not _predict(scores):

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from grnrep.core.design import split_weights
 from grnrep.core.fitted import Fit
@@ -20,6 +20,7 @@ from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.gaussian import check_squared_error
 from grnrep.core.network import Network
 from grnrep.core.posterior.gibbs import Chain
+from grnrep.core.progress import progress_bar
 from grnrep.core.signs import orient
 from grnrep.core.threads import threads_for
 
@@ -163,7 +164,7 @@ def sample_posterior(
     chain = Chain(cells, fit, network, likelihood=likelihood, prior=prior, shared=shared, rng=rng)
     with (
         threads_for(len(cells) * chain.network.n_edges),
-        tqdm(desc="posterior", total=n_draws // 2 + n_draws, disable=not progress) as bar,
+        progress_bar(progress, desc="posterior", total=n_draws // 2 + n_draws, unit="draw") as bar,
     ):
         halves = _run(chain, n_draws, bar, jumps=likelihood == "tobit")
     return _summary(chain, fit, *halves)
