@@ -39,11 +39,13 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True)(function)
 
 
-# Parts of compiled functions: copied into their callers by numba, or, quicker to compile, by LLVM (called, they
-# take 5 to 10 % longer); and instructions of LLVM. Annotations are for the reader and for mypy, to which a
-# vector is Any; numba finds types of its own.
+# Parts of compiled functions: copied into their callers by numba, or, three times as quick to compile, by LLVM
+# (called, they take 5 to 10 % longer); and instructions of LLVM. Nothing else calls a part, so that it needs no way
+# in from Python, which for tuples of arrays is most of its code. Annotations are for the reader and for mypy, to
+# which a vector is Any; numba finds types of its own.
+_from_compiled_alone: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _inlined: Any = numba.njit(inline="always")
-_part: Any = numba.njit(nogil=True, forceinline=True)
+_part: Any = numba.njit(nogil=True, forceinline=True, **_from_compiled_alone)
 _instruction: Any = intrinsic
 
 
@@ -103,43 +105,46 @@ def _place(context: Any, llvm: Any, array: Any, value: Any, k: Any, vector: Any)
     return place, array.dtype.bitwidth // 8  # of a number, not of a vector: arrays begin anywhere
 
 
-@_instruction
-def load_at(_typing: Any, array: Any, _k: Any) -> Any:
-    """The numbers from ``k`` on of an array."""
-    kind = _vector(array)
+def _load_from(stride: Callable[[Vector], int]) -> Any:
+    """A function that gets the numbers of an array from ``k`` strides on."""
 
-    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
-        value, k = args
-        place, align = _place(context, llvm, array, value, k, context.get_value_type(kind))
-        return llvm.load(place, align=align)
+    @_instruction
+    def function(_typing: Any, array: Any, _k: Any) -> Any:
+        kind = _vector(array)
 
-    return kind(array, types.intp), code
+        def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+            value, k = args
+            start = llvm.mul(k, ir.Constant(k.type, stride(kind)))
+            place, align = _place(context, llvm, array, value, start, context.get_value_type(kind))
+            return llvm.load(place, align=align)
 
+        return kind(array, types.intp), code
 
-@_instruction
-def store_at(_typing: Any, array: Any, _k: Any, _vectors: Any) -> Any:
-    """Set the numbers from ``k`` on of an array."""
-    kind = _vector(array)
-
-    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
-        value, k, vector = args
-        place, align = _place(context, llvm, array, value, k, vector.type)
-        llvm.store(vector, place, align=align)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, kind), code
+    return function
 
 
-@_inlined
-def load(array: np.ndarray, i: int) -> Any:
-    """Vector ``i`` of an array."""
-    return load_at(array, i * (_BYTES // array.itemsize))
+def _store_from(stride: Callable[[Vector], int]) -> Any:
+    """A function that sets the numbers of an array from ``k`` strides on."""
+
+    @_instruction
+    def function(_typing: Any, array: Any, _k: Any, _vectors: Any) -> Any:
+        kind = _vector(array)
+
+        def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+            value, k, vector = args
+            start = llvm.mul(k, ir.Constant(k.type, stride(kind)))
+            place, align = _place(context, llvm, array, value, start, vector.type)
+            llvm.store(vector, place, align=align)
+            return context.get_dummy_value()
+
+        return types.none(array, types.intp, kind), code
+
+    return function
 
 
-@_inlined
-def store(array: np.ndarray, i: int, vector: Any) -> None:
-    """Set vector ``i`` of an array."""
-    store_at(array, i * (_BYTES // array.itemsize), vector)
+# load(array, i), store(array, i, vector): vector i; load_at(array, k), store_at: the numbers from k on
+load, store = (of(lambda kind: _BITS // kind.scalar.bitwidth) for of in (_load_from, _store_from))
+load_at, store_at = (of(lambda _kind: 1) for of in (_load_from, _store_from))
 
 
 @_instruction
@@ -217,7 +222,7 @@ class Rows(NamedTuple):
     values: np.ndarray
 
 
-@_inlined
+@_part
 def row_times(matrix: Rows, k: int, tile: np.ndarray) -> Any:
     """Row k of the matrix times a tile: Σ_i values[i] · vector indices[i], over the entries i of the row."""
     zero = splat(tile.dtype.type(0))
