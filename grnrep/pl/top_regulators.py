@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import check_choice, check_whole, obs_column, some
-from grnrep.pl._axes import DIVERGING, finish
+from grnrep.pl._axes import diverging, finish
 from grnrep.pl._read import activities_of, ranked
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 
 def top_regulators(
@@ -111,10 +114,10 @@ def top_regulators(
     label = "mean activity\n(sd of all cells)"
     if kind == "matrix":
         plot = sc.pl.MatrixPlot(data, shown, **common)
-        plot.style(cmap=DIVERGING, edge_lw=0.3).legend(title=label, width=1.7)
+        plot.style(cmap=diverging(), edge_lw=0.3).legend(title=label, width=1.7)
     else:
         plot = sc.pl.DotPlot(data, shown, expression_cutoff=0.0, **common)
-        plot.style(cmap=DIVERGING, dot_edge_lw=0.3)
+        plot.style(cmap=diverging(), dot_edge_lw=0.3)
         plot.legend(colorbar_title=label, size_title="cells above\nthe mean (%)", width=1.7)
     plot.swap_axes()  # a row per regulator: a page is wide enough for the groups
     plot.make_figure()
