@@ -6,7 +6,7 @@ or processor is noticed by numba itself.
 
 From top to bottom: how compiled code is kept; vectors of numbers, one a cell; products with sparse matrices;
 residuals and gradients; conjugate gradients for the representations of cells; what is expected below zeros;
-regressions of genes.
+regressions of genes; what is compiled ahead.
 
 Layout. Matrices are genes or regulators x cells, C-contiguous. Work is done on a *tile*: as many cells as a
 vector has numbers (lanes), copied to a 1-d array of (rows x lanes), so that row i of the tile is
@@ -862,3 +862,37 @@ def add_doubt(
             for b in range(d):
                 value = pairs[first_pair[i] + a * d + b] / noise[i]
                 out[column[first + a], column[first + b]] += value
+
+
+# --- What verbs call, compiled ahead of the first fit ----------------------------------------------------
+
+
+def calls() -> list[tuple[Any, tuple]]:
+    """Every compiled function, with the types of the arguments that verbs call it with."""
+
+    def arrays(kind: type, n_dim: int = 1) -> np.ndarray:
+        return np.empty((0,) * n_dim, kind)
+
+    single, double, place = arrays(np.float32), arrays(np.float64), arrays(np.int64)
+    x, sums = arrays(np.float32, 2), arrays(np.float64, 2)
+    w, block = Rows(arrays(np.int32), arrays(np.int32), single), _bounded(x, None, None)
+    codes, bits = arrays(np.uint8, 2), np.empty(0, f"u{n_lanes(np.float32) // 8}")
+    edges = (place, place, place)
+    of_genes = (*(sums, sums), *(double,) * 5, 0, *(double,) * 3, sums)
+    given: list[tuple[Any, tuple]] = [
+        (_residuals, (w, block, x, x)),
+        (_expect_below, (x, single, _LOSS, _MEAN, x, sums)),
+        (regress_genes, (*edges, *of_genes)),
+        (add_doubt, (*edges, double, double, sums)),
+        (descend, (w, w, w, single, x, codes, x, bits, 0, 0.0, x, place)),
+        (_gradients, (w, w, single, block, x, x)),
+        (add_gram, (place, place, single, x)),
+        (add_gram, (place, place, double, sums)),
+    ]
+    return [(function, tuple(map(numba.typeof, arguments))) for function, arguments in given]
+
+
+def compile_all() -> None:
+    """Compile what verbs call, or read from disk what was compiled before; in the order that a fit needs it."""
+    for function, types_of_arguments in calls():
+        function.compile(types_of_arguments)
