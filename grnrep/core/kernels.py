@@ -39,9 +39,9 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True)(function)
 
 
-# Parts of compiled functions: copied into their callers by numba, or, three times as quick to compile, by LLVM
-# (called, they take 5 to 10 % longer); and instructions of LLVM. Nothing else calls a part, so that it needs no way
-# in from Python, which for tuples of arrays is most of its code. Annotations are for the reader and for mypy, to
+# Parts of compiled functions: copied into their callers by numba, or, quicker to compile, by LLVM (called, they
+# take 5 to 10 % longer); and instructions of LLVM. Python calls no part: without a way in from there, which has to
+# take tuples of arrays apart, a part compiles in half the time. Annotations are for the reader and for mypy, to
 # which a vector is Any; numba finds types of its own.
 _from_compiled_alone: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _inlined: Any = numba.njit(inline="always")
@@ -878,7 +878,7 @@ def calls() -> list[tuple[Any, tuple]]:
     w, block = Rows(arrays(np.int32), arrays(np.int32), single), _bounded(x, None, None)
     codes, bits = arrays(np.uint8, 2), np.empty(0, f"u{n_lanes(np.float32) // 8}")
     edges = (place, place, place)
-    of_genes = (*(sums, sums), *(double,) * 5, 0, *(double,) * 3, sums)
+    of_genes = (sums, sums, *(double,) * 5, 0, *(double,) * 3, sums)
     given: list[tuple[Any, tuple]] = [
         (_residuals, (w, block, x, x)),
         (_expect_below, (x, single, _LOSS, _MEAN, x, sums)),
