@@ -19,16 +19,19 @@ over lanes, and every lane goes through the same operations. Tests hold it to th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, event, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 from scipy.special import log_ndtr
+
+logger = logging.getLogger("grnrep")
 
 
 def compiled(function: Any) -> Any:
@@ -37,6 +40,26 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:  # numba knows no folder that it can write to
         return numba.njit(nogil=True)(function)
+
+
+class _Notice(event.Listener):
+    """Says so, once in a process, where a function of this file is compiled and not read from disk."""
+
+    given = False
+
+    def on_start(self, event: Any) -> None:
+        ours = event.data["dispatcher"].py_func.__module__ == __name__
+        if ours and not self.given:
+            self.given = True
+            logger.info(
+                "compiling, once for this installation: seconds that `grnrep compile` takes ahead"
+            )
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Notice())
 
 
 # Parts of compiled functions: copied into their callers by numba, or, quicker to compile, by LLVM (called, they

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +13,6 @@ from anndata import AnnData
 
 from grnrep._checks import check_place
 from grnrep.core.fitted import Interrupted
-from grnrep.core.kernels import calls
 from grnrep.rows.atomic import undisturbed
 from grnrep.tl._checkpoint import open_checkpoint
 from grnrep.tl._choose import choose, keep, log_choices, resume
@@ -41,29 +38,6 @@ def run(
     ``kept`` are parts of the record of an earlier fit that this one does not make.
     """
     check_place(adata, config.key_added, copy=config.copy)
-    with _compiling(config):
-        return _steps(adata, net, config, kept or {})
-
-
-@contextmanager
-def _compiling(config: FitConfig) -> Iterator[None]:
-    """Compile in a thread of its own, in the order of the fit, which waits for nothing but what it calls next.
-
-    At a first use that is seconds, most of them for what only *infer* calls; later all of it is read from disk.
-    """
-    on_cpu = config.solver == "exact" and config.device in (None, "cpu")
-    beside = ThreadPoolExecutor(1)
-    for function, types in calls() if on_cpu else ():
-        beside.submit(function.compile, types)
-    try:
-        yield
-    finally:
-        beside.shutdown(cancel_futures=True)
-
-
-def _steps(
-    adata: AnnData, net: pd.DataFrame, config: FitConfig, kept: Mapping[str, Any]
-) -> AnnData | None:
     data = look(adata, net, config)
     checkpoint = open_checkpoint(
         config.checkpoint, config.activity_store, partial(fingerprint, data, config)
@@ -80,7 +54,8 @@ def _steps(
         logger.warning("fit %r: interrupted; nothing was written", config.key_added)
         raise FitInterrupted(model) from stop
     results = results_of(data, choices, learned, activities, config, adata.var_names)
-    results = replace(results, uns={**results.uns, **kept})
+    if kept is not None:
+        results = replace(results, uns={**results.uns, **kept})
     out = copy_of(adata) if config.copy else adata
     with undisturbed():
         write(results, out, config.key_added)
