@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
 from grnrep._checks import some
-from grnrep._ranking import CELL, REST, SAMPLE
+from grnrep._ranking import CELL, COLUMNS, REST, SAMPLE
 from grnrep.core.comparison import Moments, adjusted, compare, welch
+
+logger = logging.getLogger("grnrep")
+
+
+def compare_groups(
+    table: pd.DataFrame,
+    group: pd.Series,
+    replicate: pd.Series | None,
+    *,
+    reference: str = REST,
+) -> pd.DataFrame:
+    """Compare groups in their activities, (n_cells, n_regulators); columns of ``obs`` say who is in which.
+
+    Gives the table of :func:`grnrep.tl.rank_regulators` without ``marginal`` and ``key``, and has its warning.
+    """
+    known = group.notna() if replicate is None else group.notna() & replicate.notna()
+    inside = {
+        name: (known & (group.astype(str) == name)).to_numpy()
+        for name in sorted(group[known].astype(str).unique())
+    }
+    _check_groups([*inside], str(group.name), reference)
+    sides = {
+        name: _Side.of(table[cells], None if replicate is None else replicate[cells])
+        for name, cells in inside.items()
+    }
+    for name, side in sides.items():
+        _check_units(side, name, None if replicate is None else str(replicate.name))
+    parts = []
+    for name, side in sides.items():
+        if name == reference != REST:
+            continue
+        others = [other for other in sides.values() if other is not side]
+        against = reduce(add, others) if reference == REST else sides[reference]
+        parts.append(_rows(side, against, table.columns).assign(group=name))
+    result = pd.concat(parts, ignore_index=True).assign(
+        reference=reference, groupby=str(group.name)
+    )
+    result = result[[*COLUMNS, *result.columns.difference(COLUMNS, sort=False)]]
+    if replicate is None:
+        logger.warning(
+            "rank_regulators: cells are compared, which are no replicates: p-values are too small for any "
+            "statement beyond these samples. Name the column of donors, animals or cultures by sample="
+        )
+    tests = ", ".join(sorted(result["test"].unique()))
+    logger.info("rank_regulators: %d groups compared with %r: %s", len(parts), reference, tests)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class _Side:
     """Cells of one or several groups.
 
     Parameters
@@ -33,7 +82,7 @@ class Side:
     total: np.ndarray
 
     @classmethod
-    def of(cls, table: pd.DataFrame, replicate: pd.Series | None) -> Side:
+    def of(cls, table: pd.DataFrame, replicate: pd.Series | None) -> _Side:
         """Cells with these activities, of these samples."""
         values = table.to_numpy()
         if replicate is None:
@@ -42,17 +91,17 @@ class Side:
         inside = csr_array((np.ones(len(code)), (code, np.arange(len(code)))))
         return cls(Moments.of(values), pd.Index(names), np.bincount(code), inside @ values)
 
-    def __add__(self, other: Side) -> Side:
+    def __add__(self, other: _Side) -> _Side:
         moments = self.moments + other.moments
         if self.samples is None or other.samples is None:
-            return Side(moments, None, self.n_cells, self.total)
+            return _Side(moments, None, self.n_cells, self.total)
         samples = self.samples.union(other.samples)
         n_cells, total = np.zeros(len(samples)), np.zeros((len(samples), self.total.shape[1]))
         for side in (self, other):
             rows = samples.get_indexer(side.samples)
             n_cells[rows] += side.n_cells
             total[rows] += side.total
-        return Side(moments, samples, n_cells, total)
+        return _Side(moments, samples, n_cells, total)
 
     @property
     def n_samples(self) -> int:
@@ -64,7 +113,7 @@ class Side:
         return self.total / self.n_cells[:, None]
 
 
-def check_groups(found: list[str], groupby: str, reference: str) -> None:
+def _check_groups(found: list[str], groupby: str, reference: str) -> None:
     """Check that there are groups to compare, and the one to compare with."""
     if len(found) < 2:
         raise ValueError(
@@ -77,7 +126,7 @@ def check_groups(found: list[str], groupby: str, reference: str) -> None:
         )
 
 
-def check_units(side: Side, name: str, sample: str | None) -> None:
+def _check_units(side: _Side, name: str, sample: str | None) -> None:
     """Check that there is a spread to judge a difference by."""
     if side.samples is None and side.moments.n < 2:
         raise ValueError(
@@ -91,7 +140,7 @@ def check_units(side: Side, name: str, sample: str | None) -> None:
         )
 
 
-def rows_of(side: Side, against: Side, regulators: pd.Index) -> pd.DataFrame:
+def _rows(side: _Side, against: _Side, regulators: pd.Index) -> pd.DataFrame:
     """Test one side against another; a row for every regulator."""
     shared = np.zeros(0, dtype=np.intp)
     if side.samples is None or against.samples is None:

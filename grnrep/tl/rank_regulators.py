@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING
 
 from grnrep import _keys
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-logger = logging.getLogger("grnrep")
 
 
 def rank_regulators(
@@ -115,8 +110,7 @@ def rank_regulators(
 
     from grnrep._checks import activities, check_table_place, obs_column, set_table
     from grnrep._marginal import marginal_activities
-    from grnrep._ranking import COLUMNS, REST
-    from grnrep.tl._groups import Side, check_groups, check_units, rows_of
+    from grnrep.tl._groups import compare_groups
     from grnrep.tl._results import copy_of
 
     check_table_place(adata, key_added, {"regulator", "pvals_adj"}, copy=copy)
@@ -127,35 +121,7 @@ def rank_regulators(
         table = pd.DataFrame(alone.slope, index=adata.obs_names, columns=regulators)
     else:
         table = activities(adata, key)
-    known = group.notna() if replicate is None else group.notna() & replicate.notna()
-    inside = {
-        name: (known & (group.astype(str) == name)).to_numpy()
-        for name in sorted(group[known].astype(str).unique())
-    }
-    check_groups([*inside], groupby, reference)
-    sides = {
-        name: Side.of(table[cells], None if replicate is None else replicate[cells])
-        for name, cells in inside.items()
-    }
-    for name, side in sides.items():
-        check_units(side, name, sample)
-    parts = []
-    for name, side in sides.items():
-        if name == reference != REST:
-            continue
-        others = [other for other in sides.values() if other is not side]
-        against = reduce(add, others) if reference == REST else sides[reference]
-        parts.append(rows_of(side, against, table.columns).assign(group=name))
-    asked = {"reference": reference, "groupby": groupby, "marginal": marginal, "key": key}
-    result = pd.concat(parts, ignore_index=True).assign(**asked)
-    result = result[[*COLUMNS, *result.columns.difference(COLUMNS, sort=False)]]
-    if replicate is None:
-        logger.warning(
-            "rank_regulators: cells are compared, which are no replicates: p-values are too small for any "
-            "statement beyond these samples. Name the column of donors, animals or cultures by sample="
-        )
-    tests = ", ".join(sorted(result["test"].unique()))
-    logger.info("rank_regulators: %d groups compared with %r: %s", len(parts), reference, tests)
+    result = compare_groups(table, group, replicate, reference=reference)
     out = copy_of(adata) if copy else adata
-    set_table(out, key_added, result)
+    set_table(out, key_added, result.assign(marginal=marginal, key=key))
     return out if copy else None
