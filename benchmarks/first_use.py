@@ -3,7 +3,7 @@
     python benchmarks/first_use.py [--checkout FOLDER] [--repeats 3]
 
 Every line is a process of its own; the least of the repeats counts. Another checkout is measured with the same
-environment. Written to docs/install.md by hand.
+environment. The table of docs/install.md is made of two such runs.
 """
 
 from __future__ import annotations

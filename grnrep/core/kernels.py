@@ -52,7 +52,7 @@ class _Notice(event.Listener):
         if ours and not self.given:
             self.given = True
             logger.info(
-                "compiling, once for this installation: seconds that `grnrep compile` takes ahead"
+                "compiling, once for this installation, which takes seconds; `grnrep compile` does it ahead"
             )
 
     def on_end(self, event: Any) -> None:
