@@ -30,6 +30,7 @@ wheel: .venv/done
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable . --group test
+	$(BIN)/grnrep compile
 	touch $@
 
 clean:

@@ -7,12 +7,15 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData, ImplicitModificationWarning
 
 from grnrep import _keys
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 logger = logging.getLogger("grnrep")
 
@@ -36,6 +39,8 @@ def closest(name: object, names: Iterable[str]) -> str:
 
 def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None:
     """Check that this is AnnData with enough cells."""
+    from anndata import AnnData
+
     if not isinstance(adata, AnnData):
         parts = getattr(adata, "mod", None)  # of MuData; of a DataFrame it is a method
         modalities = [str(key) for key in parts] if isinstance(parts, Mapping) else []
@@ -92,6 +97,8 @@ def check_table_place(adata: AnnData, key: str, columns: set[str], *, copy: bool
 
 def set_table(adata: AnnData, key: str, table: pd.DataFrame) -> None:
     """Set a table in ``uns``; a view becomes data of its own."""
+    from anndata import ImplicitModificationWarning
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImplicitModificationWarning)
         adata.uns[key] = table

@@ -20,6 +20,7 @@ COLUMNS: Final = (
 GROUPBY: Final = "groupby"
 SAMPLE: Final = "sample"  # what was counted, in the column "unit"
 CELL: Final = "cell, no replicate"
+REST: Final = "rest"  # reference: the cells of all other groups
 
 # what scanpy calls a column: there the effect is of the logarithm of expression, here of the activity
 _NAMES: Final = {

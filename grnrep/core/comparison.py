@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import stdtr
-from scipy.stats import false_discovery_control
 
 # bounds of the correlation within a unit, values of it that are tried first, and steps between two of them
 _MOST_CORRELATED, _N_GRID, _N_STEPS = 0.999, 81, 30
@@ -226,6 +225,8 @@ def _kenward_roger(
 
 def adjusted(pvalue: np.ndarray) -> np.ndarray:
     """False discovery rates of those tests that there are (Benjamini & Hochberg), NaN of the others."""
+    from scipy.stats import false_discovery_control  # half a second, for comparisons alone
+
     tested, out = np.isfinite(pvalue), np.full(len(pvalue), np.nan)
     out[tested] = false_discovery_control(pvalue[tested])
     return out

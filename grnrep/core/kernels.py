@@ -6,7 +6,7 @@ or processor is noticed by numba itself.
 
 From top to bottom: how compiled code is kept; vectors of numbers, one a cell; products with sparse matrices;
 residuals and gradients; conjugate gradients for the representations of cells; what is expected below zeros;
-regressions of genes.
+regressions of genes; what is compiled ahead.
 
 Layout. Matrices are genes or regulators x cells, C-contiguous. Work is done on a *tile*: as many cells as a
 vector has numbers (lanes), copied to a 1-d array of (rows x lanes), so that row i of the tile is
@@ -19,16 +19,19 @@ over lanes, and every lane goes through the same operations. Tests hold it to th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, event, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic, models, register_model
 from scipy.special import log_ndtr
+
+logger = logging.getLogger("grnrep")
 
 
 def compiled(function: Any) -> Any:
@@ -39,11 +42,33 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True)(function)
 
 
+class _Notice(event.Listener):
+    """Says so, once in a process, where a function of this file is compiled and not read from disk."""
+
+    given = False
+
+    def on_start(self, event: Any) -> None:
+        ours = event.data["dispatcher"].py_func.__module__ == __name__
+        if ours and not self.given:
+            self.given = True
+            logger.info(
+                "compiling, once for this installation, which takes seconds; `grnrep compile` does it ahead"
+            )
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", _Notice())
+
+
 # Parts of compiled functions: copied into their callers by numba, or, quicker to compile, by LLVM (called, they
-# take 5 to 10 % longer); and instructions of LLVM. Annotations are for the reader and for mypy, to which a
-# vector is Any; numba finds types of its own.
+# take 5 to 10 % longer); and instructions of LLVM. Python calls no part: without a way in from there, which has to
+# take tuples of arrays apart, a part compiles in half the time. Annotations are for the reader and for mypy, to
+# which a vector is Any; numba finds types of its own.
+_from_compiled_alone: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _inlined: Any = numba.njit(inline="always")
-_part: Any = numba.njit(nogil=True, forceinline=True)
+_part: Any = numba.njit(nogil=True, forceinline=True, **_from_compiled_alone)
 _instruction: Any = intrinsic
 
 
@@ -103,43 +128,46 @@ def _place(context: Any, llvm: Any, array: Any, value: Any, k: Any, vector: Any)
     return place, array.dtype.bitwidth // 8  # of a number, not of a vector: arrays begin anywhere
 
 
-@_instruction
-def load_at(_typing: Any, array: Any, _k: Any) -> Any:
-    """The numbers from ``k`` on of an array."""
-    kind = _vector(array)
+def _load_from(stride: Callable[[Vector], int]) -> Any:
+    """A function that gets the numbers of an array from ``k`` strides on."""
 
-    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
-        value, k = args
-        place, align = _place(context, llvm, array, value, k, context.get_value_type(kind))
-        return llvm.load(place, align=align)
+    @_instruction
+    def function(_typing: Any, array: Any, _k: Any) -> Any:
+        kind = _vector(array)
 
-    return kind(array, types.intp), code
+        def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+            value, k = args
+            start = llvm.mul(k, ir.Constant(k.type, stride(kind)))
+            place, align = _place(context, llvm, array, value, start, context.get_value_type(kind))
+            return llvm.load(place, align=align)
 
+        return kind(array, types.intp), code
 
-@_instruction
-def store_at(_typing: Any, array: Any, _k: Any, _vectors: Any) -> Any:
-    """Set the numbers from ``k`` on of an array."""
-    kind = _vector(array)
-
-    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
-        value, k, vector = args
-        place, align = _place(context, llvm, array, value, k, vector.type)
-        llvm.store(vector, place, align=align)
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp, kind), code
+    return function
 
 
-@_inlined
-def load(array: np.ndarray, i: int) -> Any:
-    """Vector ``i`` of an array."""
-    return load_at(array, i * (_BYTES // array.itemsize))
+def _store_from(stride: Callable[[Vector], int]) -> Any:
+    """A function that sets the numbers of an array from ``k`` strides on."""
+
+    @_instruction
+    def function(_typing: Any, array: Any, _k: Any, _vectors: Any) -> Any:
+        kind = _vector(array)
+
+        def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+            value, k, vector = args
+            start = llvm.mul(k, ir.Constant(k.type, stride(kind)))
+            place, align = _place(context, llvm, array, value, start, vector.type)
+            llvm.store(vector, place, align=align)
+            return context.get_dummy_value()
+
+        return types.none(array, types.intp, kind), code
+
+    return function
 
 
-@_inlined
-def store(array: np.ndarray, i: int, vector: Any) -> None:
-    """Set vector ``i`` of an array."""
-    store_at(array, i * (_BYTES // array.itemsize), vector)
+# load(array, i), store(array, i, vector): vector i; load_at(array, k), store_at: the numbers from k on
+load, store = (of(lambda kind: _BITS // kind.scalar.bitwidth) for of in (_load_from, _store_from))
+load_at, store_at = (of(lambda _kind: 1) for of in (_load_from, _store_from))
 
 
 @_instruction
@@ -217,7 +245,7 @@ class Rows(NamedTuple):
     values: np.ndarray
 
 
-@_inlined
+@_part
 def row_times(matrix: Rows, k: int, tile: np.ndarray) -> Any:
     """Row k of the matrix times a tile: Σ_i values[i] · vector indices[i], over the entries i of the row."""
     zero = splat(tile.dtype.type(0))
@@ -857,3 +885,37 @@ def add_doubt(
             for b in range(d):
                 value = pairs[first_pair[i] + a * d + b] / noise[i]
                 out[column[first + a], column[first + b]] += value
+
+
+# --- What verbs call, compiled ahead of the first fit ----------------------------------------------------
+
+
+def calls() -> list[tuple[Any, tuple]]:
+    """Every compiled function, with the types of the arguments that verbs call it with."""
+
+    def arrays(kind: type, n_dim: int = 1) -> np.ndarray:
+        return np.empty((0,) * n_dim, kind)
+
+    single, double, place = arrays(np.float32), arrays(np.float64), arrays(np.int64)
+    x, sums = arrays(np.float32, 2), arrays(np.float64, 2)
+    w, block = Rows(arrays(np.int32), arrays(np.int32), single), _bounded(x, None, None)
+    codes, bits = arrays(np.uint8, 2), np.empty(0, f"u{n_lanes(np.float32) // 8}")
+    edges = (place, place, place)
+    of_genes = (sums, sums, *(double,) * 5, 0, *(double,) * 3, sums)
+    given: list[tuple[Any, tuple]] = [
+        (_residuals, (w, block, x, x)),
+        (_expect_below, (x, single, _LOSS, _MEAN, x, sums)),
+        (regress_genes, (*edges, *of_genes)),
+        (add_doubt, (*edges, double, double, sums)),
+        (descend, (w, w, w, single, x, codes, x, bits, 0, 0.0, x, place)),
+        (_gradients, (w, w, single, block, x, x)),
+        (add_gram, (place, place, single, x)),
+        (add_gram, (place, place, double, sums)),
+    ]
+    return [(function, tuple(map(numba.typeof, arguments))) for function, arguments in given]
+
+
+def compile_all() -> None:
+    """Compile what verbs call, or read from disk what was compiled before; in the order that a fit needs it."""
+    for function, types_of_arguments in calls():
+        function.compile(types_of_arguments)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
 
 # Okabe & Ito (2008), Color Universal Design
 BLUE: Final = "#0072B2"
@@ -23,22 +21,33 @@ GREY: Final = "#B3B3B3"
 # what is higher, or activates, and what is lower, or represses
 HIGHER: Final = VERMILION
 LOWER: Final = BLUE
-# from few to many; few is still seen on white
-DENSITY: Final = LinearSegmentedColormap.from_list(
-    "density", ["#BBD9EE", "#56B4E9", BLUE, "#002B49"]
-)
-# from lower to higher; the middle is still seen on white
-DIVERGING: Final = LinearSegmentedColormap.from_list(
-    "diverging", ["#003A5C", LOWER, "#7FB8DA", "#E8E8E8", "#F0A878", HIGHER, "#6B2F00"]
-)
 SMALL: Final = 8  # points: the least that is read at the width of a page
 
 _DPI = 200  # of files, unless matplotlib's settings say otherwise
 
 
+def density() -> Colormap:
+    """Colours from few to many; few is still seen on white."""
+    return _colours("density", ["#BBD9EE", "#56B4E9", BLUE, "#002B49"])
+
+
+def diverging() -> Colormap:
+    """Colours from lower to higher; the middle is still seen on white."""
+    ends = ["#003A5C", LOWER, "#7FB8DA"], ["#F0A878", HIGHER, "#6B2F00"]
+    return _colours("diverging", [*ends[0], "#E8E8E8", *ends[1]])
+
+
+def _colours(name: str, colours: list[str]) -> Colormap:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list(name, colours)
+
+
 def axes(ax: Axes | None, *, size: tuple[float, float] | None = None) -> Axes:
     """Return the axes given, or new ones (``size`` in inches); without the two lines that frame nothing."""
     if ax is None:
+        import matplotlib.pyplot as plt
+
         _, ax = plt.subplots(layout="constrained", figsize=size)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
@@ -51,10 +60,12 @@ def root(ax: Axes) -> Figure:
 
 def finish(ax: Axes, *, title: str | None = None, show: bool, save: str | Path | None) -> Axes:
     """Set the title, write the figure to a file and show it, as asked; return the axes."""
+    import matplotlib.pyplot as plt
+
     if title is not None:
         ax.set_title(title, loc="left")
     if save is not None:
-        dpi = _DPI if mpl.rcParams["savefig.dpi"] == "figure" else None  # None: as set there
+        dpi = _DPI if plt.rcParams["savefig.dpi"] == "figure" else None  # None: as set there
         root(ax).savefig(save, dpi=dpi, bbox_inches="tight")
     if show:
         plt.show()
@@ -70,6 +81,8 @@ def beside(ax: Axes, **options: object) -> None:
 
 def plain_logarithms(*of: Axis) -> None:
     """Write numbers of logarithmic axes, whose limits are final, plainly, and as many as there is room for."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
     for axis in of:
         low, high = axis.get_view_interval()
         if high < 10 * low:  # of powers of ten there is one at most

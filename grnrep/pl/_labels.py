@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.text import Text
 
 from grnrep.pl._axes import GREY, INK, SMALL, root
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _DISTANCES: Final = (5, 11, 18, 27, 38, 52, 70)  # points, tried from near to far
 _DIRECTIONS: Final = np.deg2rad(np.arange(0, 360, 30))
@@ -30,6 +31,8 @@ def label_points(ax: Axes, points: np.ndarray, texts: Sequence[str], *, others: 
     others
         All points that are drawn, in data, ``(n_all, 2)``.
     """
+    from matplotlib.text import Text
+
     figure = root(ax)
     figure.draw_without_rendering()  # settles the layout, and with it what a point is in pixels
     scale = figure.dpi / 72

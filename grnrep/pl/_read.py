@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 
 from grnrep import _keys
-from grnrep._cells import is_count
 from grnrep._checks import check_adata, closest, some
 from grnrep._ranking import CELL, COLUMNS
-from grnrep.get import activity
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 INTERVAL: Final = 1.96  # standard deviations on either side of a 95 % interval
 SIGNIFICANT: Final = 0.05  # false discovery rate
@@ -65,6 +65,8 @@ def activities_of(
     adata: AnnData, regulators: str | Iterable[str] | None, *, key: str, marginal: bool
 ) -> CellActivities:
     """Get activities of regulators, by default of all."""
+    from grnrep.get import activity
+
     check_adata(adata)
     if not marginal and key not in adata.obsm:
         tables = [name for name, value in adata.obsm.items() if isinstance(value, pd.DataFrame)]
@@ -84,6 +86,8 @@ def activities_of(
 
 def unit(kept: object) -> str:
     """Say what the unit of activities is: docs/method.md, conventions."""
+    from grnrep._cells import is_count
+
     params: Any = kept.get(_keys.PARAMS) if isinstance(kept, Mapping) else None
     if not isinstance(params, Mapping):
         return "arbitrary units"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import activities as table_of
 from grnrep._checks import check_adata, some
-from grnrep.pl._axes import DENSITY, axes, diagonal, finish
+from grnrep.pl._axes import axes, density, diagonal, finish
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 
 def activities(
@@ -81,7 +84,7 @@ def activities(
         gridsize=55,
         bins="log",
         mincnt=1,
-        cmap=DENSITY,
+        cmap=density(),
         linewidths=0.2,
         zorder=2,
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from grnrep._checks import check_whole
 from grnrep.pl._axes import (
@@ -23,7 +22,11 @@ from grnrep.pl._axes import (
     plain_logarithms,
 )
 from grnrep.pl._labels import label_points
-from grnrep.pp import NetworkReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from grnrep.pp import NetworkReport
 
 _APART: Final = "told apart"
 _MIXED: Final = "may contain others"
@@ -82,6 +85,8 @@ def check_network(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['told apart: 4']
     """
+    from grnrep.pp import NetworkReport
+
     if not isinstance(report, NetworkReport):
         raise TypeError(
             "report must be what grnrep.pp.check_network(adata, net) returns; found "

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import check_whole, closest, some
-from grnrep.pl._axes import DIVERGING, finish
+from grnrep.pl._axes import diverging, finish
 from grnrep.pl._read import CellActivities, activities_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 _AREA = 3500  # points squared of all cells together, by square inch of the axes
 _WITHIN = 98  # per cent of cells between the ends of the colours: a few do not take them all
@@ -120,7 +122,7 @@ def draw_embedding(
     cells = found.data[np.random.default_rng(0).permutation(found.data.n_obs)].copy()
     for place, (one, name) in enumerate(zip(every, names, strict=True)):
         sc.pl.embedding(
-            cells, basis, color=name, cmap=DIVERGING, sort_order=False, size=size, frameon=False,
+            cells, basis, color=name, cmap=diverging(), sort_order=False, size=size, frameon=False,
             vmin=middle[place] - reach[place], vmax=middle[place] + reach[place], title="", ax=one,
             show=False,
         )  # fmt: skip
@@ -134,6 +136,8 @@ def draw_embedding(
 
 def _panels(n: int, ncols: int) -> list[Axes]:
     """Make axes for every regulator, of a size at which two of them are as wide as a page."""
+    import matplotlib.pyplot as plt
+
     ncols = min(n, ncols)
     nrows = -(-n // ncols)
     width, height = (5.2, 4.2) if n == 1 else (3.4 * ncols, 2.7 * nrows)

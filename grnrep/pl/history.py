@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from anndata import AnnData
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from grnrep import _keys
 from grnrep._checks import check_adata, record
 from grnrep.pl._axes import BLUE, axes, finish
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 
 def history(
@@ -56,6 +58,8 @@ def history(
     >>> gr.pl.history(adata).get_ylabel()
     'objective'
     """
+    from matplotlib.ticker import MaxNLocator
+
     check_adata(adata, min_obs=0)
     kept = record(adata, key)
     if _keys.HISTORY not in kept:

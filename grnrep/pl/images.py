@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from scipy.stats import norm
 
 from grnrep.pl._axes import axes, finish
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _GAP = 1  # pixels between images
 _EDGE = 0.02  # share of the distribution beyond either end of the manifold
@@ -146,9 +148,11 @@ def manifold(
     >>> ax.images[0].get_array().shape
     (71, 71)
     """
+    from scipy.special import ndtri
+
     shares = np.linspace(_EDGE, 1 - _EDGE, n)
     if codes is None:
-        sides = np.tile(norm.ppf(shares)[:, None], 2)
+        sides = np.tile(ndtri(shares)[:, None], 2)
     else:
         codes = np.asarray(codes)
         if codes.ndim != 2 or codes.shape[1] != 2:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import check_adata, closest, record, some
@@ -25,6 +23,10 @@ from grnrep.pl._axes import (
     finish,
     plain_logarithms,
 )
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 _LINES: Final = ((BLUE, "o"), (ORANGE, "s"), (VERMILION, "^"), (GREEN, "D"))
 _PREDICTED: Final = {1.0: "as many values\nas parameters"}

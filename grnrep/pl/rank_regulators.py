@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from grnrep._checks import check_whole
 from grnrep.pl._axes import GREY, HIGHER, INK, LOWER, SMALL, axes, finish
 from grnrep.pl._read import SIGNIFICANT, known, ranked
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 _COLUMNS = 2  # axes in a row at most, so that a page is wide enough
 _LETTERS = 24  # of a title in a line, so that it does not reach into the next axes
@@ -105,6 +104,8 @@ def rank_regulators(
 
 def _panels(n_groups: int, n: int) -> list[Axes]:
     """Make axes for every group."""
+    import matplotlib.pyplot as plt
+
     columns = min(n_groups, _COLUMNS)
     rows = -(-n_groups // columns)
     size = (1.6 + 2.6 * columns, rows * (1.1 + 0.2 * n))
@@ -115,6 +116,8 @@ def _panels(n_groups: int, n: int) -> list[Axes]:
 
 
 def _bars(ax: Axes, table: pd.DataFrame, label: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     place = np.arange(len(table))
     colours = np.where(table["effect"] > 0, HIGHER, LOWER)
     colours = np.where(table["fdr"] < SIGNIFICANT, colours, GREY)
@@ -133,6 +136,9 @@ def _bars(ax: Axes, table: pd.DataFrame, label: str) -> None:
 
 
 def _legend(ax: Axes, caveat: str) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
     handles = [
         Patch(color=HIGHER, label=f"higher, FDR < {100 * SIGNIFICANT:g} %"),
         Patch(color=LOWER, label=f"lower, FDR < {100 * SIGNIFICANT:g} %"),

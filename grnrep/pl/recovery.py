@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
-from grnrep.metrics import recovery as recovery_of
 from grnrep.pl._axes import BLUE, GREEN, ORANGE, VERMILION, axes, finish
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 _COLOURS = (BLUE, ORANGE, GREEN, VERMILION)
 
@@ -62,6 +64,8 @@ def recovery(
     >>> len(gr.pl.recovery(adata).collections[0].get_offsets())
     4
     """
+    from grnrep.metrics import recovery as recovery_of
+
     data = adata if isinstance(adata, Mapping) else {"": adata}
     if not 1 <= len(data) <= len(_COLOURS):
         raise ValueError(

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from grnrep import _keys
 from grnrep._checks import check_whole
-from grnrep.get import network
 from grnrep.pl._axes import GREY, HIGHER, INK, LOWER, SMALL, axes, beside, finish
 from grnrep.pl._read import INTERVAL
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 # what is known of an edge -> marker, and whether it is filled
 _KINDS = {
@@ -80,6 +81,11 @@ def targets(
     >>> gr.pl.targets(adata, "TF_002", n=12).get_title(loc="left")
     'TF_002: 12 of 16 targets'
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
+    from grnrep.get import network
+
     check_whole("n", n)
     table = network(adata, regulator, key=key)
     # dropped edges of a gene that is never seen have no weight
@@ -140,6 +146,8 @@ def _kinds(table: pd.DataFrame) -> pd.Series:
 
 
 def _handle(name: str) -> Line2D:
+    from matplotlib.lines import Line2D
+
     marker, filled = _KINDS[name]
     face = GREY if filled else "white"
     return Line2D(

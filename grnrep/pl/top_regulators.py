@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
 
 from grnrep import _keys
 from grnrep._checks import check_choice, check_whole, obs_column, some
-from grnrep.pl._axes import DIVERGING, finish
+from grnrep.pl._axes import diverging, finish
 from grnrep.pl._read import CellActivities, activities_of, ranked
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 _WITHIN = 98  # per cent of the means between the ends of the colours,
 _FAR = 1.5  # unless the largest is less than so many times as far from 0
@@ -148,8 +151,8 @@ def _colours(means: np.ndarray) -> tuple[float, Colormap]:
     if (
         most <= _FAR * reach or reach == 0
     ):  # a few means do not take all colours; nor are colours cut for little
-        return float(most) or 1.0, DIVERGING
-    colours = DIVERGING.copy()
+        return float(most) or 1.0, diverging()
+    colours = diverging().copy()
     colours.colorbar_extend = "both"  # type: ignore[assignment]  # a word, though typed as bool
     return float(reach), colours
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import obs_column
 from grnrep.pl._axes import BLUE, GREY, INK, SMALL, axes, beside, finish
 from grnrep.pl._read import INTERVAL, activities_of, unit
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 _MOST = 2000  # cells drawn: more are not told apart
 

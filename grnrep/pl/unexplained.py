@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import check_adata, check_whole, record
 from grnrep.pl._axes import GREY, INK, SMALL, VERMILION, axes, finish
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 _SHOWN = 30  # singular values at least, if there are as many
 _NAMED = 10  # programmes whose genes are named at most

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep._checks import check_whole
 from grnrep.pl._axes import GREY, HIGHER, INK, LOWER, SMALL, axes, beside, finish
 from grnrep.pl._labels import label_points
 from grnrep.pl._read import SIGNIFICANT, known, ranked
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 
 def volcano(

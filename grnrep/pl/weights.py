@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from matplotlib.axes import Axes
 
 from grnrep import _keys
 from grnrep._checks import check_adata, record, some
-from grnrep._match import check_net
 from grnrep.pl._axes import BLUE, INK, VERMILION, axes, diagonal, finish
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
 
 # product of both signs: what it means, and its colour
 _GROUPS = {1: ("sign right", BLUE), -1: ("sign wrong", VERMILION), 0: ("weight 0", INK)}
@@ -65,6 +67,8 @@ def weights(
     >>> gr.pl.weights(adata, net).get_xlabel()
     'true weight (RMS 1 per regulator)'
     """
+    from grnrep._match import check_net
+
     check_adata(adata, min_obs=0)
     edges = record(adata, key)[_keys.NETWORK]
     ends = [_keys.SOURCE, _keys.TARGET]

@@ -1,6 +1,6 @@
 """Tools: learn a decoder with the activities, infer activities of new cells, compare groups, say what is left."""
 
-from grnrep.tl._results import FitInterrupted
+from grnrep.tl._interrupted import FitInterrupted
 from grnrep.tl.fit import fit
 from grnrep.tl.fit_gradient import fit_gradient
 from grnrep.tl.posterior import posterior

@@ -8,9 +8,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from functools import partial, wraps
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -19,10 +18,9 @@ from torch import Tensor
 from grnrep.core.fitted import Interrupted
 from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.base import Likelihood
-from grnrep.rows.atomic import HIDDEN, replacing, while_alone
-from grnrep.rows.sink import check_store, run_of
+from grnrep.rows.atomic import HIDDEN, replacing
+from grnrep.rows.sink import run_of
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Arrays = Mapping[str, np.ndarray]
 
@@ -239,42 +237,6 @@ def bringing(so_far: Any) -> Iterator[None]:
         raise
     except KeyboardInterrupt as stop:
         raise Interrupted(so_far) from stop
-
-
-def holding_places(verb: Callable[P, T]) -> Callable[P, T]:
-    """Have a verb check its ``activity_store`` and ``checkpoint``, and hold them while it runs."""
-
-    @wraps(verb)
-    def held(*args: P.args, **options: P.kwargs) -> T:
-        given: dict[str, Any] = {
-            name: options[name] for name in ("activity_store", "checkpoint") if name in options
-        }
-        check_places(given.get("activity_store"), given.get("checkpoint"))
-        places = {name: Path(path) for name, path in given.items() if path is not None}
-        return while_alone(places, partial(verb, *args, **options))
-
-    return held
-
-
-def check_places(activity_store: str | Path | None, checkpoint: str | Path | None) -> None:
-    """Check that both can be written, apart from one another; touches nothing."""
-    if checkpoint is not None:
-        if not isinstance(checkpoint, str | Path):
-            raise TypeError(
-                f"checkpoint must be a path, or None; found {type(checkpoint).__name__}"
-            )
-        folder = Path(checkpoint).resolve().parent
-        if not folder.is_dir():
-            raise ValueError(f"checkpoint={str(checkpoint)!r}: there is no folder {str(folder)!r}")
-    check_store(activity_store, of_a_run=checkpoint is not None)
-    if checkpoint is None or activity_store is None:
-        return
-    one, other = (Path(path).resolve() for path in (checkpoint, activity_store))
-    if one.is_relative_to(other) or other.is_relative_to(one):
-        raise ValueError(
-            f"checkpoint={str(checkpoint)!r} and activity_store={str(activity_store)!r} must be two places, "
-            "neither inside the other; choose another place for one"
-        )
 
 
 def _is_own(name: str) -> bool:

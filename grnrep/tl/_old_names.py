@@ -12,10 +12,6 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
 
-from grnrep._cells import is_count
-from grnrep._checks import check_choice
-from grnrep.tl._config import BY_SIGN, SOLVERS, check_solver
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -65,6 +61,10 @@ def accepts_old_names(fit: Callable[P, T]) -> Callable[P, T]:
 
 def translate(options: Mapping[str, Any]) -> Translated:
     """Options of 0.1.0, as :func:`grnrep.tl.fit` had them, in today's names."""
+    from grnrep._cells import is_count
+    from grnrep._checks import check_choice
+    from grnrep.tl._config import BY_SIGN, SOLVERS, check_solver
+
     new = {name: value for name, value in options.items() if name not in _OLD}
     changes = []
     if "min_targets" not in new:  # every regulator with a target was fitted

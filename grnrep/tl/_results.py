@@ -28,35 +28,11 @@ from grnrep.tl._config import SOLVERS, FitConfig
 from grnrep.tl._data import Data
 from grnrep.tl._infer import Activities
 from grnrep.tl._learn import Learned
-from grnrep.tl.repair import repair_table
+from grnrep.tl._repair import repair_table
 
 logger = logging.getLogger("grnrep")
 
 _HIDDEN = 0.9  # share of the variance of a regulator's targets, from which hardly anything is left
-
-
-class FitInterrupted(KeyboardInterrupt):
-    """Ctrl-C during :func:`grnrep.tl.fit`, with the decoder so far.
-
-    Parameters
-    ----------
-    model
-        Data without cells, ready as second argument of :func:`grnrep.tl.transform`, or for
-        :func:`grnrep.io.save`.
-
-    Examples
-    --------
-    >>> import grnrep as gr
-    >>> try:
-    ...     raise gr.tl.FitInterrupted(None)
-    ... except gr.tl.FitInterrupted as stop:
-    ...     print(stop.model)
-    None
-    """
-
-    def __init__(self, model: AnnData):
-        super().__init__("the decoder so far is in the attribute model of this exception")
-        self.model = model
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from anndata import AnnData
+from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
-from grnrep._checks import check_place
-from grnrep._inputs import as_adata, layer_of
-from grnrep.core.fitted import Interrupted
-from grnrep.rows.atomic import undisturbed
-from grnrep.tl._checkpoint import holding_places, open_checkpoint
-from grnrep.tl._choose import choose, keep, log_choices, resume
-from grnrep.tl._config import FitConfig, seed_of
-from grnrep.tl._data import fingerprint, look, sample
-from grnrep.tl._infer import infer
-from grnrep.tl._learn import learn
 from grnrep.tl._old_names import accepts_old_names
-from grnrep.tl._results import FitInterrupted, copy_of, model_of, results_of, write
+from grnrep.tl._places import holding_places
 
-logger = logging.getLogger("grnrep")
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from anndata import AnnData
 
 
 @accepts_old_names
@@ -231,6 +217,10 @@ def fit(
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
     (['TF_001', 'TF_002', 'TF_003'], 'tobit')
     """
+    from grnrep._inputs import as_adata, layer_of
+    from grnrep.tl._config import FitConfig, seed_of
+    from grnrep.tl._run import run
+
     adata, is_table = as_adata(adata)
     config = FitConfig(
         likelihood=likelihood,
@@ -260,41 +250,3 @@ def fit(
     )
     done = run(adata, net, config)
     return adata if is_table and done is None else done
-
-
-def run(
-    adata: AnnData,
-    net: pd.DataFrame,
-    config: FitConfig,
-    *,
-    kept: Mapping[str, Any] | None = None,
-) -> AnnData | None:
-    """Look, sample, choose, learn, infer, write: a fit from what is asked to what is found.
-
-    ``kept`` are parts of the record of an earlier fit that this one does not make.
-    """
-    check_place(adata, config.key_added, copy=config.copy)
-    data = look(adata, net, config)
-    checkpoint = open_checkpoint(
-        config.checkpoint, config.activity_store, partial(fingerprint, data, config)
-    )
-    settled = resume(config, checkpoint)
-    choices = choose(data, sample(data, settled), settled)
-    log_choices(config, choices, data.scan.n_obs)
-    keep(choices, checkpoint)
-    try:
-        learned = learn(data, choices, config, checkpoint)
-        activities = infer(data, choices, learned, config, checkpoint)
-    except Interrupted as stop:
-        model = model_of(stop.so_far, data, choices, config)
-        logger.warning("fit %r: interrupted; nothing was written", config.key_added)
-        raise FitInterrupted(model) from stop
-    results = results_of(data, choices, learned, activities, config, adata.var_names)
-    if kept is not None:
-        results = replace(results, uns={**results.uns, **kept})
-    out = copy_of(adata) if config.copy else adata
-    with undisturbed():
-        write(results, out, config.key_added)
-        if checkpoint is not None:
-            checkpoint.finish()
-    return out if config.copy else None

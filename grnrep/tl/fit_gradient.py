@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from anndata import AnnData
+from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
-from grnrep._checks import check_choice
-from grnrep.tl._checkpoint import holding_places
-from grnrep.tl._config import BY_SIGN, FitConfig, seed_of
-from grnrep.tl.fit import run
+from grnrep.tl._places import holding_places
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from anndata import AnnData
 
 
 @holding_places
@@ -92,6 +90,10 @@ def fit_gradient(
     >>> adata.uns["grnrep"]["params"]["solver"], len(adata.uns["grnrep"]["history"]["objective"])
     ('gradient', 5)
     """
+    from grnrep._checks import check_choice
+    from grnrep.tl._config import BY_SIGN, FitConfig, seed_of
+    from grnrep.tl._run import run
+
     if likelihood != BY_SIGN:
         check_choice("likelihood", likelihood, ("auto", "gaussian", "tobit"))
     config = FitConfig(

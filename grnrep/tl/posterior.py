@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from anndata import AnnData
+from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
-from grnrep._checks import check_adata, check_key, record
-from grnrep._record import is_contrast, read_decoder
-from grnrep._record_check import assumed_of, penalties_of
-from grnrep.tl._checkpoint import holding_places
-from grnrep.tl._config import FitConfig
-from grnrep.tl.fit import run
+from grnrep.tl._places import holding_places
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 
 @holding_places
@@ -78,6 +73,14 @@ def posterior(
     >>> adata.obsm["grnrep_sd"].shape
     (40, 2)
     """
+    import numpy as np
+
+    from grnrep._checks import check_adata, check_key, record
+    from grnrep._record import is_contrast, read_decoder
+    from grnrep._record_check import assumed_of, penalties_of
+    from grnrep.tl._config import FitConfig
+    from grnrep.tl._run import run
+
     check_adata(adata)
     check_key("key", key)
     fitted = read_decoder(adata, key)

@@ -1,23 +1,17 @@
-"""The verb that repairs a prior network by the data, and the tables of what became of every edge."""
+"""The verb that repairs a prior network by the data."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from anndata import AnnData
+from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
-from grnrep._checks import check_table_place, set_table
-from grnrep._record import Decoder
-from grnrep.core.repair import Repaired
-from grnrep.tl._choose import repair_edges
-from grnrep.tl._choose_model import choose_model
-from grnrep.tl._config import FitConfig, seed_of
-from grnrep.tl._data import look, sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from anndata import AnnData
 
 logger = logging.getLogger("grnrep")
 
@@ -96,6 +90,13 @@ def repair(
     >>> [round(sum(edges) / len(edges), 2) for edges in right]
     [0.83, 0.98]
     """
+    from grnrep._checks import check_table_place, set_table
+    from grnrep.tl._choose import repair_edges
+    from grnrep.tl._choose_model import choose_model
+    from grnrep.tl._config import FitConfig, seed_of
+    from grnrep.tl._data import look, sample
+    from grnrep.tl._repair import edge_table
+
     config = FitConfig(
         likelihood=likelihood,
         intercept=intercept,
@@ -119,46 +120,8 @@ def repair(
     repaired = repair_edges(data, cells_learned, cells, config, model)
     matched = data.matched.with_network(repaired.network)
     regulators, genes = matched.regulators, matched.genes
-    table = _edge_table(repaired, regulators, genes, repaired.weight, repaired.std_err)
+    table = edge_table(repaired, regulators, genes, repaired.weight, repaired.std_err)
     logger.info("repair: %s", table["status"].value_counts().to_dict())
     about = table[[_keys.SOURCE, _keys.TARGET, "status", "fdr"]]
     set_table(adata, key_added, table)
     return matched.edges.merge(about, on=[_keys.SOURCE, _keys.TARGET])
-
-
-def repair_table(repaired: Repaired, decoder: Decoder) -> pd.DataFrame:
-    """Tabulate every edge of the prior network or added, in the scale and sign of the fit."""
-    network, weight = decoder.network, decoder.fit.weight
-    # the weights of a gene that is never seen are in no unit
-    judged = np.isfinite(repaired.std_err[repaired.kept])
-    before = np.where(judged, repaired.start_weight, 0.0)
-    m = network.n_regulators
-    size = np.bincount(network.regulator, before**2, m)
-    overlap = np.bincount(network.regulator, before * weight, m)
-    scale = np.divide(overlap, size, out=np.zeros(m), where=size > 0)[repaired.regulator]
-    learned = np.where(np.isfinite(repaired.std_err), repaired.weight * scale, np.nan)
-    learned[repaired.kept] = weight  # both are sorted by gene, then regulator
-    std_err = np.abs(scale) * repaired.std_err
-    return _edge_table(repaired, decoder.regulators, decoder.genes, learned, std_err)
-
-
-def _edge_table(
-    repaired: Repaired,
-    regulators: pd.Index,
-    genes: pd.Index,
-    learned: np.ndarray,
-    std_err: np.ndarray,
-) -> pd.DataFrame:
-    """Tabulate what became of every edge of the prior network or added."""
-    status = np.select([~repaired.prior, repaired.kept], ["added", "kept"], "dropped")
-    return pd.DataFrame(
-        {
-            _keys.SOURCE: regulators[repaired.regulator],
-            _keys.TARGET: genes[repaired.gene],
-            "prior": repaired.prior,
-            _keys.LEARNED: learned,
-            "std_err": std_err,
-            "status": status.astype(object),
-            "fdr": repaired.fdr,
-        }
-    )

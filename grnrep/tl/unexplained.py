@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import pandas as pd
-import torch
-from anndata import AnnData
+from typing import TYPE_CHECKING
 
 from grnrep import _keys
-from grnrep._cells import Cells
-from grnrep._checks import check_adata, check_whole, record, some
-from grnrep._expression import open_expression
-from grnrep._inputs import has_expression
-from grnrep._record import Decoder, decoder_of_rows, is_contrast
-from grnrep._values import where
-from grnrep.core.design import full_network
-from grnrep.core.linalg import Pattern
-from grnrep.core.unexplained import Unexplained, sufficient_cells
-from grnrep.core.unexplained import unexplained as find_unexplained
-from grnrep.tl._config import seed_of
-from grnrep.tl._infer import Inference, infer_cells
-from grnrep.tl._results import copy_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
 
 logger = logging.getLogger("grnrep")
 
@@ -90,6 +76,23 @@ def unexplained(
     >>> adata.uns["grnrep"]["unexplained"]["n_programmes"]
     0
     """
+    import numpy as np
+    import torch
+
+    from grnrep._checks import check_adata, check_whole, record, some
+    from grnrep._expression import open_expression
+    from grnrep._inputs import has_expression
+    from grnrep._record import decoder_of_rows, is_contrast
+    from grnrep._values import where
+    from grnrep.core.design import full_network
+    from grnrep.core.linalg import Pattern
+    from grnrep.core.unexplained import sufficient_cells
+    from grnrep.core.unexplained import unexplained as find_unexplained
+    from grnrep.tl._config import seed_of
+    from grnrep.tl._infer import Inference, infer_cells
+    from grnrep.tl._results import copy_of
+    from grnrep.tl._unexplained import kept_of, residuals_of
+
     check_adata(adata)
     check_whole("n_genes", n_genes)
     seed = seed_of(rng)
@@ -125,7 +128,7 @@ def unexplained(
     # free factors are regulators of every gene here
     network, weight = full_network(known.network, replace(known.fit, bias=None, effects=None))
     found = find_unexplained(
-        _residuals(
+        residuals_of(
             x,
             both @ Pattern(network).matrix(torch.as_tensor(weight)).to_dense().numpy().T,
             known,
@@ -144,43 +147,5 @@ def unexplained(
         key, found.n_programmes, 100 * found.total_share
     )  # fmt: skip
     out = copy_of(adata) if copy else adata
-    out.uns[key] = {**out.uns[key], _keys.UNEXPLAINED: _kept(found, known.genes, n_genes)}
+    out.uns[key] = {**out.uns[key], _keys.UNEXPLAINED: kept_of(found, known.genes, n_genes)}
     return out if copy else None
-
-
-def _residuals(x: np.ndarray, p: np.ndarray, decoder: Decoder, cells: Cells) -> np.ndarray:
-    """What the solver sees as residuals of cells, (n_cells, n_genes) float64: 0 on average wherever p is true.
-
-    Slopes of the log-likelihood at x and ``p``, W z without what is known of cells, over the mean curvature of the
-    gene: x - p where the curvature is constant.
-    """
-    fit = replace(decoder.fit, covariates=cells.covariates)
-    at = torch.from_numpy((p + fit.offset()).T.astype(np.float64))
-    likelihood, sizes = fit.likelihood.to(at), cells.size_factors
-    size = None if sizes is None else torch.as_tensor(sizes).to(at)
-    slope, curvature = likelihood.work(likelihood.block(torch.from_numpy(x.T).to(at), size), at)
-    return (slope / curvature.mean(dim=1, keepdim=True)).numpy().T
-
-
-def _kept(found: Unexplained, genes: pd.Index, n_genes: int) -> dict[str, Any]:
-    """What is written: numbers, and a table of the top genes of every programme."""
-    n_genes = min(n_genes, len(genes))
-    top = np.argsort(-found.gene_share, axis=0, kind="stable")[:n_genes].T  # (programmes, n_genes)
-    programme = np.arange(found.n_programmes)[:, None]
-    table = pd.DataFrame(
-        {
-            "programme": np.repeat(programme[:, 0] + 1, n_genes),
-            "gene": genes.to_numpy(dtype=object)[top.ravel()],
-            "loading": found.loadings[top, programme].ravel(),
-            "share": found.gene_share[top, programme].ravel(),
-        }
-    )
-    table.index = table.index.astype(str)
-    return {
-        "n_programmes": found.n_programmes,
-        "share": found.share,
-        "singular_values": found.singular_values,
-        "chance": found.chance,
-        "top_genes": table,
-        "n_cells": len(found.values),
-    }

@@ -21,7 +21,7 @@ GIVEN = {"sign_shrinkage": 0.3, "ridge": 1e-3, "intercept": True}
 PENALTIES = ["--sign-shrinkage=0.3", "--ridge=0.001", "--intercept=yes"]
 COMMANDS = [
     *("check-network", "fit", "transform", "rank-regulators", "export", "report", "evaluate"),
-    *("demo", "simulate", "validate"),
+    *("compile", "demo", "simulate", "validate"),
 ]
 
 

@@ -101,13 +101,17 @@ def _tiny(path):
     return sum(module.tiny.stats.cache_hits.values()), out[0]
 
 
-def test_a_change_of_one_part_is_seen_although_older_code_is_kept(tmp_path, monkeypatch):
+def test_a_change_of_one_part_is_seen_although_older_code_is_kept(tmp_path, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="grnrep")
     # what Python itself compiles tells sources of one size apart by the second alone
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     path, text = tmp_path / "copy_of_kernels.py", Path(kernels.__file__).read_text() + TINY
     path.write_text(text)
     assert _tiny(path) == (0, 10)
+    assert [record.getMessage()[:16] for record in caplog.records] == ["compiling, once "]
+    caplog.clear()
     assert _tiny(path) == (1, 10)  # compiled once
+    assert not caplog.records
     changed = text.replace("kind, name), (a, b, c))", "kind, name), (a, a, a))")
     assert changed != text
     path.write_text(changed)

@@ -12,7 +12,7 @@ from grnrep import _keys
 from grnrep._checks import obs_column, some
 from grnrep._ranking import SAMPLE
 from grnrep.cli.report.fitted import Fitted
-from grnrep.tl.rank_regulators import compare_groups
+from grnrep.tl._groups import compare_groups
 
 _MOST_GROUPS: Final = 50
 _TESTED: Final = ("pvals", "pvals_adj")  # columns of a ranking that are shown
