@@ -95,6 +95,9 @@ def fit(
     ] = "auto",
     link: Annotated[str | None, typer.Option(hidden=True)] = None,
     signed: Signed = "auto",
+    magnitudes: Annotated[
+        bool, typer.Option("--magnitudes", help="Use sizes of weights of NET beside their signs.")
+    ] = False,
     min_targets: MinTargets = 5,
     sign_shrinkage: Annotated[
         str, typer.Option(help="How strongly weights are drawn to signs: auto or a number.")
@@ -159,6 +162,7 @@ def fit(
     likelihood = _likelihood_of(likelihood, link)
     exact_only = {
         "--sign-shrinkage": shrinkage != "auto",
+        "--magnitudes": magnitudes,
         "--ridge": penalty != "auto",
         "--free-factors": factors != "auto",
         "--covariate": covariates is not None,
@@ -182,6 +186,7 @@ def fit(
                 ridge=penalty,
                 free_factors=factors,
                 signed=signs,
+                magnitudes=magnitudes,
                 min_targets=min_targets,
                 max_cells=most,
                 stratify=stratify,

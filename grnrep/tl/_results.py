@@ -184,6 +184,7 @@ def _params_of(
     if config.solver == "exact":
         params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
     params["signed"] = choices.matched.signed
+    params["magnitudes"] = choices.matched.magnitudes
     params["layer"] = _keys.X if config.layer is None else config.layer
     if config.stratify is not None:
         params["stratify"] = config.stratify
