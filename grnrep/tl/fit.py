@@ -139,7 +139,7 @@ def fit(
     layer
         Layer with the expression to explain; by default ``adata.X``.
     use_raw
-        Whether to explain ``adata.raw``, which may have more genes: ``varm`` has weights of those of ``adata``, ``uns`` all.
+        Whether to explain ``adata.raw``, which may have more genes: ``varm`` has weights of those of ``adata`` alone.
     mask_var
         Genes to use: name of a boolean column of ``adata.var``, or a boolean array (n_vars,). By default all genes.
     key_added
