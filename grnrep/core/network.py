@@ -137,7 +137,8 @@ def relative_magnitudes(weight: ArrayLike, regulator: ArrayLike) -> np.ndarray:
     >>> relative_magnitudes([-1, 7, 0, 3], [0, 0, 0, 1]).tolist()
     [0.2, 1.4, 1.0, 1.0]
     """
-    size, regulator = np.abs(np.asarray(weight, dtype=np.float64)), np.asarray(regulator)
+    size = np.abs(np.asarray(weight, dtype=np.float64))
+    regulator = np.asarray(regulator, dtype=np.int64)
     known = size > 0
     # by the largest first: no square under- or overflows, and equal sizes are 1 to the last digit
     largest = np.zeros(int(regulator.max(initial=-1)) + 1)
