@@ -100,11 +100,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=N_SEEDS)
     args = parser.parse_args()
     logging.getLogger("grnrep").setLevel(logging.ERROR)
-    rows = [
-        measure(name, n_obs, prior, seed)
-        for name in DATA
-        for n_obs, prior, seed in product(CELLS[name], PRIORS, range(args.seeds))
-    ]
+    rows = []
+    for name in DATA:
+        for n_obs, prior, seed in product(CELLS[name], PRIORS, range(args.seeds)):
+            rows.append(measure(name, n_obs, prior, seed))
+            print(rows[-1], flush=True)
     args.output.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     table = pd.DataFrame(rows)
     for what in ("activities", "weights"):

@@ -193,7 +193,7 @@ def fit(
         ``learned_sd``, what it was left open by as its noise was learned (less than a posterior says).
         ``"regulators"``: per regulator ``n_targets``, ``n_signed`` (edges with a prior sign), ``group`` (a number
         that regulators with the same targets share, which nothing can tell apart; else -1), ``sign_confidence``,
-        ``sign_source``, and the ``variance`` of activities before the data of a cell, or their ``ridge`` penalty.
+        ``sign_source``, and ``variance`` of activities before the data and ``reliability``, or ``ridge`` penalty.
         ``"activity_correlation"`` (n_regulators, n_regulators) beside it, from ten cells a regulator on.
         ``"genes"``: per gene used ``n_regulators``, ``intercept``, ``noise_sd`` where it was learned, and ``r2``, the
         share of its variance that regulators explain (NaN: constant gene); and the scale of its expression, by

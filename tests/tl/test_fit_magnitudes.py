@@ -53,7 +53,9 @@ def core_of(data):
 @pytest.mark.parametrize("likelihood", ["gaussian", "tobit"])
 def test_under_strong_shrinkage_weights_are_their_prior_means(data, likelihood):
     x, matched = core_of(data)
-    fit = fit_evidence(x, matched.network, likelihood=likelihood, assumptions=Assumptions(1e-9), max_iter=5)
+    fit = fit_evidence(
+        x, matched.network, likelihood=likelihood, assumptions=Assumptions(1e-9), max_iter=5
+    )
     spread = x.std(0) / np.sqrt(matched.network.regulators_per_gene())
     mean = expected_weights(matched.edges) * spread[matched.network.gene]
     np.testing.assert_allclose(fit.weight, mean, rtol=1e-3)
