@@ -60,12 +60,13 @@ def reliability(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarra
     With genes of noise ψ and information ι (:func:`expected_information`), G = W' diag(ι/ψ) W and the precision P by
     which activities are inferred, :math:`\bar z = A z + e` with
 
-    .. math:: S = (G + P)^{-1}, \quad A = S G, \quad \mathrm{Cov}(e) = N = A S.
+    .. math:: S = (G + P)^{-1}, \quad A = S G, \quad \mathrm{Cov}(e) = N = A S
 
-    Were the prior covariance C certain, it would be :math:`(AC)_{jj}^2 / (C_{jj} (A C A^\top + N)_{jj})`. Learned from
-    few or noisy values, C is too small, by orders of magnitude where single cells tell little, since means of weights
-    and activities are shrunk each for what the other leaves open; its shape counts, its size does not. So noise is
-    taken off the variance that activities are seen to have,
+    (by the inflation of noise, of a fit that has one: what genes share beyond the network counts as signal). Were the
+    prior covariance C certain, it would be :math:`(AC)_{jj}^2 / (C_{jj} (A C A^\top + N)_{jj})`. Learned from few or
+    noisy values, C is too small, by orders of magnitude where single cells tell little, since means of weights and
+    activities are shrunk each for what the other leaves open; its shape counts, its size does not. So noise is taken
+    off the variance that activities are seen to have,
 
     .. math:: \Big(1 - \frac{N_{jj}}{\mathrm{Var} \bar z_j}\Big) \frac{(AC)_{jj}^2}{C_{jj} (A C A^\top)_{jj}},
 
@@ -100,7 +101,8 @@ def reliability(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarra
     gram = (w * precision[:, None]).T @ w
     s = np.linalg.inv(gram + prior_precision(fit, network))
     a = s @ gram
-    noise, own = (a @ s).diagonal()[:m], (a @ c).diagonal()[:m]
+    # noise scatters by its own variance, whatever fits inflate it to
+    noise, own = (a @ s).diagonal()[:m] / fit.inflation, (a @ c).diagonal()[:m]
     signal = (a @ c @ a.T).diagonal()[:m]
     seen = fit.activity.var(0, ddof=1) if len(fit.activity) > 1 else np.zeros(m)
     tiny = np.finfo(np.float64).tiny

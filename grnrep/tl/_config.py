@@ -122,7 +122,7 @@ class FitConfig:
         if against:
             name, value = next(iter(against.items()))
             raise ValueError(
-                f"magnitudes must be False with {name}={value!r}, which draws no weight to its prior; found True"
+                f"magnitudes=True needs weights that are drawn to prior ones; found {name}={value!r}, with which none is"
             )
 
 

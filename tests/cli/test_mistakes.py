@@ -52,7 +52,6 @@ def folder(fitted, sources, tmp_path_factory):
     )
     net.rename(columns={"weight": "effect"}).to_csv(folder / "effect.csv", index=False)
     net.assign(weight=1).to_csv(folder / "ones.csv", index=False)
-    net.assign(weight=np.sign(net["weight"])).to_csv(folder / "signs.csv", index=False)
     words = net["weight"].gt(0).map({True: "activation", False: "repression"})
     net.assign(weight=words).to_csv(folder / "words.csv", index=False)
     pd.concat([net, net[:2]]).to_csv(folder / "repeats.csv", index=False)
