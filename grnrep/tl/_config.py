@@ -122,7 +122,8 @@ class FitConfig:
         if against:
             name, value = next(iter(against.items()))
             raise ValueError(
-                f"magnitudes=True needs weights that are drawn to prior ones; found {name}={value!r}, with which none is"
+                f"magnitudes=True needs weights that are drawn to prior ones; found {name}={value!r}, with which "
+                "none is"
             )
 
 
