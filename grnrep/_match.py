@@ -13,7 +13,7 @@ from anndata import AnnData
 from grnrep import _keys
 from grnrep._checks import RESERVED, check_whole, gene_mask, gene_names, some, storable
 from grnrep._match_names import Naming, compare_names
-from grnrep.core.network import Network
+from grnrep.core.network import Network, relative_magnitudes
 
 logger = logging.getLogger("grnrep")
 
@@ -47,6 +47,8 @@ class Match:
         genes, ``n_signed`` of these with a prior sign, and the ``reason`` in words.
     net
         The whole network, checked, as a table ``source, target, weight``.
+    magnitudes
+        Whether the network has the sizes of prior weights beside their signs.
     """
 
     network: Network
@@ -56,6 +58,7 @@ class Match:
     regulators: pd.Index
     dropped: pd.DataFrame
     net: pd.DataFrame
+    magnitudes: bool = False
 
     @property
     def signed(self) -> bool:
@@ -69,6 +72,8 @@ class Match:
             _keys.TARGET: self.genes[network.gene],
         }
         edges = pd.DataFrame(ends).merge(self.edges, how="left", on=[_keys.SOURCE, _keys.TARGET])
+        # sizes are beside those of the edges that are left
+        network, _ = network_of(edges, self.genes, self.regulators, magnitudes=self.magnitudes)
         return replace(self, network=network, edges=edges)
 
 
@@ -78,13 +83,14 @@ def match(
     *,
     mask_var: str | np.ndarray | None = None,
     signed: bool | str = True,
+    magnitudes: bool = False,
     min_targets: int = 1,
 ) -> Match:
     """Find the edges whose target is a gene of ``adata`` that ``mask_var`` lets through.
 
     ``signed`` says whether weights are signs: True, False, or ``"auto"``, which does not believe a network
-    whose given weights are all 1. Regulators with fewer than ``min_targets`` such targets are left out with
-    their edges, and genes whose regulators are all left out.
+    whose given weights are all 1; ``magnitudes`` whether their sizes count too. Regulators with fewer than
+    ``min_targets`` such targets are left out with their edges, and genes whose regulators are all left out.
     """
     check_whole("min_targets", min_targets)
     net = _with_signs(check_net(net), signed)
@@ -97,7 +103,12 @@ def match(
     edges = edges[~edges[_keys.SOURCE].isin(dropped.index)]
     genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
     regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
-    network, order = network_of(edges, genes, regulators)
+    network, order = network_of(edges, genes, regulators, magnitudes=magnitudes)
+    if magnitudes and (network.magnitude == 1).all():
+        logger.warning(
+            "magnitudes=True changes nothing: no regulator of net has weights of different sizes (sizes: %s). Leave it "
+            "out, or pass weights that say how strong edges are", _sizes(edges)
+        )  # fmt: skip
     return Match(
         network=network,
         edges=edges.iloc[order].reset_index(drop=True),
@@ -106,7 +117,14 @@ def match(
         regulators=regulators,
         dropped=dropped,
         net=net,
+        magnitudes=magnitudes,
     )
+
+
+def _sizes(edges: pd.DataFrame) -> str:
+    """Sizes of the weights that are known, in words."""
+    sizes = np.abs(edges[_keys.WEIGHT].dropna())
+    return some(sizes[sizes > 0].unique().tolist()) if sizes.any() else "none is known"
 
 
 def _dropped(
@@ -155,13 +173,18 @@ def report_dropped(matched: Match, min_targets: int) -> None:
 
 
 def network_of(
-    edges: pd.DataFrame, genes: pd.Index, regulators: pd.Index
+    edges: pd.DataFrame, genes: pd.Index, regulators: pd.Index, *, magnitudes: bool = False
 ) -> tuple[Network, np.ndarray]:
-    """Edges of a table as positions among names, and the order of its rows that the network keeps."""
+    """Edges of a table as positions among names, and the order of its rows that the network keeps.
+
+    With ``magnitudes`` an edge is as strong, beside the others of its regulator, as its weight.
+    """
     gene = genes.get_indexer(edges[_keys.TARGET])
     regulator = regulators.get_indexer(edges[_keys.SOURCE])
-    sign = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
-    network = Network.from_edges(gene, regulator, sign, len(genes), len(regulators))
+    weight = np.nan_to_num(edges[_keys.WEIGHT].to_numpy())
+    size = relative_magnitudes(weight, regulator) if magnitudes else 1.0
+    n = len(genes), len(regulators)
+    network = Network.from_edges(gene, regulator, weight, *n, magnitude=size)
     return network, np.lexsort((regulator, gene))
 
 

@@ -159,6 +159,8 @@ def _columns(params: Mapping[str, Any]) -> dict[str, dict[str, _Numbers]]:
         most = 1.0 if name.startswith("share") else _MOST
         genes[name] = _Numbers(most=most, nan=True, needed=False)
     genes["expression_mean"] = _ANY._replace(nan=True, needed=False)
+    least = {"ridge": 0.0, "variance": 1 / _MOST, "reliability": 0.0}
+    regulators = {name: _Numbers(least=value, needed=False) for name, value in least.items()}
     return {
         _keys.NETWORK: {
             _keys.WEIGHT: _Numbers(-np.inf, np.inf, nan=True),
@@ -166,10 +168,7 @@ def _columns(params: Mapping[str, Any]) -> dict[str, dict[str, _Numbers]]:
             _keys.LEARNED_SD: _Numbers(needed=False),
         },
         _keys.GENES: genes,
-        _keys.REGULATORS: {
-            "ridge": _Numbers(needed=False),
-            "variance": _POSITIVE._replace(needed=False),
-        },
+        _keys.REGULATORS: regulators,
         _keys.COVARIATES: {"centre": _ANY, "scale": _POSITIVE},
     }
 

@@ -100,6 +100,9 @@ def fit(
     ] = "auto",
     link: Annotated[str | None, typer.Option(hidden=True)] = None,
     signed: Signed = "auto",
+    magnitudes: Annotated[
+        bool, typer.Option("--magnitudes", help="Use sizes of weights of NET beside their signs.")
+    ] = False,
     min_targets: MinTargets = 5,
     sign_shrinkage: Annotated[
         str, typer.Option(help="How strongly weights are drawn to signs: auto or a number.")
@@ -164,6 +167,7 @@ def fit(
     likelihood, min_targets = as_before(context, likelihood, link, min_targets)
     exact_only = {
         "--sign-shrinkage": shrinkage != "auto",
+        "--magnitudes": magnitudes,
         "--ridge": penalty != "auto",
         "--free-factors": factors != "auto",
         "--covariate": covariates is not None,
@@ -187,6 +191,7 @@ def fit(
                 ridge=penalty,
                 free_factors=factors,
                 signed=signs,
+                magnitudes=magnitudes,
                 min_targets=min_targets,
                 max_cells=most,
                 stratify=stratify,

@@ -24,6 +24,9 @@ class Network:
         Index of the regulator of every edge, shape ``(n_edges,)``.
     sign
         Prior sign of every edge: -1, +1, or 0 where it is unknown.
+    magnitude
+        Size that every edge is expected to have beside the others of its regulator, ``(n_edges,)``; 1 where nothing
+        is known of it.
     n_genes
         Number of genes, with or without edges.
     n_regulators
@@ -33,6 +36,7 @@ class Network:
     gene: np.ndarray
     regulator: np.ndarray
     sign: np.ndarray
+    magnitude: np.ndarray
     n_genes: int
     n_regulators: int
 
@@ -44,8 +48,12 @@ class Network:
         sign: ArrayLike,
         n_genes: int,
         n_regulators: int,
+        *,
+        magnitude: ArrayLike = 1.0,
     ) -> Network:
         """Sort edges by gene, then regulator; of ``sign`` only the sign counts.
+
+        ``magnitude`` is kept as it is given: :func:`relative_magnitudes` makes it from prior weights.
 
         Raises
         ------
@@ -55,8 +63,11 @@ class Network:
         gene = np.asarray(gene, dtype=np.int64)
         regulator = np.asarray(regulator, dtype=np.int64)
         sign = np.sign(np.asarray(sign, dtype=np.float64))
+        magnitude = np.broadcast_to(np.asarray(magnitude, dtype=np.float64), gene.shape)
         order = np.lexsort((regulator, gene))
-        gene, regulator, sign = gene[order], regulator[order], sign[order]
+        gene, regulator, sign, magnitude = (
+            part[order] for part in (gene, regulator, sign, magnitude)
+        )
         if len(gene) and (gene.min() < 0 or gene.max() >= n_genes):
             raise ValueError(
                 f"gene indices must lie in [0, {n_genes}); found {gene.min()} to {gene.max()}"
@@ -68,7 +79,12 @@ class Network:
             )
         if np.any((np.diff(gene) == 0) & (np.diff(regulator) == 0)):
             raise ValueError("edges must be unique: the same gene and regulator occur twice")
-        return cls(gene, regulator, sign, int(n_genes), int(n_regulators))
+        return cls(gene, regulator, sign, magnitude, int(n_genes), int(n_regulators))
+
+    @property
+    def expected(self) -> np.ndarray:
+        """Prior sign times magnitude of every edge, ``(n_edges,)``: where weights are expected, but for their scale."""
+        return self.sign * self.magnitude
 
     @property
     def n_edges(self) -> int:
@@ -95,6 +111,44 @@ class Network:
         return np.diff(self.indptr)
 
 
+def relative_magnitudes(weight: ArrayLike, regulator: ArrayLike) -> np.ndarray:
+    r"""Sizes of prior weights ω beside those of the other edges of their regulator.
+
+    .. math:: \rho_{ij} = |\omega_{ij}| / \sqrt{\tfrac{1}{n_j} \sum_{i'} \omega_{i'j}^2}
+
+    over the n_j edges of regulator j whose weight is known. Of its scale weights say nothing, since w · z
+    leaves it open.
+
+    Parameters
+    ----------
+    weight
+        Prior weight of every edge, ``(n_edges,)``; 0 where it is unknown.
+    regulator
+        Index of the regulator of every edge, ``(n_edges,)``.
+
+    Returns
+    -------
+    ρ of every edge, ``(n_edges,)``; 1 where the weight is unknown, and exactly 1 where a regulator's weights are all
+    of one size.
+
+    Examples
+    --------
+    >>> from grnrep.core.network import relative_magnitudes
+    >>> relative_magnitudes([-1, 7, 0, 3], [0, 0, 0, 1]).tolist()
+    [0.2, 1.4, 1.0, 1.0]
+    """
+    size = np.abs(np.asarray(weight, dtype=np.float64))
+    regulator = np.asarray(regulator, dtype=np.int64)
+    known = size > 0
+    # by the largest first: no square under- or overflows, and equal sizes are 1 to the last digit
+    largest = np.zeros(int(regulator.max(initial=-1)) + 1)
+    np.maximum.at(largest, regulator, size)
+    share = size / np.where(known, largest[regulator], 1.0)
+    squares = np.bincount(regulator, weights=share**2, minlength=len(largest))
+    rms = np.sqrt(squares / np.maximum(1, np.bincount(regulator[known], minlength=len(largest))))
+    return np.where(known, share / np.where(known, rms[regulator], 1.0), 1.0)
+
+
 def with_known_columns(network: Network, n_known: int) -> Network:
     """Append ``n_known`` columns that reach every gene: intercepts and covariates.
 
@@ -115,6 +169,7 @@ def with_known_columns(network: Network, n_known: int) -> Network:
         np.concatenate([network.sign, np.zeros(len(gene))]),
         network.n_genes,
         network.n_regulators + n_known,
+        magnitude=np.concatenate([network.magnitude, np.ones(len(gene))]),
     )
 
 

@@ -96,9 +96,16 @@ def repair_network(
         Whether to show the rounds.
     """
     shape = (network.n_genes, network.n_regulators)
-    prior, sign = np.zeros(shape, dtype=bool), np.zeros(shape)
+    prior, sign, magnitude = np.zeros(shape, dtype=bool), np.zeros(shape), np.ones(shape)
     prior[network.gene, network.regulator] = True
     sign[network.gene, network.regulator] = network.sign
+    magnitude[network.gene, network.regulator] = network.magnitude
+
+    def network_of(chosen: np.ndarray) -> Network:
+        """The edges chosen of all pairs; added ones have no sign."""
+        gene, regulator = edges = np.nonzero(chosen)
+        return Network.from_edges(gene, regulator, sign[edges], *shape, magnitude=magnitude[edges])
+
     assumed = least_assumed(len(x), network, n_factors=MOST_FACTORS)
     current, start, dropping, look = network, None, False, True
     for n in progress_bar(progress, range(_MAX_ROUNDS), desc="repair", unit="round"):
@@ -132,10 +139,9 @@ def repair_network(
         # missing edges are programmes too, and hide others: factors are looked for again without them
         look, dropping = settling and not dropping, dropping or settling
         assumed = replace(assumed, n_factors=MOST_FACTORS) if look else assumed
-        gene, regulator = np.nonzero(chosen)
-        following = Network.from_edges(gene, regulator, sign[gene, regulator], *shape)
+        following = network_of(chosen)
         current, start = following, _carried(fit, current, following, scores.weight)
-    return _report(kept, prior, sign, scores.weight, scores.std_err, error.rate)
+    return _report(network_of(kept), kept, prior, scores.weight, scores.std_err, error.rate)
 
 
 def _carried(fit: Fit, network: Network, following: Network, weight: np.ndarray) -> Fit:
@@ -155,16 +161,14 @@ def _strongest(candidate: np.ndarray, value: np.ndarray) -> np.ndarray:
 
 
 def _report(
+    network: Network,
     kept: np.ndarray,
     prior: np.ndarray,
-    sign: np.ndarray,
     weight: np.ndarray,
     std_err: np.ndarray,
     rate: np.ndarray,
 ) -> Repaired:
     """Edges before or after, from what is known of every pair, (n_genes, n_regulators) each."""
-    after = np.nonzero(kept)
-    network = Network.from_edges(after[0], after[1], sign[after], *kept.shape)
     edges = np.nonzero(prior | kept)
     return Repaired(
         network=network,
@@ -175,5 +179,5 @@ def _report(
         weight=weight[edges],
         std_err=std_err[edges],
         fdr=np.where(kept[edges], rate[edges], np.nan),
-        start_weight=weight[after],
+        start_weight=weight[network.gene, network.regulator],
     )

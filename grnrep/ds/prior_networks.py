@@ -111,7 +111,7 @@ def progeny(
     """Load PROGENy: genes that respond to 14 human signalling pathways, with weights from perturbations.
 
     The table of the package progeny, kept in the user's cache; its sha256 is compared. Weights are
-    coefficients with magnitudes; :func:`grnrep.tl.fit` uses their signs.
+    coefficients with magnitudes; :func:`grnrep.tl.fit` uses their signs, and with ``magnitudes=True`` their sizes.
 
     Parameters
     ----------

@@ -34,8 +34,8 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         Table of edges with columns ``source``, ``target`` and, if known, ``weight``, as in
         :func:`grnrep.tl.fit`. Targets are names of features; where these are not named they are ``"x0"``, ``"x1"``,
         ... Targets that are whole numbers are positions. Or an array or sparse array (n_features, n_regulators) of
-        prior signs: 0 is no edge, NaN one of unknown sign; regulators are then ``"regulator0"``, ...
-    likelihood, intercept, sign_shrinkage, ridge, free_factors, signed, min_targets, max_cells, max_iter
+        prior signs or weights: 0 is no edge, NaN one of unknown sign; regulators are then ``"regulator0"``, ...
+    likelihood, intercept, sign_shrinkage, ridge, free_factors, signed, magnitudes, min_targets, max_cells, max_iter
         As in :func:`grnrep.tl.fit`.
     random_state
         Seed, generator to draw it from at every fit, or None.
@@ -90,6 +90,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         ridge: float | str = "auto",
         free_factors: int | str = "auto",
         signed: bool | str = "auto",
+        magnitudes: bool = False,
         min_targets: int = 5,
         max_cells: int | str | None = "auto",
         max_iter: int | None = None,
@@ -102,6 +103,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
         self.ridge = ridge
         self.free_factors = free_factors
         self.signed = signed
+        self.magnitudes = magnitudes
         self.min_targets = min_targets
         self.max_cells = max_cells
         self.max_iter = max_iter
@@ -134,6 +136,7 @@ class SparseDecoder(TransformerMixin, BaseEstimator):
             ridge=self.ridge,
             free_factors=self.free_factors,
             signed=self.signed,
+            magnitudes=self.magnitudes,
             min_targets=self.min_targets,
             max_cells=self.max_cells,
             max_iter=self.max_iter,

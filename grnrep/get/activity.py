@@ -13,8 +13,6 @@ from grnrep import _keys
 from grnrep._checks import activities, check_adata, stored_names
 from grnrep._marginal import marginal_activities
 from grnrep._ranking import as_rank_genes_groups, is_ranking
-from grnrep._record import read_decoder
-from grnrep._reliability import with_reliability
 
 
 def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) -> AnnData:
@@ -52,10 +50,10 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     ``n_targets``, ``n_signed``
         Targets in the fit, and those with a prior sign.
     ``reliability``
-        Share of the variance of its activity that the genes of one cell determine: the squared correlation of
-        inferred and true activity that is to be expected if the weights are right. Below .5 differences
-        between single cells are mostly chance, and means over many cells may still be well
-        known. Of fits that learned noise and priors. Zeros under a ReLU count as no observation.
+        The squared correlation of inferred and true activity over the cells that were learned from, as far as it is to
+        be expected if weights and noise are right (:func:`grnrep.core.reliability.reliability`): what is seen to vary
+        beyond the noise of genes, and is not other regulators'. Below .5 differences between single cells are mostly
+        chance, and means over many cells may still be well known. Of fits that learned noise and priors.
     ``group``
         Number that regulators with the same targets share, which nothing can tell apart; else -1.
     ``sign_confidence``, ``sign_source``
@@ -127,10 +125,7 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     record = adata.uns.get(key)
     var = pd.DataFrame(index=names)
     if isinstance(record, Mapping) and _keys.REGULATORS in record:
-        known = record[_keys.REGULATORS]
-        if {_keys.GENES, _keys.PARAMS, _keys.NETWORK} <= {*record}:
-            known = with_reliability(known, read_decoder(adata, key), record[_keys.GENES])
-        var = known.reindex(names)
+        var = record[_keys.REGULATORS].reindex(names)
     return AnnData(
         X=values,
         layers=layers,

@@ -12,8 +12,6 @@ from grnrep import _keys
 from grnrep._checks import activities, check_adata, check_choice, record
 from grnrep._edges import edge_table
 from grnrep._marginal import marginal_activities
-from grnrep._record import read_decoder
-from grnrep._reliability import with_reliability
 from grnrep.io.store import as_path
 from grnrep.rows.atomic import replacing
 
@@ -109,7 +107,7 @@ def export(
 
 
 def _tables(adata: AnnData, key: str, *, marginal: bool) -> dict[str, pd.DataFrame]:
-    kept, decoder = record(adata, key), read_decoder(adata, key)
+    kept = record(adata, key)
     tables = {"activity": activities(adata, key)}
     if key + _keys.SD in adata.obsm:
         sd = pd.DataFrame(adata.obsm[key + _keys.SD])
@@ -120,9 +118,7 @@ def _tables(adata: AnnData, key: str, *, marginal: bool) -> dict[str, pd.DataFra
         alone, regulators = marginal_activities(adata, key, verb="export")
         tables["activity_marginal"] = pd.DataFrame(alone.score, adata.obs_names, regulators)
     tables[_keys.NETWORK] = edge_table(adata, key)
-    tables[_keys.REGULATORS] = with_reliability(
-        kept[_keys.REGULATORS], decoder, kept[_keys.GENES].loc[decoder.genes]
-    )
+    tables[_keys.REGULATORS] = kept[_keys.REGULATORS]
     tables[_keys.GENES] = kept[_keys.GENES]
     dropped = kept.get(_keys.DROPPED_REGULATORS)
     if isinstance(dropped, pd.DataFrame):

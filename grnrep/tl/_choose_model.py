@@ -100,7 +100,7 @@ def _by_values(data: Data, sample: Sample, config: FitConfig) -> str:
     if not is_count(chosen):
         logger.info("likelihood='auto' chose %r: %s", otherwise, reason)
         return otherwise
-    if is_signed(network):
+    if is_signed(network) or config.magnitudes:
         logger.warning(
             "likelihood='auto' chose %r, because those of counts draw no weights to prior signs, though "
             "values are counts. Normalise and take logarithms, or choose likelihood=%r", otherwise, chosen

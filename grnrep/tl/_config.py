@@ -49,6 +49,7 @@ class FitConfig:
     assumed: Assumptions | None = None
     shared: bool | None = None
     signed: bool | str = "auto"
+    magnitudes: bool = False
     min_targets: int = 5
     covariates: str | Sequence[str] | None = None
     repair: bool = False
@@ -101,11 +102,29 @@ class FitConfig:
             raise ValueError(
                 f"max_cells must be a whole number of at least 2, None or 'auto'; found {most!r}"
             )
-        for name in ("repair", "uncertainty"):
+        for name in ("repair", "uncertainty", "magnitudes"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise TypeError(f"{name} must be True or False; found {getattr(self, name)!r}")
+        if self.magnitudes:
+            self._check_magnitudes()
         check_whole("min_targets", self.min_targets)
         check_engine(self.device, self.client, self.block_size)
+
+    def _check_magnitudes(self) -> None:
+        """Refuse options with which no weight would be drawn to its prior."""
+        against: dict[str, Any] = {}
+        if self.signed is False or self.signed is np.False_:
+            against["signed"] = self.signed
+        if self.likelihood in LIKELIHOODS and not LIKELIHOODS[self.likelihood].constant_curvature:
+            against["likelihood"] = self.likelihood
+        if self.sign_shrinkage == 0:
+            against["sign_shrinkage"] = self.sign_shrinkage
+        if against:
+            name, value = next(iter(against.items()))
+            raise ValueError(
+                f"magnitudes=True needs weights that are drawn to prior ones; found {name}={value!r}, with which "
+                "none is"
+            )
 
 
 def check_solver(solver: str, **limits: int | None) -> None:

@@ -97,6 +97,7 @@ def look(adata: AnnData, net: pd.DataFrame, config: FitConfig) -> Data:
         adata,
         mask_var=config.mask_var,
         signed=config.signed,
+        magnitudes=config.magnitudes,
         min_targets=config.min_targets,
     )
     report_dropped(matched, config.min_targets)

@@ -25,7 +25,6 @@ from grnrep.core.als.project import Projection
 from grnrep.core.design import full_network
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.posterior.sample import Posterior
 from grnrep.core.signs import orient
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
@@ -33,12 +32,8 @@ from grnrep.tl._checkpoint import Checkpoint, bringing, once
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import SOLVERS, FitConfig
 from grnrep.tl._data import Data
-from grnrep.tl._posterior import (
-    Uncertainty,
-    draw_posterior,
-    uncertainty_by_curvature,
-    uncertainty_of,
-)
+from grnrep.tl._orient import oriented, report_signs, skewness_tells
+from grnrep.tl._posterior import Uncertainty
 
 S = TypeVar("S", Stats, Sums)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,15 +87,18 @@ def learn(
             with bringing(fit):
                 fit = learn_from_all(fit, data, choices, config, checkpoint)
         with bringing(fit):
-            oriented, confidence, source, uncertainty = _oriented(fit, choices, config, checkpoint)
+            turned, confidence, source, uncertainty = oriented(fit, choices, config, checkpoint)
     except Interrupted as stop:
-        so_far, confidence, source = orient(stop.so_far, choices.matched.network)
+        so_far, confidence, source = orient(
+            stop.so_far, choices.matched.network, skewness=skewness_tells(choices)
+        )
         stop.so_far = Learned(decoder_of(fit=so_far), confidence, source)
         raise
     if not fit.converged:
         limit = SOLVERS[config.solver]
         logger.warning("fit %r: not converged; more %s may help", config.key_added, limit)
-    return Learned(decoder_of(fit=oriented), confidence, source, uncertainty)
+    report_signs(source, turned.activity, choices, config.key_added)
+    return Learned(decoder_of(fit=turned), confidence, source, uncertainty)
 
 
 def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:
@@ -163,25 +161,6 @@ def check_finite(solver: str, *results: np.ndarray) -> None:
     """Keep a solver's failure from being stored."""
     if not all(np.isfinite(result).all() for result in results):
         raise RuntimeError(f"solver={solver!r} diverged: some weights or activities are not finite")
-
-
-def _oriented(
-    fit: Fit, choices: Choices, config: FitConfig, checkpoint: Checkpoint | None
-) -> tuple[Fit, np.ndarray, np.ndarray, Uncertainty | None]:
-    """The fit in the convention of scale and sign, confidence and source of signs, and the uncertainty.
-
-    A chain has means of its own, which then are the fit.
-    """
-    network = choices.matched.network
-    if config.uncertainty and config.solver == "exact" and fit.likelihood.constant_curvature:
-        draw = partial(draw_posterior, fit, choices, config)
-        drawn = once(checkpoint, "posterior", Posterior, draw)
-        posterior, confidence, source = drawn.orient(network)
-        return posterior.fit, confidence, source, uncertainty_of(posterior)
-    fit, confidence, source = orient(fit, network)
-    if not config.uncertainty or config.solver != "exact":
-        return fit, confidence, source, None
-    return fit, confidence, source, uncertainty_by_curvature(fit, network, choices)
 
 
 def learn_from_all(

@@ -22,6 +22,7 @@ from grnrep._values import scale_of
 from grnrep.core.collinearity import indistinguishable
 from grnrep.core.design import known_columns, without_known
 from grnrep.core.network import without_genes
+from grnrep.core.reliability import reliability
 from grnrep.rows.scan import Scan
 from grnrep.tl._choose import Choices
 from grnrep.tl._config import SOLVERS, FitConfig
@@ -95,7 +96,7 @@ def _record_of(
     edges = matched.edges.assign(learned=decoder.fit.weight)
     if decoder.fit.weight_sd is not None:
         edges[_keys.LEARNED_SD] = decoder.fit.weight_sd
-    regulators = _regulator_table(learned, constant=~data.scan.varies)
+    regulators = _regulator_table(learned, sample.x, constant=~data.scan.varies)
     genes = _gene_table(decoder, sums, data.scan, sample.x)
     if decoder.covariates is not None:
         share = _hidden_share(choices.sample_cells.scaled(sample.x), decoder, choices.sample_cells)
@@ -160,6 +161,7 @@ def _params_of(
     if config.solver == "exact":
         params["n_obs_learned"] = data.scan.n_obs if choices.passes else len(choices.sample.rows)
     params["signed"] = choices.matched.signed
+    params["magnitudes"] = choices.matched.magnitudes
     params["layer"] = _keys.X if config.layer is None else config.layer
     if config.stratify is not None:
         params["stratify"] = config.stratify
@@ -173,8 +175,8 @@ def _params_of(
     }
 
 
-def _regulator_table(learned: Learned, *, constant: np.ndarray) -> pd.DataFrame:
-    """Tabulate what is known of every regulator; genes that are ``constant`` tell none apart."""
+def _regulator_table(learned: Learned, x: np.ndarray, *, constant: np.ndarray) -> pd.DataFrame:
+    """Tabulate what is known of every regulator from cells ``x``; genes that are ``constant`` tell none apart."""
     decoder, network = learned.decoder, learned.decoder.network
     n_signed = np.bincount(network.regulator, network.sign != 0, network.n_regulators)
     table = pd.DataFrame(
@@ -189,6 +191,7 @@ def _regulator_table(learned: Learned, *, constant: np.ndarray) -> pd.DataFrame:
     )
     if decoder.fit.covariance is not None:
         table["variance"] = decoder.fit.covariance.diagonal()
+        table["reliability"] = reliability(decoder.fit, network, (x == 0).mean(0))
     return table if decoder.fit.ridge is None else table.assign(ridge=decoder.fit.ridge)
 
 

@@ -29,6 +29,7 @@ def fit(
     ridge: float | str = "auto",
     free_factors: int | str = "auto",
     signed: bool | str = "auto",
+    magnitudes: bool = False,
     min_targets: int = 5,
     max_cells: int | str | None = "auto",
     stratify: str | None = None,
@@ -50,9 +51,8 @@ def fit(
 ) -> AnnData | None:
     r"""Learn the activity of every regulator in every cell, and the weight of every edge.
 
-    Expression is explained as :math:`\hat x_{ki} = f(b_i + \sum_j w_{ij} z_{kj})`
-    with a weight for every edge j→i of the network only, and activities z that
-    are parameters themselves: there is no encoder. Both are optimised together.
+    Expression is explained as :math:`\hat x_{ki} = f(b_i + \sum_j w_{ij} z_{kj})` with a weight for every edge j→i of
+    the network only, and activities z that are parameters themselves: there is no encoder. Both are learned together.
 
     **Units.** Fits by evidence give activities in spreads of the regulator's targets: √r more moves a target with r
     regulators by about one standard deviation of its own. Penalised fits, and those of counts, give them in units of
@@ -71,7 +71,7 @@ def fit(
         DataFrame of samples × genes, such as bulk expression: the result is then returned.
     net
         Prior network with columns ``source`` (regulator), ``target`` (gene) and, if known, ``weight``, of which
-        only the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``).
+        the sign is used: NaN and 0 are unknown, and so are weights that are all 1 (see ``signed``, ``magnitudes``).
     likelihood
         Distribution of expression around the prediction, with its function f. ``"gaussian"``: f is the identity.
         ``"tobit"``: f is the ReLU, under which an observed zero only says that the sum is not positive.
@@ -108,29 +108,28 @@ def fit(
         Whether weights of ``net`` are signs. ``"auto"``: yes, unless every weight that is given is 1, as
         tables of binding sites have it and as is filled in by default, which says nothing about signs. True:
         also then, where regulators activate all their targets. False: no sign is used.
+    magnitudes
+        Whether sizes of weights count too, as of :func:`grnrep.ds.progeny`: in place of ±1 the prior mean of an edge
+        is its weight over the root mean square of those of its regulator.
     min_targets
         Regulators with fewer targets than this among the genes of ``adata`` are left out, with their edges: an
         activity that rests on one or two genes is hardly more than their expression. Who falls out is logged,
         and listed in ``uns`` with its number of targets and the reason. 1 keeps all that have a target.
     max_cells
-        How many cells to learn the decoder from, drawn at random; the
-        activities of all cells follow from it. ``"auto"``: as many as determine
-        it, at least 1,000 (:func:`grnrep.core.choose.sample_size.sufficient_cells`). None: all cells; from what
-        ``"auto"`` learns, passes over all of them go on, without holding them in memory.
+        How many cells to learn the decoder from, drawn at random; the activities of all cells follow from it.
+        ``"auto"``: as many as determine it, at least 1,000 (:func:`grnrep.core.choose.sample_size.sufficient_cells`).
+        None: all cells; from what ``"auto"`` learns, passes over all of them go on, without holding them in memory.
     stratify
         Column of ``adata.obs``, such as ``"cell_type"``, of whose kinds as many cells each are
         learned from, as far as there are, so that rare ones count. By default all cells alike.
     layer
         Layer with the expression to explain; by default ``adata.X``.
     use_raw
-        Whether to explain ``adata.raw``, which may have more genes. ``varm`` has the weights of the genes
-        that ``adata`` has too, ``uns`` those of all.
+        Whether to explain ``adata.raw``, which may have more genes: ``varm`` has weights of those of ``adata`` alone.
     mask_var
-        Genes to use: name of a boolean column of ``adata.var``, or a boolean array
-        (n_vars,). By default all genes.
+        Genes to use: name of a boolean column of ``adata.var``, or a boolean array (n_vars,). By default all genes.
     key_added
-        Where in ``obsm``, ``varm`` and ``uns`` results are kept; what is there
-        already is replaced.
+        Where in ``obsm``, ``varm`` and ``uns`` results are kept; what is there already is replaced.
     rng
         Seed, or a generator to draw it from. The seed is kept in ``uns``.
     copy
@@ -180,7 +179,7 @@ def fit(
         ``learned_sd``, what it was left open by as its noise was learned (less than a posterior says).
         ``"regulators"``: per regulator ``n_targets``, ``n_signed`` (edges with a prior sign), ``group`` (a number
         that regulators with the same targets share, which nothing can tell apart; else -1), ``sign_confidence``,
-        ``sign_source``, and the ``variance`` of activities before the data of a cell, or their ``ridge`` penalty.
+        ``sign_source``, and ``variance`` of activities before the data and ``reliability``, or ``ridge`` penalty.
         ``"activity_correlation"`` (n_regulators, n_regulators) beside it, from ten cells a regulator on.
         ``"genes"``: per gene used ``n_regulators``, ``intercept``, ``noise_sd`` where it was learned, and ``r2``, the
         share of its variance that regulators explain (NaN: constant gene); and the scale of its expression, by
@@ -230,6 +229,7 @@ def fit(
         ridge=ridge,
         free_factors=free_factors,
         signed=signed,
+        magnitudes=magnitudes,
         min_targets=min_targets,
         max_cells=max_cells,
         stratify=stratify,

@@ -110,6 +110,7 @@ def posterior(
         shared=shared,
         assumed=assumed,
         signed=bool(np.isfinite(net[_keys.WEIGHT]).any()),
+        magnitudes=bool(params.get("magnitudes", False)),
         min_targets=1,  # they were left out when it was fitted
         covariates=covariates,
         uncertainty=True,

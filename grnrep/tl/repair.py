@@ -24,6 +24,7 @@ def repair(
     intercept: bool | str = "auto",
     covariates: str | Sequence[str] | None = None,
     signed: bool | str = "auto",
+    magnitudes: bool = False,
     min_targets: int = 5,
     max_cells: int | str = "auto",
     stratify: str | None = None,
@@ -54,7 +55,7 @@ def repair(
         ``"gaussian"`` or ``"tobit"``; see :func:`grnrep.tl.fit`.
     max_cells
         How many cells to judge edges by, 2,000 at least; see :func:`grnrep.tl.fit`.
-    intercept, covariates, signed, min_targets, stratify, layer, mask_var, rng
+    intercept, covariates, signed, magnitudes, min_targets, stratify, layer, mask_var, rng
         As in :func:`grnrep.tl.fit`.
     key_added
         Where the table of all edges is kept in ``adata.uns``; a table of an earlier call is replaced.
@@ -102,6 +103,7 @@ def repair(
         intercept=intercept,
         covariates=covariates,
         signed=signed,
+        magnitudes=magnitudes,
         min_targets=min_targets,
         repair=True,
         max_cells="auto" if max_cells is None else max_cells,

@@ -148,6 +148,19 @@ def test_fit_passes_its_options_on(grnrep, work, given, used):
     assert {name: params[name] for name in wanted} == wanted
 
 
+@pytest.mark.parametrize("given", [[], ["--magnitudes"]])
+def test_sizes_of_weights_are_used_where_asked_for(grnrep, work, given):
+    limits = ["--max-iter=2", "--likelihood=gaussian", *PENALTIES]
+    result = grnrep("fit", "data.h5ad", "net.csv", "-o", "out.h5ad", *given, *limits)
+    assert result.exit_code == 0, result.stderr
+    found = ad.read_h5ad("out.h5ad")
+    asked = {"likelihood": "gaussian", "max_iter": 2, "progress": False, **GIVEN}
+    adata = ad.read_h5ad("data.h5ad")
+    gr.tl.fit(adata, pd.read_csv("net.csv"), magnitudes=bool(given), **asked)
+    assert found.uns["grnrep"]["params"]["magnitudes"] == bool(given)
+    np.testing.assert_allclose(found.obsm["grnrep"], adata.obsm["grnrep"], rtol=1e-5)
+
+
 @pytest.mark.parametrize(("given", "n_signed"), [("auto", 0), ("yes", 99), ("no", 0)])
 def test_signs_of_a_network_of_ones_are_believed_where_asked_for(grnrep, work, given, n_signed):
     net = pd.read_csv("net.csv").assign(weight=1)

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from grnrep.core.network import Network
+from grnrep.core.choose.held_out import of_genes
+from grnrep.core.network import Network, relative_magnitudes, with_known_columns
 
 
 def test_edges_are_sorted_and_counted():
@@ -35,3 +38,41 @@ def test_transpose_order_sorts_by_regulator():
 def test_bad_edges(gene, regulator, message):
     with pytest.raises(ValueError, match=message):
         Network.from_edges(gene, regulator, [0, 0], n_genes=3, n_regulators=2)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 1000), power=st.integers(-290, 290))
+def test_relative_magnitudes(seed, power):
+    """Mean square 1 over what is known, at any scale of a regulator; neither signs nor the order of edges matter."""
+    rng = np.random.default_rng(seed)
+    regulator = rng.integers(4, size=30)
+    weight = rng.standard_normal(30) * (rng.random(30) < 0.7)
+    found = relative_magnitudes(weight, regulator)
+    assert (found[weight == 0] == 1).all()
+    for j in range(4):
+        own = found[(regulator == j) & (weight != 0)]
+        assert len(own) == 0 or np.isclose(np.mean(own**2), 1)
+    scaled = relative_magnitudes(
+        -weight * (10.0 ** np.array([power, 0, 0, 3]))[regulator], regulator
+    )
+    np.testing.assert_allclose(scaled, found, rtol=1e-12)
+    order = rng.permutation(30)
+    np.testing.assert_allclose(relative_magnitudes(weight[order], regulator[order]), found[order])
+
+
+@pytest.mark.parametrize("size", [1.0, 0.1, 1 / 3, 1e300, 5e-324])
+def test_equal_magnitudes_are_one_to_the_last_digit(size):
+    signs = np.array([1, -1, 0, 1, 1, -1, -1.0])
+    assert (relative_magnitudes(size * signs, [0, 0, 0, 0, 1, 1, 1]) == 1).all()
+    assert relative_magnitudes([], []).shape == (0,)
+
+
+def test_magnitudes_follow_their_edges():
+    network = Network.from_edges([2, 0, 2], [1, 1, 0], [-3, 0, 2], 4, 3, magnitude=[0.5, 1, 2])
+    assert network.magnitude.tolist() == [1, 2, 0.5]
+    assert network.expected.tolist() == [0, 2, -0.5]
+    full = with_known_columns(network, 1)
+    assert full.magnitude.tolist() == [1, 1, 1, 2, 0.5, 1, 1]
+    assert full.expected.tolist() == [0, 0, 0, 2, -0.5, 0, 0]
+    kept = of_genes(network, np.array([False, False, True, False]))
+    assert kept.expected.tolist() == [2, -0.5]

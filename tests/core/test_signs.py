@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import skew
 
@@ -10,7 +12,7 @@ from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.gaussian import Gaussian
 from grnrep.core.network import Network
-from grnrep.core.signs import orient
+from grnrep.core.signs import are_log_counts, orient
 
 
 def problem(seed=0, sign=0.0, bias=False):
@@ -298,3 +300,44 @@ def test_collapsed_regulators_become_zero():
     assert oriented.ridge.tolist() == [1.0, 1.0]
     assert origin[1] == "none"
     assert confidence[1] == 0.5
+
+
+@pytest.mark.parametrize("flip", [1, -1])
+@pytest.mark.parametrize("weights", [[1.0, 2.0, -0.5], [-1.0, 0.2, 0.5]])
+def test_without_skewness_most_of_the_weight_is_positive(flip, weights):
+    z = np.array([1.0, 2.0, 3.0, 3.0, 1.0, 5.5]) - 7
+    weight = flip * np.array(weights)
+    fit = Fit(weight, np.zeros(3), flip * z[:, None])
+    network = Network.from_edges([0, 1, 2], [0] * 3, [0] * 3, 3, 1)
+    told = orient(fit, network)
+    assert told[2].tolist() == ["skewness"]
+    oriented, confidence, source = orient(fit, network, skewness=False)
+    assert source.tolist() == ["none"]
+    assert confidence.tolist() == [0.5]
+    assert oriented.weight.sum() > 0
+    np.testing.assert_allclose(product(oriented, network), product(fit, network))
+
+
+def test_prior_signs_count_without_skewness():
+    network = Network.from_edges([0, 1, 2], [0] * 3, [-1] * 3, 3, 1)
+    fit = Fit(np.ones(3), np.zeros(3), np.arange(4.0)[:, None])
+    oriented, _, source = orient(fit, network, skewness=False)
+    assert source.tolist() == ["prior"]
+    assert (oriented.weight < 0).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 1000), depth=st.floats(0.3, 3.0))
+def test_logarithms_of_counts_are_known_by_values_that_recur(seed, depth):
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(1.0, depth, 200) * rng.gamma(5.0, 0.2, (30, 1))
+    counts = rng.poisson(rate).astype(np.float64)
+    total = np.maximum(1, counts.sum(1, keepdims=True))
+    logs = np.log1p(counts / total * np.median(total)).astype(np.float32)
+    assert are_log_counts(logs)
+    assert are_log_counts(logs[:, rng.permutation(200)])
+    assert not are_log_counts(logs * rng.uniform(0.5, 2, 200).astype(np.float32))
+    continuous = np.maximum(rng.standard_normal((30, 200)) - depth, 0)
+    assert not are_log_counts(continuous)
+    assert not are_log_counts(np.zeros((3, 4)))
+    assert not are_log_counts(np.zeros((0, 4)))

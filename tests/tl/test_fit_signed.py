@@ -117,3 +117,27 @@ def test_counts_with_a_network_of_ones_are_fitted_as_counts(small):
 @pytest.mark.parametrize("value", ["yes", 1, None])
 def test_signed_is_true_false_or_auto(fit_refuses, value):
     fit_refuses(lambda a, n: (a, n), ValueError, f"'auto'; found {value!r}", signed=value)
+
+
+@pytest.mark.parametrize("signs", [False, True])
+def test_on_logarithms_of_counts_signs_are_not_guessed_from_skewness(caplog, signs):
+    adata, net = gr.ds.simulate(
+        80, 60, n_regulators=4, connectivity=0.3, counts="poisson", library_size=90,
+        rng=0, progress=False,
+    )  # fmt: skip
+    counts = adata.to_df("counts").to_numpy(dtype=np.float64)
+    adata.X = np.log1p(counts / counts.sum(1, keepdims=True) * 90).astype(np.float32)
+    options = {**QUICK, "intercept": True, "sign_shrinkage": 0.3 if signs else 0.0}
+    known = net if signs else net[["source", "target"]]
+    fit = gr.tl.fit(adata, known, likelihood="tobit", **options)
+    table = fit.uns["grnrep"]["regulators"]
+    assert ("nothing says which way 4 of 4 regulators point" in caplog.text) is not signs
+    assert set(table["sign_source"]) == {"prior" if signs else "none"}
+    if signs:
+        return
+    assert (table["sign_confidence"] == 0.5).all()
+    assert (fit.varm["grnrep"].sum(0) > 0).all()
+    caplog.clear()
+    other = gr.tl.fit(adata, known, likelihood="gaussian", **options)
+    assert "nothing says which way" not in caplog.text
+    assert set(other.uns["grnrep"]["regulators"]["sign_source"]) == {"skewness"}

@@ -27,6 +27,7 @@ _PARAMS: Final = {
     "n_obs_learned": "cells that the decoder was learned from",
     "intercept": "intercept of every gene",
     "signed": "prior signs used",
+    "magnitudes": "sizes of prior weights used",
     "sign_shrinkage": "how strongly weights are drawn to signs",
     "ridge": "ridge of activities",
     "free_factors": "programmes beside the network",

@@ -71,7 +71,7 @@ def model_of(
     if censored and intercept:
         group[column == m + n_factors] = n_factors
     prior = Prior(
-        anchor=torch.as_tensor(np.where(signed, full.sign * size, 0.0), device=device),
+        anchor=torch.as_tensor(np.where(signed, full.expected * size, 0.0), device=device),
         size=torch.as_tensor(size, device=device),
         signed=torch.as_tensor(signed, device=device),
         unsigned=torch.as_tensor(free & ~signed, device=device),

@@ -225,7 +225,7 @@ class Penalty:
         tensor = partial(torch.as_tensor, device=device)
         return cls(
             z=tensor(z * scale.p_unit**2),
-            anchor=tensor(np.where(anchored[column], sign * size, 0.0)),
+            anchor=tensor(np.where(anchored[column], network.expected * size, 0.0)),
             signed=tensor(w[column]),
             unsigned=tensor(np.where(anchored[column] & (sign == 0), np.square(size), 0.0)),
             noise=ridge * scale.beyond_known / max(1, n_free * scale.n_cells),

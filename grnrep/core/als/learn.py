@@ -197,7 +197,7 @@ def _first(
     draw *= (np.where(agree < 0, -1.0, 1.0) / np.where(rms > 0, rms, 1.0))[column]
     free = torch.as_tensor(model.network.regulator < m, device=x.device)
     weight = torch.zeros(len(free), dtype=torch.float64, device=x.device)
-    start = torch.as_tensor(np.where(network.sign != 0, network.sign, draw), device=x.device)
+    start = torch.as_tensor(np.where(network.sign != 0, network.expected, draw), device=x.device)
     weight[free] = start * model.prior.size[free]
     left = x.double()
     if known.shape[1]:

@@ -131,10 +131,10 @@ def moments_of(
     )
     tau2 = 1.0 if prior.tau2 is None else prior.tau2
     if prior.tau2 is None and network.sign.any():
-        signed, sign = torch.as_tensor(network.sign != 0), torch.as_tensor(network.sign)
-        n_own = torch.as_tensor(np.maximum(1, network.regulators_per_gene())[network.gene])
-        off = (scaled[column < m] - sign / n_own.sqrt()).square() + sd.square()
-        tau2 = float((off * n_own)[signed].mean())
+        signed = torch.as_tensor(network.sign != 0)
+        anchor, size = (part.cpu()[column < m] for part in (prior.anchor, prior.size))
+        off = (scaled[column < m] - anchor).square() + sd.square()
+        tau2 = float((off / size.square())[signed].mean())
     z = list[Tensor]()
     if known is not None:
         both, sizes = torch.as_tensor(fit.representation()), [row.shape[1] for row in known]

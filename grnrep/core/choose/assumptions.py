@@ -193,7 +193,7 @@ def _held_out(
         looks=1,
     )
     signs = np.zeros((test.n_genes, test.n_regulators))
-    signs[test.gene, test.regulator] = test.sign
+    signs[test.gene, test.regulator] = test.expected
     values = torch.as_tensor(x[:, held_out].astype(np.float64))
     scaled = (values / units(values, centred=True)).numpy()
     predicted = predict_by_signs(fit.activity, signs, scaled, likelihood=likelihood)

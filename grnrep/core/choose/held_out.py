@@ -84,7 +84,7 @@ def held_out_score(
         )
         fit, *_ = orient(fit, others)
         signs = np.zeros((test.n_genes, test.n_regulators))
-        signs[test.gene, test.regulator] = test.sign
+        signs[test.gene, test.regulator] = test.expected
         predicted = predict_by_signs(
             fit.activity, signs, x[:, held_out], likelihood=model.likelihood
         )
@@ -133,4 +133,5 @@ def of_genes(network: Network, genes: np.ndarray) -> Network:
         network.sign[keep],
         int(genes.sum()),
         network.n_regulators,
+        magnitude=network.magnitude[keep],
     )

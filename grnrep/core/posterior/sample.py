@@ -67,9 +67,11 @@ class Posterior:
         knows = self.fit.covariance is not None
         return np.ones_like(self.noise_variance) if knows else self.noise_variance
 
-    def orient(self, network: Network) -> tuple[Posterior, np.ndarray, np.ndarray]:
+    def orient(
+        self, network: Network, *, skewness: bool = True
+    ) -> tuple[Posterior, np.ndarray, np.ndarray]:
         """Fix scale and sign as :func:`grnrep.core.signs.orient` does, also of the deviations."""
-        fit, confidence, source = orient(self.fit, network)
+        fit, confidence, source = orient(self.fit, network, skewness=skewness)
         ratio = np.divide(
             fit.weight, self.fit.weight, out=np.ones_like(fit.weight), where=self.fit.weight != 0
         )

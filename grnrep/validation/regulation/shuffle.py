@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -280,10 +280,4 @@ def _trade(gene: np.ndarray, sizes: np.ndarray, draw: np.random.Generator) -> np
 
 
 def _unsigned(network: Network) -> Network:
-    return Network(
-        network.gene,
-        network.regulator,
-        np.zeros(network.n_edges),
-        network.n_genes,
-        network.n_regulators,
-    )
+    return replace(network, sign=np.zeros(network.n_edges))
