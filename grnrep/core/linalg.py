@@ -25,8 +25,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 1], [0], [0.0], size=(1, 1), check_invariants=False)
 
-_DENSE = 2**18  # entries up to which a weight matrix is small
-_PER_EDGE = 4  # entries per edge up to which it is better dense
+_PER_EDGE = 3  # entries of W per edge up to which W'W is better made of a dense W
 _GATHER_BYTES = 2**26  # block size of the portable edge kernel, in bytes
 # Share of a column that the others do not explain, below which it is rounding. An inverse in float32 is off
 # by 6e-8 of its largest eigenvalue; steps with it contract where condition numbers are well below 1 / 6e-8.
@@ -102,10 +101,9 @@ class Pattern(nn.Module):
 
     def gram(self, weight: Tensor) -> Tensor:
         """W'W, dense (n_regulators, n_regulators)."""
-        if weight.is_cuda or self.shape[0] * self.shape[1] <= max(
-            _DENSE, _PER_EDGE * len(self.gene)
-        ):
-            return self.matrix_t(weight) @ self.matrix(weight).to_dense()
+        if weight.is_cuda or self.shape[0] * self.shape[1] <= _PER_EDGE * len(self.gene):
+            dense = self.matrix(weight).to_dense()
+            return dense.mT @ dense
         out = np.zeros((self.shape[1], self.shape[1]), dtype=weight.detach().numpy().dtype)
         add_gram(self.indptr.numpy(), self.regulator.numpy(), weight.detach().numpy(), out)
         return torch.from_numpy(out)

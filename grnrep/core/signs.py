@@ -97,6 +97,18 @@ def orient(fit: F, network: Network, *, skewness: bool = True) -> tuple[F, np.nd
     return oriented, confidence, source
 
 
+def orient_to_prior(fit: Fit, network: Network) -> Fit:
+    """Fix scales as :func:`orient` does, and signs so that weights agree with prior signs, by Σ s w.
+
+    Only activities and weights are turned: for predictions by prior signs, which regulators without any do not reach.
+    """
+    size = _rms(fit.weight, network)
+    agree = _sum(network.sign * fit.weight, network)
+    scale = np.where(size > 0, size, 1.0) * np.where(agree < 0, -1.0, 1.0)
+    weight = fit.weight / scale[network.regulator]
+    return replace(fit, weight=weight, activity=fit.activity * scale)
+
+
 def are_log_counts(x: np.ndarray) -> bool:
     """Whether normalised expression (n_cells, n_genes) is of counts: most of a cell's values occur several times.
 

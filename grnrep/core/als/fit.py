@@ -58,6 +58,7 @@ def fit_decoder(
     progress: bool = False,
     start: np.ndarray | None = None,
     without: np.ndarray | None = None,
+    with_noise: bool = True,
 ) -> Fit:
     """Learn decoder and representations together by accelerated alternation.
 
@@ -110,6 +111,8 @@ def fit_decoder(
     without
         Values to leave out, (n_cells, n_genes) bool; what they are sets the unit of the
         penalties, and where the search starts, but nothing else. Of squared error only.
+    with_noise
+        Whether to tell the variance of noise, which takes as long as some iterations; not ``without`` values.
 
     Returns
     -------
@@ -175,7 +178,8 @@ def fit_decoder(
         z = list(each(partial(project_cells, cells, max_iter=max_iter), blocks, state.z))
         residuals = (cells.residual(*pair) for pair in zip(blocks, z, strict=True))
         error = sum(float(squared_sum(r)) for r in residuals)
-        noise = _noise_variance(problem, cells, z, error) if without is None else None
+        told = with_noise and without is None
+        noise = _noise_variance(problem, cells, z, error) if told else None
     return replace(fit, activity=_activity_of(z, m), squared_error=error, noise_variance=noise)
 
 

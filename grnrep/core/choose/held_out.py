@@ -10,7 +10,7 @@ import torch
 from grnrep.core.choose.ridge import Model
 from grnrep.core.design import known_columns, without_known
 from grnrep.core.network import Network
-from grnrep.core.signs import orient
+from grnrep.core.signs import orient_to_prior
 
 _MAX_CELLS = 400  # that penalties are compared on: with 200 the choice varies with the draw
 _FOLDS = 5  # of the genes: a fifth is held out at a time
@@ -82,7 +82,7 @@ def held_out_score(
         fit = model.fit(
             x[:, ~held_out], others, ridge=ridge, prior=prior, max_iter=_ITERATIONS, tol=_TOL
         )
-        fit, *_ = orient(fit, others)
+        fit = orient_to_prior(fit, others)
         signs = np.zeros((test.n_genes, test.n_regulators))
         signs[test.gene, test.regulator] = test.expected
         predicted = predict_by_signs(
