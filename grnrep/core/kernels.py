@@ -1227,6 +1227,59 @@ def _cubic(f: float, a: float, b: float, slope_a: float, slope_b: float) -> floa
 
 
 @compiled
+def add_systems(
+    indptr: np.ndarray,
+    column: np.ndarray,
+    first_pair: np.ndarray,
+    z: np.ndarray,
+    curvature: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Add Σ a z z' of every gene at its own columns to ``out``, as in `grnrep.core.als.genes.Stats`.
+
+    Parameters
+    ----------
+    indptr, column, first_pair
+        Edges of every gene, their columns, and where its system begins in ``out``.
+    z, curvature
+        Representations (m + q, n_cells) and a, (n_genes, n_cells), of one precision.
+    out
+        In rows, gene after gene, float64.
+    """
+    # these sums are over cells: here, and here alone, lanes are added up
+    lanes, n_cells = _BYTES // z.itemsize, z.shape[1]
+    n_whole = n_cells - n_cells % lanes
+    most = 0
+    for i in range(len(curvature)):
+        most = max(most, indptr[i + 1] - indptr[i])
+    sums = np.empty(most * (most + 1) // 2 * lanes, z.dtype)
+    for i in range(len(curvature)):
+        first, d = indptr[i], indptr[i + 1] - indptr[i]
+        sums[: d * (d + 1) // 2 * lanes] = 0
+        for k in range(0, n_whole, lanes):
+            a, pair = load_at(curvature, i * n_cells + k), 0
+            for row in range(d):
+                weighted = multiply(a, load_at(z, column[first + row] * n_cells + k))
+                for other in range(row + 1):
+                    of_other = load_at(z, column[first + other] * n_cells + k)
+                    store(sums, pair, multiply_add(weighted, of_other, load(sums, pair)))
+                    pair += 1
+        pair = 0
+        for row in range(d):
+            for other in range(row + 1):
+                total = 0.0
+                for lane in range(lanes):
+                    total += sums[pair * lanes + lane]
+                for k in range(n_whole, n_cells):
+                    both = z[column[first + row], k] * z[column[first + other], k]
+                    total += curvature[i, k] * both
+                out[first_pair[i] + row * d + other] += total
+                if other < row:
+                    out[first_pair[i] + other * d + row] += total
+                pair += 1
+
+
+@compiled
 def regress_genes(
     indptr: np.ndarray,
     column: np.ndarray,
