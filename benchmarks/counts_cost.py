@@ -70,6 +70,24 @@ def in_memory(part: str, likelihood: str, precision: str) -> dict:
     return told | {"pearson": recovery(activity, truth.to_numpy())}
 
 
+def counts_alone(source: Path, target: Path) -> None:
+    """Move simulated cells to a file with counts as X: opening reads layers and true activities whole."""
+    import h5py
+
+    rough = target.with_suffix(".rough.h5ad")
+    with h5py.File(source) as old, h5py.File(rough, "w") as new:
+        new.attrs.update(old.attrs)
+        old.copy("layers/counts", new, "X")
+        for name in ("obs", "var"):
+            old.copy(name, new)
+        for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
+            new.create_group(name).attrs.update(
+                {"encoding-type": "dict", "encoding-version": "0.1.0"}
+            )
+    source.unlink()
+    rough.rename(target)
+
+
 def on_disk(likelihood: str, n_obs: int, folder: Path) -> dict:
     """Simulate, fit and infer cells that memory does not hold."""
     import anndata
@@ -83,16 +101,14 @@ def on_disk(likelihood: str, n_obs: int, folder: Path) -> dict:
         _, net, truth = simulated(likelihood, n_obs, part)
         net.to_csv(path.with_suffix(".csv"), index=False)
         truth.to_parquet(path.with_suffix(".parquet"))
-        part.rename(path)
+        counts_alone(part, path)
         return {}  # to be measured by a process that has held nothing yet
     import pandas as pd
 
     net = pd.read_csv(path.with_suffix(".csv"))
     adata = anndata.read_h5ad(path, backed="r")
     began = time.perf_counter(), time.process_time()
-    gr.tl.fit(
-        adata, net, layer="counts", likelihood=likelihood, activity_store=store, progress=False
-    )
+    gr.tl.fit(adata, net, likelihood=likelihood, activity_store=store, progress=False)
     wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     first = adata.obsm["grnrep"][:_N_TRUTH].compute()
     names = adata.uns["grnrep"]["regulators"].index

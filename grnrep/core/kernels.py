@@ -1013,30 +1013,12 @@ def _set_work(genes: CountGenes, flat: float, tile: _NewtonTile) -> None:
     """Set minus half the slope, half the curvature and half the loss of every entry, and Σ |loss|."""
     size, near = load(tile.size, 0), load(tile.near, 0)
     zero = subtract(size, size)
-    one, kept, total = splat_like(size, 1.0), splat_like(size, flat), zero
+    total, kept = zero, splat_like(size, flat)
     for g in range(len(genes.softness)):
-        c, p = load(tile.counts, g), load(tile.p, g)
-        softness, dispersion = splat(genes.softness[g]), genes.dispersion[g]
-        soft, u, up, down = _link(p, softness)
-        mu = multiply(multiply(soft, softness), size)
-        slope = divide(up, multiply(soft, softness))  # f' / f
-        bend = multiply(slope, divide(down, softness))  # f'' / f
-        square = multiply(slope, slope)
-        excess = subtract(mu, c)
-        r = subtract(zero, multiply(excess, slope))
-        above = maximum(subtract(square, bend), zero)
-        of_count = multiply(c, multiply_add(kept, square, above))
-        curvature = multiply_add(mu, bend, of_count)
-        if dispersion != 0:
-            of_mean = multiply(splat(dispersion), mu)
-            damp = divide(one, add(one, of_mean))
-            r = multiply(r, damp)
-            # of the loss itself: f''/f (μ - c) + (f'/f)² (c + φμ (2c - μ)) / (1 + φμ)
-            beyond = multiply_add(of_mean, subtract(c, excess), c)
-            itself = multiply_add(multiply(square, beyond), damp, multiply(bend, excess))
-            itself = multiply_add(multiply(kept, square), c, itself)
-            curvature = multiply_add(near, subtract(itself, curvature), curvature)
-            curvature = multiply(curvature, damp)
+        c, softness, dispersion = load(tile.counts, g), genes.softness[g], genes.dispersion[g]
+        r, curvature, soft, u, mu = _work(
+            c, load(tile.p, g), size, near, kept, splat(softness), dispersion
+        )
         loss = _half_loss(c, soft, u, mu, dispersion)
         store(tile.r, g, r)
         store(tile.curvature, g, curvature)
@@ -1044,6 +1026,33 @@ def _set_work(genes: CountGenes, flat: float, tile: _NewtonTile) -> None:
         store(tile.loss, g, loss)
         total = add(total, maximum(loss, subtract(zero, loss)))
     store(tile.sums, 0, total)
+
+
+@_part
+def _work(
+    c: Any, p: Any, size: Any, near: Any, kept: Any, softness: Any, dispersion: Any
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Minus half the slope of the deviance, half its curvature; and f / τ, p / τ, and the mean μ."""
+    zero, one = subtract(p, p), splat_like(p, 1.0)
+    soft, u, up, down = _link(p, softness)
+    rate = multiply(soft, softness)
+    mu, slope = multiply(rate, size), divide(up, rate)  # f' / f
+    bend = multiply(slope, divide(down, softness))  # f'' / f
+    square = multiply(slope, slope)
+    excess = subtract(mu, c)
+    r = subtract(zero, multiply(excess, slope))
+    of_count = multiply(c, multiply_add(kept, square, maximum(subtract(square, bend), zero)))
+    curvature = multiply_add(mu, bend, of_count)
+    if dispersion != 0:
+        of_mean = multiply(splat(dispersion), mu)
+        damp = divide(one, add(one, of_mean))
+        # of the loss itself: f''/f (μ - c) + (f'/f)² (c + φμ (2c - μ)) / (1 + φμ)
+        beyond = multiply_add(of_mean, subtract(c, excess), c)
+        itself = multiply_add(multiply(square, beyond), damp, multiply(bend, excess))
+        itself = multiply_add(multiply(kept, square), c, itself)
+        curvature = multiply_add(near, subtract(itself, curvature), curvature)
+        r, curvature = multiply(r, damp), multiply(curvature, damp)
+    return r, curvature, soft, u, mu
 
 
 @_part
