@@ -4,9 +4,9 @@ Were a part in another file, code compiled with an older version of that part wo
 So no other file has compiled code, and this one imports nothing of the package. A change of compiler
 or processor is noticed by numba itself.
 
-From top to bottom: how compiled code is kept; vectors of numbers, one a cell; products with sparse matrices;
-residuals and gradients; conjugate gradients for the representations of cells; what is expected below zeros;
-regressions of genes; what is compiled ahead.
+From top to bottom: how compiled code is kept; vectors of numbers, one a cell, with exponentials and logarithms;
+products with sparse matrices; residuals and gradients; conjugate gradients for the representations of cells; Newton
+steps for those of counts; what is expected below zeros; regressions of genes; what is compiled ahead.
 
 Layout. Matrices are genes or regulators x cells, C-contiguous. Work is done on a *tile*: as many cells as a
 vector has numbers (lanes), copied to a 1-d array of (rows x lanes), so that row i of the tile is
@@ -20,6 +20,7 @@ over lanes, and every lane goes through the same operations. Tests hold it to th
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -176,13 +177,28 @@ def splat(_typing: Any, number: Any) -> Any:
     kind = Vector(number)
 
     def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
-        vector, index = context.get_value_type(kind), ir.IntType(32)
-        undefined = ir.Constant(vector, ir.Undefined)
-        first = llvm.insert_element(undefined, args[0], ir.Constant(index, 0))
-        all_first = ir.Constant(ir.VectorType(index, vector.count), None)
-        return llvm.shuffle_vector(first, undefined, all_first)
+        return _spread(llvm, args[0], context.get_value_type(kind))
 
     return kind(number), code
+
+
+def _spread(llvm: Any, number: Any, vector: Any) -> Any:
+    """The vector of a number."""
+    index, undefined = ir.IntType(32), ir.Constant(vector, ir.Undefined)
+    first = llvm.insert_element(undefined, number, ir.Constant(index, 0))
+    all_first = ir.Constant(ir.VectorType(index, vector.count), None)
+    return llvm.shuffle_vector(first, undefined, all_first)
+
+
+@_instruction
+def splat_like(_typing: Any, vector: Any, _number: Any) -> Any:
+    """A number that is known when code is compiled, or of double precision, for every cell of such a vector."""
+
+    def code(context: Any, llvm: Any, signature: Any, args: Any) -> Any:
+        of_vector = context.cast(llvm, args[1], signature.args[1], vector.scalar)
+        return _spread(llvm, of_vector, context.get_value_type(vector))
+
+    return vector(vector, types.float64), code
 
 
 def _of_two(write: Callable) -> Any:
@@ -226,12 +242,116 @@ def _where_zero(llvm: Any, test: Any, a: Any, b: Any) -> Any:
     return llvm.select(llvm.fcmp_ordered("==", test, ir.Constant(test.type, None)), a, b)
 
 
+def _where_positive(llvm: Any, test: Any, a: Any, b: Any) -> Any:
+    """``a`` for the cells where ``test`` is above zero, else ``b``."""
+    return llvm.select(llvm.fcmp_ordered(">", test, ir.Constant(test.type, None)), a, b)
+
+
 add = _of_two(lambda llvm, a, b: llvm.fadd(a, b))
 subtract = _of_two(lambda llvm, a, b: llvm.fsub(a, b))
 multiply = _of_two(lambda llvm, a, b: llvm.fmul(a, b))
+divide = _of_two(lambda llvm, a, b: llvm.fdiv(a, b))
 minimum = _of_two(lambda llvm, a, b: llvm.select(llvm.fcmp_ordered("<", a, b), a, b))
 maximum = _of_two(lambda llvm, a, b: llvm.select(llvm.fcmp_ordered(">", a, b), a, b))
-multiply_add, where, where_zero = map(_of_three, (_multiply_add, _where, _where_zero))
+multiply_add, where = map(_of_three, (_multiply_add, _where))
+where_zero, where_positive = map(_of_three, (_where_zero, _where_positive))
+
+
+# --- Exponentials and logarithms of vectors --------------------------------------------------------------
+# Those of LLVM would call a function of the system for every number. These are power series whose first term left out
+# is below rounding: right to a few units in the last place, in operations on vectors alone.
+
+_LN_2_FIRST, _LN_2_REST = (
+    0.693359375,
+    -2.1219444005469057e-4,
+)  # ln 2, the first of 10 bits: its multiples are exact
+
+
+class _Precision(NamedTuple):
+    """Of the numbers of a vector: bits, those of the fraction, and terms that series need."""
+
+    bits: int
+    fraction: int
+    exponential: int
+    logarithm: int  # of 1/√2 to √2
+    of_one_plus: int  # of 1 to 2
+
+
+def _precision(vector: Any) -> _Precision:
+    return _Precision(32, 23, 8, 5, 8) if vector.count == 16 else _Precision(64, 52, 14, 11, 17)
+
+
+def _number(vector: Any, value: float) -> Any:
+    """A vector of the same number."""
+    return ir.Constant(vector, [value] * vector.count)
+
+
+def _series(llvm: Any, x: Any, factors: list[float]) -> Any:
+    """Σ factors[k] x^k."""
+    total = _number(x.type, factors[-1])
+    for factor in reversed(factors[:-1]):
+        total = _multiply_add(llvm, total, x, _number(x.type, factor))
+    return total
+
+
+def _whole(vector: Any) -> Any:
+    """Vectors of whole numbers of as many bits."""
+    return ir.VectorType(ir.IntType(_precision(vector).bits), vector.count)
+
+
+def _exp(llvm: Any, x: Any) -> Any:
+    """Exponential, of x whose exponential is in the normal range."""
+    precise, whole = _precision(x.type), _whole(x.type)
+    # x = k ln 2 + rest. What is added leaves k in the last bits, from where it is shifted to the exponent
+    shift = 1.5 * 2.0**precise.fraction
+    shifted = _multiply_add(llvm, x, _number(x.type, 1 / math.log(2)), _number(x.type, shift))
+    k = llvm.fsub(shifted, _number(x.type, shift))
+    rest = _multiply_add(llvm, k, _number(x.type, -_LN_2_FIRST), x)
+    rest = _multiply_add(llvm, k, _number(x.type, -_LN_2_REST), rest)
+    power = _series(llvm, rest, [1 / math.factorial(i) for i in range(precise.exponential)])
+    exponent = llvm.shl(
+        llvm.bitcast(shifted, whole), ir.Constant(whole, [precise.fraction] * x.type.count)
+    )
+    return llvm.bitcast(llvm.add(llvm.bitcast(power, whole), exponent), x.type)
+
+
+def _twice_atanh(llvm: Any, x: Any, n_terms: int) -> Any:
+    """2 artanh x = log((1 + x) / (1 - x))."""
+    series = _series(llvm, llvm.fmul(x, x), [2 / (2 * i + 1) for i in range(n_terms)])
+    return llvm.fmul(x, series)
+
+
+def _log(llvm: Any, x: Any) -> Any:
+    """Logarithm, of x above zero in the normal range."""
+    precise, whole = _precision(x.type), _whole(x.type)
+    # x = 2^k rest, with the rest from 1/√2 to √2
+    root = np.array(0.5**0.5, f"f{precise.bits // 8}").view(f"i{precise.bits // 8}")
+    n_bits = ir.Constant(whole, [precise.fraction] * x.type.count)
+    bits = llvm.bitcast(x, whole)
+    k = llvm.ashr(llvm.sub(bits, ir.Constant(whole, [int(root)] * x.type.count)), n_bits)
+    rest, one = llvm.bitcast(llvm.sub(bits, llvm.shl(k, n_bits)), x.type), _number(x.type, 1)
+    share = llvm.fdiv(llvm.fsub(rest, one), llvm.fadd(rest, one))
+    of_rest = _twice_atanh(llvm, share, precise.logarithm)
+    return _multiply_add(llvm, llvm.sitofp(k, x.type), _number(x.type, math.log(2)), of_rest)
+
+
+def _log_of_one_plus(llvm: Any, x: Any) -> Any:
+    """log(1 + x), of x from 0 to 1, as right as x is where that is small."""
+    share = llvm.fdiv(x, llvm.fadd(x, _number(x.type, 2)))
+    return _twice_atanh(llvm, share, _precision(x.type).of_one_plus)
+
+
+def _of_one(write: Callable) -> Any:
+    """A function of a vector, as ``write(llvm, a)`` writes it."""
+
+    @_instruction
+    def function(_typing: Any, a: Any) -> Any:
+        return a(a), lambda _context, llvm, _signature, args: write(llvm, *args)
+
+    return function
+
+
+exp, log, log_of_one_plus = map(_of_one, (_exp, _log, _log_of_one_plus))
 
 
 # --- Products with sparse matrices -----------------------------------------------------------------------
@@ -694,6 +814,378 @@ def _censor(uncensored: Any, censored: Any, left_out: Any) -> Any:
     return where(left_out, zero, where(censored, minimum(uncensored, zero), uncensored))
 
 
+# --- Newton steps for the representations of counts: see grnrep.core.als.newton -------------------------------
+# Cells are worked on in lanes, and make room for the next, as in `descend`. What is halved, what the negative
+# binomial adds, and why, is in grnrep.core.likelihoods.counts.
+
+_FAR: Final = 15.0  # p / τ below minus which log f is p / τ, to single precision
+_LEAST_EXPONENT: Final = -80.0  # whose exponential is a normal number in either precision
+_TOO_FAR: Final = 1e30  # length of a step that rounding makes
+
+
+class CountGenes(NamedTuple):
+    """Parameters of counts, ``(n_genes,)`` each: τ of the smooth ReLU f, and the dispersion φ, 0 of Poisson counts."""
+
+    softness: np.ndarray
+    dispersion: np.ndarray
+
+
+class Newton(NamedTuple):
+    """How Newton steps are taken and when they end.
+
+    Parameters
+    ----------
+    n_gradients
+        Conjugate gradients of a step.
+    n_halvings
+        Times that a step is halved at most.
+    near
+        Step, as a share of the representation, from which on curvatures are those of the loss itself, of any sign.
+    rounding
+        Rise of the objective that says nothing, as a share of Σ |loss|.
+    flat
+        Share of the curvature of a count under exponential f that it keeps where f is that.
+    max_iter, tol
+        Steps at most, and step, as a share of the representation, at which a cell is done.
+    """
+
+    n_gradients: int
+    n_halvings: int
+    near: float
+    rounding: float
+    flat: float
+    max_iter: int
+    tol: float
+
+
+class CountCells(NamedTuple):
+    """Counts and W z at the start, (n_genes, n_cells); size factors ``(n_cells,)``; z, (m, n_cells)."""
+
+    counts: np.ndarray
+    p: np.ndarray
+    size: np.ndarray
+    z: np.ndarray
+
+
+class _NewtonTile(NamedTuple):
+    """Where the search of the cells in the lanes is."""
+
+    counts: np.ndarray  # a vector a gene, as in the next five
+    p: np.ndarray  # W z
+    r: np.ndarray  # minus half the slope of the loss
+    curvature: np.ndarray  # half its curvature
+    loss: np.ndarray  # half of it, up to what counts alone say
+    change_p: np.ndarray  # W d, of directions and then of the whole step
+    z: np.ndarray  # a vector a regulator, as in the next five
+    gradient: np.ndarray  # what remains of minus half the gradient of the objective
+    preconditioner: np.ndarray  # 1 / diagonal of W'AW + λ
+    y: np.ndarray  # the gradient, preconditioned
+    direction: np.ndarray  # d
+    change: np.ndarray  # the step
+    size: np.ndarray  # a vector, as in the next four
+    near: np.ndarray  # 1 where curvatures are those of the loss itself, else 0
+    length: np.ndarray  # of the step, as a share of it
+    rise: np.ndarray  # of half the objective by a step of that length
+    sums: (
+        np.ndarray
+    )  # three vectors: Σ |loss|; Σ of squares of the step, and of the representation behind it
+
+
+def newton_counts(
+    w: Rows,
+    w_t: Rows,
+    ridge: np.ndarray,
+    genes: CountGenes,
+    cells: CountCells,
+    how: Newton,
+    out: np.ndarray,
+    steps: np.ndarray,
+) -> None:
+    """Take Newton steps towards the least deviance + Σ ridge z² of every cell.
+
+    Parameters
+    ----------
+    w, w_t
+        W (n_genes, m), and W'.
+    ridge
+        One per regulator, ``(m,)``.
+    genes, cells
+        What is given.
+    how
+        How steps are taken.
+    out, steps
+        Become the representations, (m, n_cells), and the number of steps of every cell, ``(n_cells,)``.
+
+    References
+    ----------
+    Conjugate gradients that end where there is no curvature: Steihaug, SIAM J. Numer. Anal. 20 (1983).
+    """
+    squares = Rows(w_t.indptr, w_t.indices, np.square(w_t.values))
+    _newton_counts(w, w_t, squares, ridge, genes, cells, how, out, steps)
+
+
+@compiled
+def _newton_counts(
+    w: Rows,
+    w_t: Rows,
+    squares: Rows,
+    ridge: np.ndarray,
+    genes: CountGenes,
+    waiting: CountCells,
+    how: Newton,
+    out: np.ndarray,
+    steps: np.ndarray,
+) -> None:
+    (n, n_cells), m, dtype = waiting.counts.shape, len(ridge), waiting.counts.dtype
+    lanes = _BYTES // waiting.counts.itemsize
+    tile = _NewtonTile(
+        np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
+        np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
+        np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
+        np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
+        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
+        np.zeros(lanes, dtype), np.zeros(3 * lanes, dtype),
+    )  # fmt: skip
+    cells, ages = np.full(lanes, -1), np.zeros(lanes, np.int64)
+    n_active = n_entered = 0
+    for lane in range(lanes):
+        if n_entered < n_cells:
+            cells[lane] = n_entered
+            n_entered, n_active = n_entered + 1, n_active + 1
+        _enter_count(lane, cells[lane], waiting, tile)
+
+    while n_active > 0:
+        _set_work(genes, how.flat, tile)
+        _set_start(w_t, squares, ridge, tile)
+        for k in range(how.n_gradients):
+            _add_gradient(k, w, w_t, ridge, tile)
+        for g in range(n):
+            store(tile.change_p, g, row_times(w, g, tile.change))
+
+        # every cell halves its step until its own objective does not rise
+        for lane in range(lanes):
+            tile.length[lane] = 1
+        for k in range(how.n_halvings + 1):
+            _set_rise(genes, ridge, tile)
+            n_rising = 0
+            for lane in range(lanes):
+                allowed = how.rounding * tile.sums[lane]
+                if cells[lane] >= 0 and not tile.rise[lane] <= allowed:  # not a number rises too
+                    tile.length[lane] = tile.length[lane] / 2 if k < how.n_halvings else 0
+                    n_rising += 1
+            if n_rising == 0:
+                break
+
+        _take_step(tile)
+        for lane in range(lanes):
+            if cells[lane] < 0:
+                continue
+            ages[lane] += 1
+            moved, size = tile.sums[lanes + lane], tile.sums[2 * lanes + lane]
+            done = moved <= how.tol * how.tol * size or tile.length[lane] == 0
+            tile.near[lane] = moved <= how.near * how.near * size
+            if done or ages[lane] >= how.max_iter:
+                for j in range(m):
+                    out[j, cells[lane]] = tile.z[j * lanes + lane]
+                steps[cells[lane]] = ages[lane]
+                cells[lane], ages[lane] = -1, 0
+                n_active -= 1
+                if n_entered < n_cells:
+                    cells[lane] = n_entered
+                    n_entered, n_active = n_entered + 1, n_active + 1
+                _enter_count(lane, cells[lane], waiting, tile)
+
+
+@_part
+def _enter_count(lane: int, cell: int, waiting: CountCells, tile: _NewtonTile) -> None:
+    """Put a cell into a lane of the tile, or one without counts, of size 0, where it is -1."""
+    lanes = len(tile.size)
+    for g in range(len(waiting.counts)):
+        k = g * lanes + lane
+        tile.counts[k] = waiting.counts[g, cell] if cell >= 0 else 0
+        tile.p[k] = waiting.p[g, cell] if cell >= 0 else 0
+    for j in range(len(waiting.z)):
+        tile.z[j * lanes + lane] = waiting.z[j, cell] if cell >= 0 else 0
+    tile.size[lane] = waiting.size[cell] if cell >= 0 else 0
+    tile.near[lane] = 0
+
+
+@_part
+def _link(p: Any, softness: Any) -> tuple[Any, Any, Any, Any]:
+    """The smooth ReLU f / τ = log(1 + exp u) at u = p / τ; u; and σ(u) and 1 - σ(u)."""
+    zero = subtract(p, p)
+    u = divide(p, softness)
+    e = exp(maximum(minimum(u, subtract(zero, u)), splat_like(p, _LEAST_EXPONENT)))
+    one = splat_like(p, 1.0)
+    share = divide(one, add(one, e))
+    low = multiply(e, share)
+    soft = add(maximum(u, zero), log_of_one_plus(e))
+    return soft, u, where_positive(u, share, low), where_positive(u, low, share)
+
+
+@_part
+def _half_loss(c: Any, soft: Any, u: Any, mu: Any, dispersion: Any) -> Any:
+    """Half the deviance of counts with the mean μ, up to what counts alone say."""
+    far = add(u, splat_like(u, _FAR))
+    log_soft = where_positive(far, log(maximum(soft, splat_like(soft, 1e-30))), u)
+    explained = multiply(c, log_soft)
+    if dispersion == 0:
+        return subtract(mu, explained)
+    one, phi = splat_like(u, 1.0), splat(dispersion)
+    weight = add(c, divide(one, phi))
+    return subtract(multiply(weight, log(multiply_add(phi, mu, one))), explained)
+
+
+@_part
+def _set_work(genes: CountGenes, flat: float, tile: _NewtonTile) -> None:
+    """Set minus half the slope, half the curvature and half the loss of every entry, and Σ |loss|."""
+    size, near = load(tile.size, 0), load(tile.near, 0)
+    zero = subtract(size, size)
+    total, kept = zero, splat_like(size, flat)
+    for g in range(len(genes.softness)):
+        c, softness, dispersion = load(tile.counts, g), genes.softness[g], genes.dispersion[g]
+        r, curvature, soft, u, mu = _work(
+            c, load(tile.p, g), size, near, kept, splat(softness), dispersion
+        )
+        loss = _half_loss(c, soft, u, mu, dispersion)
+        store(tile.r, g, r)
+        store(tile.curvature, g, curvature)
+        store(tile.change_p, g, maximum(curvature, zero))
+        store(tile.loss, g, loss)
+        total = add(total, maximum(loss, subtract(zero, loss)))
+    store(tile.sums, 0, total)
+
+
+@_part
+def _work(
+    c: Any, p: Any, size: Any, near: Any, kept: Any, softness: Any, dispersion: Any
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Minus half the slope of the deviance, half its curvature; and f / τ, p / τ, and the mean μ."""
+    zero, one = subtract(p, p), splat_like(p, 1.0)
+    soft, u, up, down = _link(p, softness)
+    rate = multiply(soft, softness)
+    mu, slope = multiply(rate, size), divide(up, rate)  # f' / f
+    bend = multiply(slope, divide(down, softness))  # f'' / f
+    square = multiply(slope, slope)
+    excess = subtract(mu, c)
+    r = subtract(zero, multiply(excess, slope))
+    of_count = multiply(c, multiply_add(kept, square, maximum(subtract(square, bend), zero)))
+    curvature = multiply_add(mu, bend, of_count)
+    if dispersion != 0:
+        of_mean = multiply(splat(dispersion), mu)
+        damp = divide(one, add(one, of_mean))
+        # of the loss itself: f''/f (μ - c) + (f'/f)² (c + φμ (2c - μ)) / (1 + φμ)
+        beyond = multiply_add(of_mean, subtract(c, excess), c)
+        itself = multiply_add(multiply(square, beyond), damp, multiply(bend, excess))
+        itself = multiply_add(multiply(kept, square), c, itself)
+        curvature = multiply_add(near, subtract(itself, curvature), curvature)
+        r, curvature = multiply(r, damp), multiply(curvature, damp)
+    return r, curvature, soft, u, mu
+
+
+@_part
+def _set_start(w_t: Rows, squares: Rows, ridge: np.ndarray, tile: _NewtonTile) -> None:
+    """Set what conjugate gradients start from: minus half the gradient, the preconditioner, and a step of zero."""
+    zero = splat(tile.z.dtype.type(0))
+    one = splat_like(zero, 1.0)
+    _set_gradient(w_t, ridge, tile.z, tile.r, tile.gradient)
+    slope = zero
+    for j in range(len(ridge)):
+        diagonal = add(row_times(squares, j, tile.change_p), splat(ridge[j]))
+        inverse = where_positive(diagonal, divide(one, diagonal), zero)
+        gradient = load(tile.gradient, j)
+        y = multiply(inverse, gradient)
+        slope = multiply_add(gradient, y, slope)
+        store(tile.preconditioner, j, inverse)
+        store(tile.direction, j, y)
+        store(tile.change, j, zero)
+    # between iterations, `length` is g'y, and `rise` 0 for cells that have met a direction without curvature
+    store(tile.length, 0, slope)
+    store(tile.rise, 0, one)
+
+
+@_part
+def _add_gradient(k: int, w: Rows, w_t: Rows, ridge: np.ndarray, tile: _NewtonTile) -> None:
+    """Iteration k of conjugate gradients for (W'AW + λ) step = g.
+
+    Cells that meet a direction d with d'(W'AW + λ) d ≤ 0 stay where they are; with the first of all directions as
+    their step (Steihaug 1983).
+    """
+    zero = splat(tile.z.dtype.type(0))
+    resisted = zero
+    for g in range(len(tile.counts) * tile.z.itemsize // _BYTES):
+        change = row_times(w, g, tile.direction)
+        weighted = multiply(load(tile.curvature, g), change)
+        resisted = multiply_add(weighted, change, resisted)
+        store(tile.change_p, g, weighted)
+    for j in range(len(ridge)):
+        d = load(tile.direction, j)
+        resisted = multiply_add(splat(ridge[j]), multiply(d, d), resisted)
+    slope, going = load(tile.length, 0), load(tile.rise, 0)
+    length = where_positive(
+        resisted, divide(slope, resisted), load(tile.near, 0) if k == 0 else zero
+    )
+    too_far = subtract(
+        length, splat_like(zero, _TOO_FAR)
+    )  # rounding has left next to nothing to divide by
+    length = multiply(going, where_positive(subtract(zero, too_far), length, zero))
+    going = where_positive(resisted, going, zero)
+    following = zero
+    for j in range(len(ridge)):
+        d = load(tile.direction, j)
+        store(tile.change, j, multiply_add(length, d, load(tile.change, j)))
+        product = multiply_add(splat(ridge[j]), d, row_times(w_t, j, tile.change_p))
+        gradient = subtract(load(tile.gradient, j), multiply(length, product))
+        y = multiply(load(tile.preconditioner, j), gradient)
+        following = multiply_add(gradient, y, following)
+        store(tile.gradient, j, gradient)
+        store(tile.y, j, y)
+    share = where_positive(slope, divide(following, slope), zero)
+    for j in range(len(ridge)):
+        store(tile.direction, j, multiply_add(share, load(tile.direction, j), load(tile.y, j)))
+    store(tile.length, 0, following)
+    store(tile.rise, 0, going)
+
+
+@_part
+def _set_rise(genes: CountGenes, ridge: np.ndarray, tile: _NewtonTile) -> None:
+    """Set the rise of half the objective by the step at its length: a sum of differences, which rounding spares."""
+    length, size = load(tile.length, 0), load(tile.size, 0)
+    total = subtract(size, size)
+    half = multiply(splat_like(size, 0.5), length)
+    for j in range(len(ridge)):
+        # λ ((z + t d)² - z²) / 2 = λ t d (z + t d / 2)
+        change = load(tile.change, j)
+        middle = multiply_add(half, change, load(tile.z, j))
+        total = multiply_add(multiply(splat(ridge[j]), multiply(length, change)), middle, total)
+    for g in range(len(genes.softness)):
+        p = multiply_add(length, load(tile.change_p, g), load(tile.p, g))
+        softness = splat(genes.softness[g])
+        soft, u, _, _ = _link(p, softness)
+        mu = multiply(multiply(soft, softness), size)
+        loss = _half_loss(load(tile.counts, g), soft, u, mu, genes.dispersion[g])
+        total = add(total, subtract(loss, load(tile.loss, g)))
+    store(tile.rise, 0, total)
+
+
+@_part
+def _take_step(tile: _NewtonTile) -> None:
+    """Go from z to z + length · step, and sum the squares of the whole step and of z there."""
+    length, lanes = load(tile.length, 0), len(tile.size)
+    moved = subtract(length, length)
+    size = moved
+    for g in range(len(tile.p) // lanes):
+        p = load(tile.p, g)
+        store(tile.p, g, where_zero(length, p, multiply_add(length, load(tile.change_p, g), p)))
+    for j in range(len(tile.z) // lanes):
+        change, z = load(tile.change, j), load(tile.z, j)
+        z = where_zero(length, z, multiply_add(length, change, z))  # no step, though it be infinite
+        moved, size = multiply_add(change, change, moved), multiply_add(z, z, size)
+        store(tile.z, j, z)
+    store(tile.sums, 1, moved)
+    store(tile.sums, 2, size)
+
+
 # --- what is expected below zeros
 
 _LOG_TWO_PI: Final = float(np.log(2 * np.pi))
@@ -769,6 +1261,59 @@ def _cubic(f: float, a: float, b: float, slope_a: float, slope_b: float) -> floa
 
 
 # --- Regressions of genes ----------------------------------------------------------------------------
+
+
+@compiled
+def add_systems(
+    indptr: np.ndarray,
+    column: np.ndarray,
+    first_pair: np.ndarray,
+    z: np.ndarray,
+    curvature: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Add Σ a z z' of every gene at its own columns to ``out``, as in `grnrep.core.als.genes.Stats`.
+
+    Parameters
+    ----------
+    indptr, column, first_pair
+        Edges of every gene, their columns, and where its system begins in ``out``.
+    z, curvature
+        Representations (m + q, n_cells) and a, (n_genes, n_cells), of one precision.
+    out
+        In rows, gene after gene, float64.
+    """
+    # these sums are over cells: here, and here alone, lanes are added up
+    lanes, n_cells = _BYTES // z.itemsize, z.shape[1]
+    n_whole = n_cells - n_cells % lanes
+    most = 0
+    for i in range(len(curvature)):
+        most = max(most, indptr[i + 1] - indptr[i])
+    sums = np.empty(most * (most + 1) // 2 * lanes, z.dtype)
+    for i in range(len(curvature)):
+        first, d = indptr[i], indptr[i + 1] - indptr[i]
+        sums[: d * (d + 1) // 2 * lanes] = 0
+        for k in range(0, n_whole, lanes):
+            a, pair = load_at(curvature, i * n_cells + k), 0
+            for row in range(d):
+                weighted = multiply(a, load_at(z, column[first + row] * n_cells + k))
+                for other in range(row + 1):
+                    of_other = load_at(z, column[first + other] * n_cells + k)
+                    store(sums, pair, multiply_add(weighted, of_other, load(sums, pair)))
+                    pair += 1
+        pair = 0
+        for row in range(d):
+            for other in range(row + 1):
+                total = 0.0
+                for lane in range(lanes):
+                    total += sums[pair * lanes + lane]
+                for k in range(n_whole, n_cells):
+                    both = z[column[first + row], k] * z[column[first + other], k]
+                    total += curvature[i, k] * both
+                out[first_pair[i] + row * d + other] += total
+                if other < row:
+                    out[first_pair[i] + other * d + row] += total
+                pair += 1
 
 
 @compiled
@@ -901,9 +1446,13 @@ def calls() -> list[tuple[Any, tuple]]:
     w, block = Rows(arrays(np.int32), arrays(np.int32), single), _bounded(x, None, None)
     codes, bits = arrays(np.uint8, 2), np.empty(0, f"u{n_lanes(np.float32) // 8}")
     edges = (place, place, place)
+    of_counts = (w, w, w, single, CountGenes(single, single), CountCells(x, x, single, x))
+    how = Newton(0, 0, 0.0, 0.0, 0.0, 0, 0.0)
     of_genes = (sums, sums, *(double,) * 5, 0, *(double,) * 3, sums)
     given: list[tuple[Any, tuple]] = [
         (_residuals, (w, block, x, x)),
+        (_newton_counts, (*of_counts, how, x, place)),
+        (add_systems, (*edges, x, x, double)),
         (_expect_below, (x, single, _LOSS, _MEAN, x, sums)),
         (regress_genes, (*edges, *of_genes)),
         (add_doubt, (*edges, double, double, sums)),

@@ -84,12 +84,16 @@ class Pattern(nn.Module):
         parts = (self.indptr, self.regulator, self.indptr_t, self.gene_t)
         return tuple(part.cpu().numpy().astype(np.int32) for part in parts)
 
-    def rows(self, weight: Tensor) -> tuple[Rows, Rows]:
-        """W and W' for compiled code; on the CPU only."""
+    def rows(self, weight: Tensor, n_columns: int | None = None) -> tuple[Rows, Rows]:
+        """W, or its first columns, and its transpose for compiled code; on the CPU only."""
         indptr, regulator, indptr_t, gene_t = self._positions
-        return Rows(indptr, regulator, weight.numpy()), Rows(
-            indptr_t, gene_t, weight[self.order_t].numpy()
-        )
+        values, values_t = weight.numpy(), weight[self.order_t].numpy()
+        if n_columns is not None and n_columns < self.shape[1]:
+            first, last = regulator < n_columns, indptr_t[n_columns]
+            indptr = np.append(0, np.cumsum(first))[indptr].astype(np.int32)
+            regulator, values = regulator[first], values[first]
+            indptr_t, gene_t, values_t = indptr_t[: n_columns + 1], gene_t[:last], values_t[:last]
+        return Rows(indptr, regulator, values), Rows(indptr_t, gene_t, values_t)
 
     def matmul(self, weight: Tensor, z: Tensor) -> Tensor:
         """W z: from (n_regulators, n_cells) to (n_genes, n_cells)."""
@@ -159,13 +163,17 @@ def conjugate_gradients(
     """Solve a system in every column, all at once, from zero; solutions and residuals after every iteration.
 
     The right sides are the first ``residual`` (k, n); ``apply`` and ``precondition`` are what the systems, and
-    approximate inverses of them, make of columns.
+    approximate inverses of them, make of columns. A column stays where it meets a direction that its system does
+    not resist (Steihaug 1983): of zeros, if that is the first.
     """
     y = precondition(residual)
     x, direction, slope = torch.zeros_like(residual), y, (residual * y).sum(0)
+    going = torch.ones_like(slope, dtype=torch.bool)
     while True:
         product = apply(direction)
-        length = _ratio(slope, (direction * product).sum(0))
+        resisted = (direction * product).sum(0)
+        going = going & (resisted > 0)
+        length = torch.where(going, _ratio(slope, resisted), 0.0)
         x = x + length * direction
         residual = residual - length * product
         yield x, residual

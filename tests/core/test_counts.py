@@ -1,5 +1,6 @@
 """Count likelihoods against scipy: densities, finite differences, minimisers; and what must not matter."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -10,8 +11,7 @@ from twins import correlation, dense
 
 from grnrep.core.als import data
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.newton import NewtonCells
-from grnrep.core.als.project import project
+from grnrep.core.als.project import Projection, project
 from grnrep.core.choose.likelihood import choose_likelihood
 from grnrep.core.likelihoods import restored
 from grnrep.core.likelihoods.base import Block
@@ -246,20 +246,91 @@ def test_training_cells_project_to_their_activities():
         np.testing.assert_array_equal(project(c, fit, network), fit.activity)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_cells_are_done_where_steps_are_rounding(monkeypatch, seed):
-    """In single precision after hardly more steps than in double, at the same activities.
+def newton(c, fit, network):
+    """What finds representations, and a block with known columns, in the precision of the counts."""
+    like = torch.from_numpy(c)[:0]
+    found = Projection.of(fit, network, dtype=like.dtype)
+    size = torch.as_tensor(cell_size_factors(c, fit.depth)[0])
+    block = found.likelihood.block(torch.from_numpy(np.ascontiguousarray(c.T)), size)
+    known = like.new_ones(int(fit.bias is not None), len(c))
+    return found.cells, block, torch.cat([like.new_zeros(network.n_regulators, len(c)), known])
 
-    After any number of steps single precision is off by up to 7e-5 of the largest here.
-    """
+
+@pytest.mark.parametrize("likelihood", ["poisson", "nb"])
+@pytest.mark.parametrize(("dtype", "atol"), [(np.float32, 2e-4), (np.float64, 2e-5)])
+def test_compiled_steps_are_those_by_torch(likelihood, dtype, atol):
+    """Which takes the link for an exponential far below zero, and curvatures there, right to 5e-5."""
+    c, network, *_ = problem(20, n_cells=37, dispersion=0.5)
+    c[:, 5], c[3] = 0, 0
+    fit = fit_counts(c, network, likelihood=likelihood, intercept=True, max_iter=3)
+    cells, block, z = newton(c.astype(dtype), fit, network)
+    by_torch = replace(cells, edges=None)
+    scale = np.abs(fit.activity).max()
+    for _ in range(4):
+        better = cells.step(block, z)
+        np.testing.assert_allclose(better, by_torch.step(block, z), rtol=0, atol=atol * scale)
+        assert not torch.equal(better, z)
+        z = better
+    known = z[network.n_regulators :]
+    ends = [some.project(block, known) for some in (cells, by_torch)]
+    np.testing.assert_allclose(*ends, rtol=0, atol=1e-3 * scale)
+    torch.testing.assert_close(ends[0][network.n_regulators :], known, rtol=0, atol=0)
+
+
+def test_company_and_lane_do_not_matter_to_the_last_bit():
+    c, network, *_ = problem(21, n_cells=50, dispersion=0.5)
+    fit = fit_counts(c, network, likelihood="nb", max_iter=5)
+    for x in (c, c.astype(np.float32)):
+        order = np.random.default_rng(0).permutation(50)[:33]
+        np.testing.assert_array_equal(
+            project(x[order], fit, network), project(x, fit, network)[order]
+        )
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "nb"])
+def test_activities_are_within_a_ten_thousandth_of_their_spread(likelihood):
+    """At the tolerance that all have who name none; where counts leave two minima, of the same one."""
+    c, network, *_ = problem(22, n_cells=400, n_genes=200, m=20, dispersion=0.5)
+    fit = fit_counts(c, network, likelihood=likelihood, max_iter=10)
+    exact = project(c, fit, network, tol=1e-12)
+    off = np.abs(project(c, fit, network) - exact).max(1) / exact.std(0).min()
+    assert np.quantile(off, 0.99) < 1e-4
+    assert off.max() < 1e-3
+
+
+@pytest.mark.parametrize("likelihood", ["poisson", "nb"])
+def test_the_bend_of_the_deviance_agrees_with_finite_differences(likelihood):
+    c, network, *_ = problem(23, n_cells=30, dispersion=0.5)
+    fit = fit_counts(c, network, likelihood=likelihood, max_iter=3)
+    cells, block, _ = newton(c, fit, network)
+    # short of where the link by torch becomes an exponential
+    p = cells.likelihood.softness * torch.as_tensor(
+        np.random.default_rng(0).uniform(-14, 14, c.T.shape)
+    )
+    step = 1e-4 * cells.likelihood.softness
+    up, down = (cells.likelihood.work(block, p + h)[0] for h in (step, -step))
+    slope, _, mu = cells.likelihood.link(block, p)
+    phi = 0 if cells.likelihood.excess is None else cells.likelihood.excess
+    kept = 1e-3 * block.x * slope.square() / (1 + phi * mu)
+    bend = cells.likelihood.bend(block, p)
+    torch.testing.assert_close(bend - kept, (down - up) / (2 * step), rtol=1e-5, atol=1e-6)
+    assert bool((bend < 0).any()) == (likelihood == "nb")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_are_done_where_steps_are_rounding(seed):
+    """In single precision after hardly more steps than in double, at the same activities."""
     c, network, *_ = problem(seed, n_cells=300, n_genes=100, m=5, depth=30.0)
-    fit, step, steps = fit_counts(c, network, max_iter=5), NewtonCells.step, []
-    monkeypatch.setattr(NewtonCells, "step", lambda *at: steps.append(1) or step(*at))
-    wide = project(c, fit, network)
-    n_steps = len(steps)
-    narrow = project(c.astype(np.float32), fit, network)
-    assert len(steps) - n_steps <= n_steps + 3
-    np.testing.assert_allclose(narrow, wide, atol=1e-4 * np.abs(wide).max())
+    fit = fit_counts(c, network, max_iter=5)
+    ends, steps = [], []
+    for x in (c, c.astype(np.float32)):
+        cells, block, z = newton(x, fit, network)
+        tol = 1e-15 if x.dtype == np.float64 else 8 * float(np.finfo(np.float32).eps)
+        end, n_steps = cells.in_lanes(block, z, 100, tol)
+        ends.append(end.numpy())
+        steps.append(n_steps)
+    assert steps[1].max() <= steps[0].max()
+    np.testing.assert_allclose(ends[1], ends[0], atol=1e-4 * np.abs(ends[0]).max())
 
 
 def test_order_of_cells_genes_and_regulators_does_not_matter():

@@ -66,6 +66,27 @@ def test_company_does_not_matter_to_the_last_bit(dtype):
     np.testing.assert_array_equal(part, whole[:, order])
 
 
+@numba.njit
+def _of_vectors(x, small, out):
+    for i in range(len(x) * x.itemsize // 64):
+        kernels.store(out[0], i, kernels.exp(kernels.load(x, i)))
+        kernels.store(out[1], i, kernels.log(kernels.load(out[0], i)))
+        kernels.store(out[2], i, kernels.log_of_one_plus(kernels.load(small, i)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exponentials_and_logarithms_are_right_to_two_units_in_the_last_place(dtype):
+    """Those of vectors, against those of the system in a higher precision."""
+    x = np.append(np.linspace(-80, 80, 4094), [0, 1e-12]).astype(dtype)
+    small = np.append(np.exp(np.linspace(-80, 0, 4094)), [0, 1]).astype(dtype)
+    out = tuple(np.empty_like(x) for _ in range(3))
+    _of_vectors(x, small, out)
+    eps, high = np.finfo(dtype).eps, np.longdouble
+    np.testing.assert_allclose(out[0], np.exp(high(x)), rtol=2 * eps)
+    np.testing.assert_allclose(out[1], np.log(high(out[0])), rtol=2 * eps, atol=0.2 * eps)
+    np.testing.assert_allclose(out[2], np.log1p(high(small)), rtol=2 * eps)
+
+
 def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch):
     njit, asked = numba.njit, []
     njit(lambda a: a)(1)  # numba imports parts of its own when it first compiles

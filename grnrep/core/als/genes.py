@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.kernels import add_systems
 from grnrep.core.linalg import Pattern, solve_spd
 from grnrep.core.network import Network
 
@@ -113,6 +114,7 @@ class GeneSolver:
     def __init__(
         self, network: Network, device: torch.device | str | None = None, *, shared: bool = True
     ):
+        self.network = network
         degree, n_columns = network.regulators_per_gene(), network.n_regulators
         # the systems of all genes, gene after gene, each in rows
         self.first_pair = np.append(0, np.cumsum(degree**2))
@@ -157,6 +159,11 @@ class GeneSolver:
 
     def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
         """Σ a z z' of every gene, as in :class:`Stats`, of z (m + q, n_cells) with curvatures (n_genes, n_cells)."""
+        if z.device.type == "cpu":
+            sums = np.zeros(self.n_pairs)
+            parts = (part.contiguous().numpy() for part in (z, curvature))
+            add_systems(self.network.indptr, self.network.regulator, self.first_pair, *parts, sums)
+            return torch.from_numpy(sums)
         padded = torch.cat([z, z.new_zeros(1, z.shape[1])])
         out = z.new_zeros(self.n_pairs + 1)
         for genes, _, column, entry in self.groups:

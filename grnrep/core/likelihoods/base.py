@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.kernels import CountGenes
+
 
 @dataclass(frozen=True)
 class Block:
@@ -149,6 +151,17 @@ class Likelihood(ABC):
 
         Their squared error, times the typical curvature, is what a search starts with.
         """
+
+    def bend(self, block: Block, p: Tensor) -> Tensor:
+        """Half the second derivative of the loss in p, (n_genes, n_cells), which may be negative.
+
+        What the curvature of :meth:`work` is where the loss bends upwards everywhere.
+        """
+        return self.work(block, p)[1]
+
+    def compiled(self) -> CountGenes | None:
+        """Parameters for compiled Newton steps of cells; None where there are none, and torch has to do."""
+        return None
 
     def information(self, block: Block, p: Tensor, scatter: Tensor) -> Tensor:
         """Half the curvature of the loss that standard deviations follow from, (n_genes, n_cells).

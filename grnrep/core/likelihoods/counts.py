@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from grnrep.core.kernels import CountGenes
 from grnrep.core.likelihoods.base import Block, Likelihood
 
 _SOFTNESS = 0.2  # τ as a share of a mean rate; from 0.05 to 0.4 recovery differs by at most 0.005:
 _OWN = 0.5  # of the gene's own to this power, times that of all genes
 _FAR = -15.0  # p / τ below which f is exp(p / τ) to float32
-_FLAT = 1e-3  # share of c (f' / f)² that the weight keeps where the deviance is a straight line
+FLAT = 1e-3  # share of c (f' / f)² that the weight keeps where the deviance is a straight line
 _TINY = 1e-6  # mean rate of a gene without counts, as a share of the average gene's
 _MOST = 10.0  # dispersion above which a gene says next to nothing, however much above
 _LEAST = 1e-3  # dispersion below which float32 cannot tell a negative binomial from a Poisson
@@ -141,11 +142,28 @@ class Counts(Likelihood):
         c, (slope, bend, mu) = block.x, self.link(block, p)
         square = slope.square()
         r = (c - mu) * slope
-        weight = mu * bend + c * ((square - bend).clamp(min=0) + _FLAT * square)
+        weight = mu * bend + c * ((square - bend).clamp(min=0) + FLAT * square)
         if self.excess is None:
             return r, weight
         damp = 1 / (1 + self.excess * mu)
         return r * damp, weight * damp
+
+    def bend(self, block: Block, p: Tensor) -> Tensor:
+        """Half the second derivative of the deviance, and the small share of the weight.
+
+        With overdispersion it is below zero where a count is far below its mean.
+        """
+        if self.excess is None:
+            return self.work(block, p)[1]
+        c, (slope, bend, mu) = block.x, self.link(block, p)
+        square, damp = slope.square(), 1 / (1 + self.excess * mu)
+        of_slope = c + self.excess * mu * (2 * c - mu)
+        return damp * (bend * (mu - c) + square * (of_slope * damp + FLAT * c))
+
+    def compiled(self) -> CountGenes | None:
+        """Softness, and dispersion."""
+        phi = torch.zeros_like(self.softness) if self.excess is None else self.excess
+        return CountGenes(self.softness[:, 0].numpy(), phi[:, 0].numpy())
 
     def curvature(self, size: Tensor | None = None) -> Tensor:
         """s² over the variance μ + φ μ² of counts at the mean μ of their gene, s times its rate."""
