@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from grnrep.io.store import WHOLE, is_zip
 
 ZIP: Final = ".zip"
 _WHEN: Final = (1980, 1, 1, 0, 0, 0)  # of every file: the same model is then the same file
+# what reading a file with changed bytes raises
+_DAMAGED: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
 def pack(folder: Path, path: Path) -> None:
@@ -40,7 +43,7 @@ def unpacked(path: Path) -> Iterator[Path]:
             with zipfile.ZipFile(path) as packed:
                 packed.extractall(folder)  # which leaves no name outside the folder
             yield folder
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except _DAMAGED as error:
             raise ValueError(f"path {str(path)!r} is damaged: {error}. {WHOLE}") from error
         except ValueError as error:
             raise ValueError(str(error).replace(str(folder), str(path))) from error

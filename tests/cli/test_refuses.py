@@ -124,7 +124,7 @@ def models(fitted, tmp_path_factory):
     [
         ([*FIT, "--model", "model.zarr"], ["'model.zarr' exists", "--overwrite"]),
         ([*FIT, "--model", "junk.zarr", "--overwrite"], ["'junk.zarr' exists and is no model"]),
-        ([*FIT, "--model", "m.h5ad"], ["must end in .zarr; found 'm.h5ad'"]),
+        ([*FIT, "--model", "m.h5ad"], ["must end in .zarr or .zarr.zip; found 'm.h5ad'"]),
         ([*FIT, "--model", "lost/m.zarr"], ["'lost/m.zarr' is in a folder that does not exist"]),
         ([*FIT[:4], "model.zarr", "--overwrite"], ["'model.zarr' exists and is no .zarr data"]),
         (

@@ -144,9 +144,7 @@ def test_orient_keeps_predictions_and_relative_errors():
 def test_shrinkage_to_prior_signs_is_that_of_the_fit():
     """With a prior that outweighs the data, weights stay at their signs and are sure of it."""
     x, network, _, w = problem(noise=1.0)
-    signed = Network(
-        network.gene, network.regulator, np.sign(w), network.n_genes, network.n_regulators
-    )
+    signed = replace(network, sign=np.sign(w))
     fit = fit_decoder(x, signed, prior=100.0, ridge=0.01)
     found = sample_posterior(x, fit, signed, prior=100.0, n_draws=50)
     np.testing.assert_allclose(found.fit.weight, fit.weight, atol=0.15)

@@ -35,7 +35,5 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
         "__file__",
         str(tmp_path / "grnrep" / "ds" / "example.py"),
     )
-    with pytest.raises(
-        FileNotFoundError, match=r"example.h5ad and example_network.csv are in none of"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"example.h5ad is in none of"):
         example()

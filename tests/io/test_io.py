@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from importlib import import_module
 from pathlib import Path
 
 import anndata as ad
@@ -209,7 +210,7 @@ def test_stopped_while_writing(fitted, saved, tmp_path, monkeypatch, exists, err
     if exists:
         shutil.copytree(saved, path)
     before = _files(tmp_path)
-    save = sys.modules["grnrep.io.save"]
+    save = import_module("grnrep.io.save")
     whole = getattr(save, step)
 
     def half(*arguments):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_marginal_needs_no_posterior(changed):
 
 
 def test_many_cells_are_thinned(changed, monkeypatch):
-    monkeypatch.setattr(sys.modules["grnrep.pl.uncertainty"], "_MOST", 10)
+    monkeypatch.setattr(import_module("grnrep.pl.uncertainty"), "_MOST", 10)
     x = gr.pl.uncertainty(changed, "TF_003").lines[-1].get_xdata()
     assert len(x) == 10
     assert x[0] == 0.5

@@ -249,7 +249,9 @@ def test_regulators_without_target_are_dropped_and_listed(small, caplog):
     dropped = record["dropped_regulators"]
     assert dropped["n_targets"].to_dict() == {"Alost": 0, "Zlost": 0}
     assert set(dropped["reason"]) == {"no target among the genes"}
-    assert "2 regulators have no target among the genes: 'Alost', 'Zlost'" in caplog.text
+    assert (
+        "2 of 6 regulators of net have no target among the genes: 'Alost', 'Zlost'" in caplog.text
+    )
     assert set(adata.obsm["grnrep"].columns) == set(net["source"])
 
 

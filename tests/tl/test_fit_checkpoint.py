@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import anndata as ad
 import numpy as np
@@ -175,7 +176,7 @@ def test_a_store_that_appeared_before_the_kill_is_known_again(data, tmp_path, mo
     gr.tl.fit(wanted, net, **OPTIONS)
     with monkeypatch.context() as patch:
         patch.setattr(
-            sys.modules["grnrep.tl.fit"],
+            import_module("grnrep.tl._run"),
             "results_of",
             lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt),
         )

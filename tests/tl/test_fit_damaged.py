@@ -121,7 +121,7 @@ def test_the_chain_is_not_drawn_twice(tiny, begin, tmp_path, monkeypatch):
     wanted = gr.tl.fit(adata, net, copy=True, **options)
     begin(adata.copy(), net, tmp_path / "run", 1, **options)
     monkeypatch.setattr(
-        gr.tl._learn, "draw_posterior", lambda *a, **k: pytest.fail("it is drawn again")
+        gr.tl._orient, "draw_posterior", lambda *a, **k: pytest.fail("it is drawn again")
     )
     found = gr.tl.fit(adata, net, checkpoint=tmp_path / "run", copy=True, **options)
     for name in ("grnrep", "grnrep_sd"):

@@ -153,7 +153,7 @@ def test_the_record_says_it_and_a_posterior_keeps_it(data, monkeypatch):
     edges = fit.uns[KEY]["network"].merge(data[1], on=["source", "target"])
     np.testing.assert_array_equal(edges["weight_x"], edges["weight_y"])
     asked = []
-    module = import_module("grnrep.tl.posterior")
+    module = import_module("grnrep.tl._run")
     monkeypatch.setattr(module, "run", lambda *args, **kept: asked.append(args))
     gr.tl.posterior(fit, progress=False)
     adata, net, config = asked[0]

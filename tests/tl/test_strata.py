@@ -1,7 +1,5 @@
 """Cells to learn from, drawn with as many of every kind."""
 
-import sys
-
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -43,7 +41,7 @@ def _learned_from(monkeypatch, adata, net, **options):
         found.append(choose(*args, **more))
         return found[0]
 
-    monkeypatch.setattr(sys.modules["grnrep.tl.fit"], "choose", seen)
+    monkeypatch.setattr(import_module("grnrep.tl._run"), "choose", seen)
     gr.tl.fit(adata, net, max_cells=20, progress=False, **GIVEN, **options)
     return adata.obs_names[found[0].sample.rows]
 
