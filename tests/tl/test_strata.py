@@ -1,5 +1,7 @@
 """Cells to learn from, drawn with as many of every kind."""
 
+from importlib import import_module
+
 import anndata as ad
 import numpy as np
 import pandas as pd
