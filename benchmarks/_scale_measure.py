@@ -119,8 +119,9 @@ def grnrep(job: dict, clock: Clock) -> dict:
     """Fit and activities of all cells; also its parts, and the iterations of a cell."""
     import grnrep as gr
     from grnrep.core.als import cells
+    from grnrep.tl import _run
 
-    fit, spent = sys.modules["grnrep.tl.fit"], {}
+    spent: dict[str, float] = {}
     seen = []  # iterations of the cells of every block, and whether with the dense inverse; threads append
     descend = cells.descend
 
@@ -138,8 +139,8 @@ def grnrep(job: dict, clock: Clock) -> dict:
         descend(w, w_t, inverse, *others)
         seen.append((int(others[-1].sum()), len(inverse.values) > len(inverse.indptr)))
 
-    fit.look = timed("look", fit.look)
-    fit.infer = timed("infer", fit.infer)
+    _run.look = timed("look", _run.look)
+    _run.infer = timed("infer", _run.infer)
     cells.descend = counted
     store = Path(job["data"]).with_suffix(".activity.zarr") if job["cells"] >= STORE_FROM else None
     if store is not None:
