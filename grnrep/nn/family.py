@@ -85,7 +85,10 @@ class Member:
     encoder_on
         What an encoder learns from once a decoder is trained without one: ``"reconstruction"`` by the frozen
         decoder, or pairs of inputs and their representations by the frozen decoder, for inputs that are the
-        ``"data"``, data with added ``"noise"``, or ``"random"``.
+        ``"data"``, data with added ``"noise"``, or ``"random"``. Inputs stay in the range of what the noise
+        model can explain: beyond it, a Bernoulli likelihood has no best representation.
+    noise
+        Standard deviation of the noise that is added, in standard deviations of the data.
     expand
         Units of the code per unit that is asked for.
     bottleneck
@@ -108,6 +111,7 @@ class Member:
     layers: Dense = _MLP
     learned: bool = False
     encoder_on: str | None = None
+    noise: float = 0.5
     expand: int = 1
     bottleneck: Callable[[int], nn.Module] | None = None
     corruption: nn.Module | None = None

@@ -20,7 +20,6 @@ from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
 
 _COPIES: Final = 4  # random or noisy inputs per sample, for an encoder that learns from them
-_NOISE: Final = 0.5  # of those inputs, in standard deviations of the data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +127,7 @@ def train_member(
             learned = FAMILY["decoder"]
             trained = train_member(learned, x, d=d, trainer=trainer, architecture=architecture)
             decoder = cast(Model, trained.model)  # there is one: it was trained by gradients
-        return _train_encoder(member.encoder_on, parts.encoder, decoder, x, trainer)
+        return _train_encoder(member, parts.encoder, decoder, x, trainer)
     if member.pretrained:
         # layers in turn, without which there are no pairs
         encoder, mirrored = (cast(nn.Sequential, part) for part in (parts.encoder, parts.decoder))
@@ -149,28 +148,28 @@ def train_member(
 
 
 def _train_encoder(
-    kind: str, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer
+    member: Member, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer
 ) -> Trained:
     """Train an encoder for a decoder that stays as it is."""
     model = Model(encoder, freeze(trained.decoder), loss=trained.loss)
-    if kind == "reconstruction":
+    if member.encoder_on == "reconstruction":
         return _trained(model, trainer, trainer.fit(model, x))
     generator = torch.Generator().manual_seed(trainer.rng)
-    if kind == "data":
+    if member.encoder_on == "data":
         inputs, representations = x, cast(Representation, trained.source).table.detach()
     else:
-        inputs = _examples(kind, x, generator)
+        inputs = _examples(member, x, generator).clamp(*trained.loss.support)
         representations = trainer.infer(trained, inputs).z
     to_representations = Model(encoder, nn.Identity(), loss=SquaredError())
     return _trained(model, trainer, trainer.fit(to_representations, inputs, target=representations))
 
 
-def _examples(kind: str, x: Tensor, generator: torch.Generator) -> Tensor:
+def _examples(member: Member, x: Tensor, generator: torch.Generator) -> Tensor:
     """Data and noisy copies; or random inputs, every feature drawn from its own values by itself."""
     many = x.repeat(_COPIES, *(1 for _ in x.shape[1:]))
-    if kind == "noise":
+    if member.encoder_on == "noise":
         noise = torch.randn(many.shape, generator=generator, dtype=x.dtype)
-        return torch.cat([x, many + _NOISE * x.std() * noise])
+        return torch.cat([x, many + member.noise * x.std() * noise])
     return many.gather(0, torch.rand(many.shape, generator=generator).argsort(0))
 
 

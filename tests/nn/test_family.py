@@ -141,6 +141,25 @@ def test_encoders_are_trained_on_the_decoder_as_it_is(kind, digits, decoder):
     assert trained.model.has_encoder
 
 
+def test_noisy_inputs_stay_where_the_loss_has_a_minimum(digits, decoder, monkeypatch):
+    """A value beyond [0, 1] would have no best probability: the nearer to 0 or 1, the better, without end."""
+    seen = []
+    infer = Trainer.infer
+
+    def spy(self, model, x):
+        seen.append(x)
+        return infer(self, model, x)
+
+    monkeypatch.setattr(Trainer, "infer", spy)
+    short, x = replace(TRAINER, epochs=1), digits[0][:50]
+    options = {"d": D, "trainer": short, "width": 0.25, "decoder": decoder.model}
+    train_member(replace(FAMILY["encoder-noise"], noise=1.0), x, **options)
+    (inputs,) = seen
+    assert torch.equal(inputs[:50], x)
+    assert (inputs[50:] != x.repeat(4, 1)).float().mean() > 0.6
+    assert (inputs.min(), inputs.max()) == (0, 1)
+
+
 def test_encoder_to_representations_learns_them(digits, decoder, member):
     """Nearer to the learned representations than the encoder that learns by reconstruction."""
     table = decoder.model.source.table.detach()
