@@ -11,8 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from grnrep.nn.dense import freeze, pretrain
-from grnrep.nn.family import FAMILY, Architecture, Member
+from grnrep.nn.adversarial import Adversarial, Prior, Unpaired
+from grnrep.nn.bottlenecks import Variational
+from grnrep.nn.dense import freeze, mlp, pretrain
+from grnrep.nn.family import FAMILY, Architecture, Member, Parts
 from grnrep.nn.infer import reconstruct
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.model import Model
@@ -132,8 +134,10 @@ def train_member(
         # layers in turn, without which there are no pairs
         encoder, mirrored = (cast(nn.Sequential, part) for part in (parts.encoder, parts.decoder))
         pretrain(encoder, mirrored, x, trainer=trainer, loss=parts.loss)
+    if member.source == "prior":
+        return _train_generator(member, parts, units, x, width, trainer)
     source = parts.encoder
-    if member.learned:
+    if member.source == "representations":
         start = torch.randn(len(x), units, generator=torch.Generator().manual_seed(trainer.rng))
         source = Representation(*start.shape, init=0.1 * start)
     model = Model(
@@ -145,6 +149,24 @@ def train_member(
         penalties=deepcopy(member.penalties),
     )
     return _trained(model, trainer, trainer.fit(model, x))
+
+
+def _train_generator(
+    member: Member, parts: Parts, units: int, x: Tensor, width: float, trainer: Trainer
+) -> Trained:
+    """Train a decoder of draws from N(0, 1) by a critic; codes of data are found by descent from the middle."""
+    hidden = [max(2, round(width * size)) for size in member.critic or ()]
+    critic = mlp((x.shape[1], *hidden, 1), activation="leaky_relu", rng=trainer.rng + 2)
+    adversarial = Model(
+        Prior(units),
+        parts.decoder,
+        loss=Unpaired(parts.loss),
+        bottleneck=Variational(),
+        penalties=[Adversarial(critic)],
+    )
+    history = trainer.fit(adversarial, x)
+    middle = Representation(1, units, init=torch.zeros(1, units))
+    return _trained(Model(middle, parts.decoder, loss=parts.loss), trainer, history)
 
 
 def _train_encoder(

@@ -203,7 +203,9 @@ def test_parts_of_ones_own(digits):
 
 def test_refuses():
     with pytest.raises(ValueError, match="member must be one of pca, k-means"):
-        train_member("gan", torch.zeros(3, 4), d=2, trainer=TRAINER)
+        train_member("dreams", torch.zeros(3, 4), d=2, trainer=TRAINER)
+    with pytest.raises(ValueError, match="encoder, representations, prior; found 'dream'"):
+        Member(about="", source="dream")
     with pytest.raises(ValueError, match="reconstruction, data, noise, random; found 'dream'"):
         Member(about="", encoder_on="dream")
     with pytest.raises(ValueError, match="checkpoint=None"):

@@ -38,7 +38,7 @@ _LINES: Final = {
     "vae": GREEN,
     "autoencoder": GREY,
 }
-_SAMPLED: Final = ("vae", "beta-vae", "infovae", "decoder", "autoencoder")
+_SAMPLED: Final = ("gan", "vae", "beta-vae", "infovae", "decoder", "autoencoder")
 _REACH: Final = 2.5  # of a traversal
 
 
@@ -54,7 +54,8 @@ def autoencoders_figure(table: pd.DataFrame) -> Figure:
     -------
     Figure
         Errors of reconstruction and of classification of every member, errors of k-sparse codes
-        beside the published ones, and correlation with the true regulators against the load.
+        beside the published ones, correlation with the true regulators against the load, and
+        encoders of noisy inputs beside descent.
 
     Raises
     ------
@@ -72,6 +73,8 @@ def autoencoders_figure(table: pd.DataFrame) -> Figure:
         "images": [_reconstruction, _classification],
         "sparse": [_sparse],
         "regulators": [_regulators],
+        "image-encoders": [partial(_noise, column="test_error")],
+        "regulator-encoders": [partial(_noise, column="pcc")],
     }
     panels = [
         (one, table[table["panel"] == panel])
@@ -105,8 +108,8 @@ def autoencoders_images(
 ) -> Figure:
     """Train generative members and show samples, traversals of units, and manifolds of two units.
 
-    Samples of the variational members are decoded draws of N(0, 1). The codes of the others follow no
-    given distribution, and are drawn from the normal one with their mean and covariance.
+    Samples of the variational members and of the adversarial one are decoded draws of N(0, 1). The codes of
+    the others follow no given distribution, and are drawn from the normal one with their mean and covariance.
 
     Parameters
     ----------
@@ -170,7 +173,7 @@ def _draw(
     name: str, member: Trained, x: Tensor, n: int, generator: np.random.Generator
 ) -> np.ndarray:
     codes = _codes(member, x)
-    if "vae" in name:
+    if "vae" in name or name == "gan":
         return generator.normal(size=(n, codes.shape[1]))
     return generator.multivariate_normal(codes.mean(0), np.cov(codes.T), size=n)
 
@@ -276,3 +279,31 @@ def _regulators(ax: Axes, rows: pd.DataFrame) -> None:
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter("{x:g}")
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _noise(ax: Axes, rows: pd.DataFrame, column: str) -> None:
+    """A colour a size: encoders by the noise of their inputs, beside descent and one without targets."""
+    images = column == "test_error"
+    noisy = rows[rows["member"].str.startswith("noise")]
+    noisy = noisy.assign(sd=noisy["member"].str.split().str[1].astype(float))
+    others = {
+        "decoder": ("descent", (0, (5, 2))),
+        "encoder-reconstruction": ("by reconstruction", ":"),
+    }
+    for (n, part), colour in zip(
+        noisy.groupby("n"), (ORANGE, BLUE, GREEN, VERMILION), strict=False
+    ):
+        mean = part.groupby("sd")[column].mean()
+        ax.plot(mean.index, mean, "o-", markersize=4, color=colour, label=f"{n:,}")
+        for name, (_, style) in others.items():
+            own = rows.loc[(rows["member"] == name) & (rows["n"] == n), column].mean()
+            ax.axhline(own, color=colour, linestyle=style, linewidth=1)
+    for label, style in others.values():
+        ax.plot([], [], color=GREY, linestyle=style, linewidth=1, label=label)
+    ax.set(
+        xlabel="noise of the encoder's inputs, sd of the data",
+        ylabel="test error, mean square" if images else "correlation with the true regulators",
+        title=f"encoders on a decoder, {'images' if images else 'Eq. 6'}",
+        ylim=(0, None if images else 1.02),
+    )
+    ax.legend(title="images" if images else "cells", frameon=False, fontsize=8)

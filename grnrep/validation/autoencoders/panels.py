@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, cast
 
 import numpy as np
@@ -48,6 +48,8 @@ class Settings:
         Training images, units and epochs of sparse codes.
     cells, replicates
         Numbers of cells to learn regulators from, and seeds of their data.
+    encoder_sizes, encoder_cells
+        Numbers of images and of cells to learn decoders from that encoders are put on.
     """
 
     data: str = "mnist"
@@ -64,14 +66,23 @@ class Settings:
     epochs_sparse: int = 50
     cells: tuple[int, ...] = (20, 50, 100, 200, 500)
     replicates: tuple[int, ...] = (0, 1, 2)
+    encoder_sizes: tuple[int, ...] = (500, 2000)
+    encoder_cells: tuple[int, ...] = (20, 50, 100, 200)
 
 
-IMAGE_MEMBERS: Final = ("mean", *FAMILY)
+Members = Mapping[str, Member | None]  # None: in closed form, and no member of the family
+IMAGE_MEMBERS: Final[Members] = {"mean": None, **FAMILY}
+NOISES: Final = (0.0, 0.1, 0.25, 0.5, 1.0)
+ENCODERS: Final[Members] = {
+    "decoder": FAMILY["decoder"],
+    "encoder-reconstruction": FAMILY["encoder-reconstruction"],
+    **{f"noise {sd:g}": replace(FAMILY["encoder-noise"], noise=sd) for sd in NOISES},
+}
 K: Final = (70, 40, 25, 10)
 ALPHAS: Final = (1.0, 3.0)
 SPARSE_MEMBERS: Final = ("pixels", "masking", *(f"k = {k}" for k in K))
 # members whose code can be the regulators: one unit each
-REGULATOR_MEMBERS: Final = {
+REGULATOR_MEMBERS: Final[Members] = {
     "exact": None,
     "decoder": FAMILY["decoder"],
     "encoder-reconstruction": FAMILY["encoder-reconstruction"],
@@ -117,7 +128,7 @@ def pick(
 
 
 def image_rows(
-    images: Images, members: list[str], n: int, seed: int, settings: Settings, row: Row
+    images: Images, members: Members, n: int, seed: int, settings: Settings, row: Row
 ) -> None:
     """Train members on images: errors of reconstruction per pixel, and of a linear classifier of codes."""
     x, labels, test, test_labels = pick(images, n, settings.n_test, seed)
@@ -128,31 +139,25 @@ def image_rows(
         rng=seed,
         progress=False,
     )
-    decoder: list[Trained] = []  # at most one, which several members share
-
-    def train(name: str, shared: Model | None = None) -> Trained:
-        d, width = settings.d, settings.width
-        return train_member(name, x, d=d, width=width, trainer=trainer, decoder=shared)
-
-    def trained(name: str) -> Trained:
-        if (FAMILY[name].learned or FAMILY[name].encoder_on is not None) and not decoder:
-            decoder.append(train("decoder"))
-        if name == "decoder":
-            return decoder[0]
-        return train(name, decoder[0].model if decoder else None)
+    train = partial(train_member, x=x, d=settings.d, width=settings.width, trainer=trainer)
+    alone = cache(lambda: train("decoder"))  # which several members share
 
     def result(name: str) -> dict[str, Any]:
-        if name == "mean":
+        member = members[name]
+        if member is None:
             return {"test_error": _mse(test, x.mean(0)), "train_error": _mse(x, x.mean(0))}
         start = time.perf_counter()
-        member = trained(name)
+        if member.source == "representations":
+            trained = alone()
+        else:
+            trained = train(member, decoder=alone().model if member.encoder_on else None)
         seconds = time.perf_counter() - start
-        codes, test_codes = member.encode(x), member.encode(test)
+        codes, test_codes = trained.encode(x), trained.encode(test)
         return {
-            "test_error": _mse(test, member.decode(test_codes)),
-            "train_error": _mse(x, member.decode(codes)),
+            "test_error": _mse(test, trained.decode(test_codes)),
+            "train_error": _mse(x, trained.decode(codes)),
             "probe_error": probe(codes, labels, test_codes, test_labels)[0],
-            "n_parameters": member.n_parameters,
+            "n_parameters": trained.n_parameters,
             "seconds": seconds,
         }
 
@@ -161,7 +166,7 @@ def image_rows(
 
 
 def sparse_rows(
-    images: Images, members: list[str], seed: int, settings: Settings, row: Row
+    images: Images, members: Iterable[str], seed: int, settings: Settings, row: Row
 ) -> None:
     """Classify digits by k-sparse codes, by those of a denoising autoencoder, and by their pixels."""
     x, labels, test, test_labels = pick(images, settings.n_sparse, settings.n_test, seed)
@@ -203,20 +208,20 @@ def sparse_rows(
         row(name, rows[name])
 
 
-def regulator_rows(members: list[str], n: int, seed: int, rng: int, row: Row) -> None:
+def regulator_rows(members: Members, n: int, seed: int, rng: int, row: Row) -> None:
     """Members with the masked decoder on data of Eq. 6: loads, errors and correlations with the truth."""
     problem = draw(n, seed, weight_low=-1.0, rng=rng)
-    recipe: list[Learned] = []
+    recipe = cache(lambda: learn("decoder", [problem], RECIPE, [])[0])
 
     def result(name: str) -> dict[str, Any]:
-        member = REGULATOR_MEMBERS[name]
+        member = members[name]
         if member is None:
             return measure(problem, learn("exact", [problem], RECIPE, [])[0])
-        if not recipe and (member.learned or member.encoder_on is not None):
-            recipe.append(learn("decoder", [problem], RECIPE, [])[0])
-        if member.learned:
-            return measure(problem, recipe[0])
-        return measure(problem, train_masked(problem, member, recipe[0].fit if recipe else None))
+        if member.source == "representations":
+            return measure(problem, recipe())
+        return measure(
+            problem, train_masked(problem, member, recipe().fit if member.encoder_on else None)
+        )
 
     for name in members:
         row(name, partial(result, name))

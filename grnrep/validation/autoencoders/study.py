@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from grnrep.ds.images import Images, digits, mnist
 from grnrep.validation.autoencoders.panels import (
+    ENCODERS,
     IMAGE_MEMBERS,
     REGULATOR_MEMBERS,
     SPARSE_MEMBERS,
@@ -29,8 +30,10 @@ logger = logging.getLogger("grnrep")
 
 PANELS: Final = {
     "images": IMAGE_MEMBERS,
-    "sparse": SPARSE_MEMBERS,
-    "regulators": tuple(REGULATOR_MEMBERS),
+    "sparse": dict.fromkeys(SPARSE_MEMBERS),
+    "regulators": REGULATOR_MEMBERS,
+    "image-encoders": ENCODERS,
+    "regulator-encoders": ENCODERS,
 }
 _FULL: Final = Settings()
 _QUICK: Final = Settings(
@@ -42,10 +45,13 @@ _QUICK: Final = Settings(
     epochs=60,
     lr=2e-3,
     lr_representation=1.0,
+    seeds=(0,),
     n_sparse=1437,
     hidden=250,
-    cells=(20, 100),
+    cells=(20, 50),
     replicates=(0,),
+    encoder_sizes=(100, 300, 1437),
+    encoder_cells=(20, 50),
 )
 
 
@@ -72,6 +78,11 @@ def autoencoders_study(
     ``"regulators"``: members whose decoder has the edges of a network, on the data of the load study
     (Eq. 6) with weights from -1 to 1, whose units are to be the regulators. All encoders are one layer, as
     in Section 3.3, and all rates the paper's. ``"exact"`` is the solver of this package.
+
+    ``"image-encoders"`` and ``"regulator-encoders"``: what the paper leaves open, encoders for a decoder that
+    was trained alone, learned from noisy inputs and the representations that descent finds for them, beside an
+    encoder that learns by reconstruction, and descent. Inputs are the data and four copies with noise, in
+    standard deviations of the data; with none, the encoder takes as many steps and sees no new input.
 
     Parameters
     ----------
@@ -124,27 +135,24 @@ def autoencoders_study(
         settings=asdict(settings) | {"rng": int(rng)},
     )
     wanted = {
-        panel: [name for name in PANELS[panel] if members is None or name in members]
+        panel: {n: m for n, m in PANELS[panel].items() if members is None or n in members}
         for panel in panels
     }
     images: Images | None = None
-    if wanted.keys() & {"images", "sparse"}:
+    if set(wanted) & {"images", "sparse", "image-encoders"}:
         small = settings.data == "digits"
         images = digits() if small else mnist(data_dir=data_dir, progress=progress)
-    total = _n_rows(wanted, settings)
+    sets = [(panel, *where) for panel in wanted for where in _sets(panel, settings, rng)]
+    total = sum(len(wanted[panel]) for panel, _, _ in sets)
     with tqdm(total=total, desc="autoencoders", unit="model", disable=not progress) as bar:
-        if images is not None:
-            for seed in (seed + rng for seed in settings.seeds):
-                for n in settings.sizes if "images" in wanted else ():
-                    add = _adder(runs, bar, panel="images", n=n, seed=seed)
-                    image_rows(images, wanted["images"], n, seed, settings, add)
-                if "sparse" in wanted:
-                    add = _adder(runs, bar, panel="sparse", n=settings.n_sparse, seed=seed)
-                    sparse_rows(images, wanted["sparse"], seed, settings, add)
-        for n in settings.cells if "regulators" in wanted else ():
-            for seed in settings.replicates:
-                add = _adder(runs, bar, panel="regulators", n=n, seed=seed)
-                regulator_rows(wanted["regulators"], n, seed, rng, add)
+        for panel, n, seed in sets:
+            add, some = _adder(runs, bar, panel=panel, n=n, seed=seed), wanted[panel]
+            if panel == "sparse":
+                sparse_rows(cast(Images, images), some, seed, settings, add)
+            elif "image" in panel:
+                image_rows(cast(Images, images), some, n, seed, settings, add)
+            else:
+                regulator_rows(some, n, seed, rng, add)
     return runs.table()
 
 
@@ -162,10 +170,14 @@ def _adder(runs: Runs, bar: tqdm, **where: Any) -> Row:
     return add
 
 
-def _n_rows(wanted: dict[str, list[str]], settings: Settings) -> int:
-    times = {
-        "images": len(settings.sizes) * len(settings.seeds),
-        "sparse": len(settings.seeds),
-        "regulators": len(settings.cells) * len(settings.replicates),
+def _sets(panel: str, settings: Settings, rng: int) -> list[tuple[int, int]]:
+    """Sizes and seeds of a panel."""
+    seeds = settings.replicates if "regulator" in panel else [k + rng for k in settings.seeds]
+    sizes = {
+        "images": settings.sizes,
+        "sparse": (settings.n_sparse,),
+        "regulators": settings.cells,
+        "image-encoders": settings.encoder_sizes,
+        "regulator-encoders": settings.encoder_cells,
     }
-    return sum(times[panel] * len(names) for panel, names in wanted.items())
+    return [(n, seed) for n in sizes[panel] for seed in seeds]
