@@ -153,6 +153,14 @@ STUDIES = {
         by=("panel", "n", "member"),
         show=("test_error", "probe_error", "test_mse", "pcc"),
     ),
+    "translation": Study(
+        about="Digits translated to their rotations and edges, with and without encoders.",
+        function="translation_study",
+        figure="translation_figure",
+        images="translation_images",
+        by=("n", "domain", "pairs", "model"),
+        show=("own_error", "test_error", "class_error"),
+    ),
     "theory": Study(
         about="A linear decoder finds the principal subspace; loads of decoder and encoder (Eq. 5).",
         function="theory_study",

@@ -2,6 +2,11 @@
 
 from grnrep.validation.autoencoders.figures import autoencoders_figure, autoencoders_images
 from grnrep.validation.autoencoders.study import autoencoders_study
+from grnrep.validation.autoencoders.translation import (
+    translation_figure,
+    translation_images,
+    translation_study,
+)
 from grnrep.validation.images.cifar10 import cifar10_study
 from grnrep.validation.images.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
@@ -71,5 +76,8 @@ __all__ = [
     "tfa_activity",
     "theory_figure",
     "theory_study",
+    "translation_figure",
+    "translation_images",
+    "translation_study",
     "yeast_induction",
 ]
