@@ -7,10 +7,9 @@ from grnrep.validation.autoencoders.translation import (
     translation_images,
     translation_study,
 )
-from grnrep.validation.images.cifar10 import cifar10_study
 from grnrep.validation.images.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
-from grnrep.validation.images.mnist import mnist_study
+from grnrep.validation.images.study import cifar10_study, mnist_study
 from grnrep.validation.regulation.ecoli import load_ecoli
 from grnrep.validation.regulation.load_grid import load_grid
 from grnrep.validation.regulation.load_report import load_claims, load_figure, load_grid_figure

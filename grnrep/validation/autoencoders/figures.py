@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -69,7 +70,7 @@ def autoencoders_figure(table: pd.DataFrame) -> Figure:
     >>> len(autoencoders_figure(autoencoders_study(quick=True, **some)).axes)
     2
     """
-    draw = {
+    draw: dict[str, list[Callable[[Axes, pd.DataFrame], None]]] = {
         "images": [_reconstruction, _classification],
         "sparse": [_sparse],
         "regulators": [_regulators],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,26 +18,16 @@ from grnrep.nn.likelihoods import Bernoulli, SquaredError
 from grnrep.nn.model import Code, Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
+from grnrep.validation.runs import Runs
 
 MODELS = ("decoder", "autoencoder", "encoder_on_decoder")
 _START = 0.01  # standard deviation of representations before training
+_SHOWN = 8  # test images whose reconstructions are kept
 
 
 @dataclass(frozen=True)
 class Design:
-    """Networks and training that the three models have in common.
-
-    Parameters
-    ----------
-    encoder, decoder
-        Build a network from a seed.
-    loss
-        Builds the noise model.
-    d
-        Length of a representation.
-    trainer
-        How all of them are trained.
-    """
+    """Networks, built from a seed, noise model, units and training that the three models have in common."""
 
     encoder: Callable[[int], nn.Module]
     decoder: Callable[[int], nn.Module]
@@ -44,16 +35,66 @@ class Design:
     d: int
     trainer: Trainer
 
-    def parameters(self) -> dict[str, int]:
-        """Number of parameters of the encoder and of the decoder."""
-        built = {"encoder": self.encoder(0), "decoder": self.decoder(0)}
-        return {name: sum(p.numel() for p in part.parameters()) for name, part in built.items()}
+    def settings(self) -> dict[str, Any]:
+        """What rows must have in common to be compared."""
+        names = ("epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum")
+        return {name: getattr(self.trainer, name) for name in names}
+
+    def loads(self, n: int, n_pixels: int) -> dict[str, float]:
+        """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
+        encoder, decoder = (
+            sum(p.numel() for p in part(0).parameters()) for part in (self.encoder, self.decoder)
+        )
+        return {
+            "load_decoder": n * n_pixels / (decoder + n * self.d),
+            "load_encoder": n * self.d / encoder,
+        }
 
 
-def settings_of(trainer: Trainer) -> dict[str, float]:
-    """What a trainer says that rows must have in common to be compared."""
-    names = ("epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum")
-    return {name: getattr(trainer, name) for name in names}
+def train_missing(
+    runs: Runs,
+    design: Design,
+    x: Tensor,
+    test: Tensor,
+    *,
+    key: dict[str, Any],
+    seed: int,
+    models: Sequence[str],
+    progress: bool,
+    show: bool = False,
+    watched: Sequence[int] = (),
+) -> None:
+    """Train the models of one draw of images that have no row yet.
+
+    With ``show`` reconstructions of test images go to a file beside the rows; with epochs in ``watched``
+    those after them too, and the test error of every epoch to the row.
+    """
+    decoder: nn.Module | None = None  # trained, as soon as there is one
+    for kind in (kind for kind in MODELS if kind in models):
+        row = key | {"model": kind}
+        if runs.find(row) is not None:
+            continue
+        if kind == "encoder_on_decoder" and decoder is None:
+            alone = new_model(design, len(x), kind="decoder", seed=seed)
+            train(alone, design, x, test, seed=seed, progress=progress)
+            decoder = alone.decoder
+        model = new_model(design, len(x), kind=kind, seed=seed, decoder=decoder)
+        watch = Watch(design, test, epochs=watched) if watched else None
+        name = "-".join(map(str, (runs.study, *row.values())))
+        checkpoint = None
+        if runs.path is not None and watch is None:  # which starts where the training does
+            checkpoint = runs.path.with_name(f".{name}.checkpoint")
+        result, code = train(
+            model, design, x, test,
+            seed=seed, checkpoint=checkpoint, progress=progress, on_epoch=watch,
+        )  # fmt: skip
+        if show and runs.path is not None:
+            kept = {"originals": _bytes(test), **({} if watch is None else watch.reconstructions)}
+            kept.setdefault(f"epoch{design.trainer.epochs}", _shown(model, code))
+            np.savez_compressed(runs.path.with_name(f"{name}.npz"), **kept)  # type: ignore[arg-type]
+        curve = {} if watch is None else {"curve": watch.losses}
+        runs.add(row, result | design.loads(len(x), x[0].numel()) | curve)
+        decoder = model.decoder if kind == "decoder" else decoder
 
 
 def new_model(
@@ -87,8 +128,8 @@ def train(
     checkpoint: Path | None = None,
     progress: bool = True,
     on_epoch: Callable[[int, Model], None] | None = None,
-) -> dict[str, float]:
-    """Train a model and measure it: mean losses per pixel on both sets of images, and seconds."""
+) -> tuple[dict[str, float], Code]:
+    """Train a model; mean losses per pixel on both sets of images, seconds, and the test images' codes."""
     trainer = replace(design.trainer, rng=seed, checkpoint=checkpoint, progress=progress)
     start = time.perf_counter()
     trainer.fit(model, x, on_epoch=on_epoch)
@@ -103,16 +144,7 @@ def train(
         "test_error": float(errors(model, test, code).mean()) / x[0].numel(),
         "train_seconds": trained - start,
         "test_seconds": time.perf_counter() - inferred,
-    }
-
-
-def loads(design: Design, n: int, n_pixels: int) -> dict[str, float]:
-    """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
-    size = design.parameters()
-    return {
-        "load_decoder": n * n_pixels / (size["decoder"] + n * design.d),
-        "load_encoder": n * design.d / size["encoder"],
-    }
+    }, code
 
 
 def draw(n_all: int, n: int, seed: int) -> np.ndarray:
@@ -127,8 +159,7 @@ def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     short = min(len(part) for part in parts)
     if short < per_class:
         raise ValueError(
-            f"per_class must be at most {short}, the images of the smallest class; "
-            f"found {per_class}"
+            f"per_class must be at most {short}, the images of the smallest class; found {per_class}"
         )
     return np.concatenate(parts)
 
@@ -145,21 +176,12 @@ class Watch:
 
     Without an encoder the representations of test images descend along with the training, one step
     after each of its epochs, as the representations of training images do.
-
-    Parameters
-    ----------
-    design, test
-        As in :func:`train`.
-    n_images, epochs
-        How many test images to keep reconstructions of, and after which epochs.
     """
 
-    def __init__(
-        self, design: Design, test: Tensor, *, n_images: int = 0, epochs: tuple[int, ...] = ()
-    ):
-        self.n_images, self.epochs = n_images, epochs
+    def __init__(self, design: Design, test: Tensor, *, epochs: Sequence[int] = ()):
+        self.epochs = epochs
         self.losses: list[float] = []
-        self.reconstructions: dict[int, np.ndarray] = {}
+        self.reconstructions: dict[str, np.ndarray] = {}
         trainer = design.trainer
         self.test = test if trainer.device is None else test.to(trainer.device)
         self._descent = Descent(
@@ -178,5 +200,12 @@ class Watch:
         code = infer(model, self.test) if model.has_encoder else self._descent.code(model)
         self.losses.append(float(errors(model, self.test, code).mean()) / self.test[0].numel())
         if epoch in self.epochs:
-            some = reconstruct(model, code.z[: self.n_images])
-            self.reconstructions[epoch] = (255 * some.clamp(0, 1)).round().byte().cpu().numpy()
+            self.reconstructions[f"epoch{epoch}"] = _shown(model, code)
+
+
+def _shown(model: Model, code: Code) -> np.ndarray:
+    return _bytes(reconstruct(model, code.z[:_SHOWN]))
+
+
+def _bytes(images: Tensor) -> np.ndarray:
+    return (255 * images[:_SHOWN].clamp(0, 1)).round().byte().cpu().numpy()
