@@ -15,9 +15,9 @@ from grnrep.nn.infer import errors, infer
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.model import Code
 from grnrep.nn.trainer import Trainer
+from grnrep.validation.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images import models as image_models
 from grnrep.validation.images import study as study_module
-from grnrep.validation.images.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
 from grnrep.validation.images.models import (
     Design,
@@ -249,4 +249,6 @@ def test_claims_on_cifar10():
     assert list(found["verdict"]) == ["confirmed", "confirmed", "not confirmed", "not tested"]
     assert found["found"].iloc[0] == "3.00 (50), 1.33 (100)"
     other = table.assign(kind="4x4")
-    assert set(cifar10_claims(pd.concat([table, other]))["found"]) == set(found["found"])
+    both = cifar10_claims(pd.concat([table, other]))
+    pd.testing.assert_frame_equal(both.iloc[:4], found)
+    assert both["claim"].iloc[4].startswith("4x4: with 50 images")

@@ -19,13 +19,15 @@ SHORT = replace(translation._QUICK, epochs=1, sizes=(40,))
 
 
 def test_other_sides():
-    image = np.zeros((1, 1, 8, 8), dtype=np.float32)
-    image[..., :4] = 1  # light on the left: one upright edge, and once turned all is at the bottom
-    turned, edges = (_other(image, domain)[0, 0] for domain in ("rotated", "edges"))
-    np.testing.assert_array_equal(turned[4:], 1)
-    np.testing.assert_array_equal(turned[:4], 0)
-    np.testing.assert_allclose(edges[:, 3:5], 1)
-    np.testing.assert_allclose(edges[:, [0, 1, 2, 5, 6, 7]], 0)
+    """Light on the left of the first: one upright edge, and once turned all is at the bottom."""
+    images = np.zeros((2, 1, 8, 8), dtype=np.float32)
+    images[0, ..., :4] = 0.5
+    turned, edges = (_other(images, domain) for domain in ("rotated", "edges"))
+    np.testing.assert_array_equal(turned[0, 0, 4:], 0.5)
+    np.testing.assert_array_equal(turned[0, 0, :4], 0)
+    np.testing.assert_allclose(edges[0, 0, :, 3:5], 0.5)
+    np.testing.assert_allclose(edges[0, 0][:, [0, 1, 2, 5, 6, 7]], 0)
+    assert not edges[1].any()  # images have nothing to do with each other
 
 
 @pytest.mark.parametrize("model", MODELS)

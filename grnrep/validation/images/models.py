@@ -40,7 +40,7 @@ class Design:
         names = ("epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum")
         return {name: getattr(self.trainer, name) for name in names}
 
-    def loads(self, n: int, n_pixels: int) -> dict[str, float]:
+    def loads(self, n: Any, n_pixels: int) -> dict[str, Any]:
         """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
         encoder, decoder = (
             sum(p.numel() for p in part(0).parameters()) for part in (self.encoder, self.decoder)

@@ -36,14 +36,14 @@ KINDS = {"1x1": 256, "4x4": 1024}
 _TEST_SEED, _N_TEST, _TEST_PER_CLASS = 2021, 1000, 100
 _WATCHED = (50, 100, 200, 400)
 _QUICK_EPOCHS: Final = 40
-_MNIST: Final = Design(
+MNIST: Final = Design(
     lambda seed: mnist_encoder(20, rng=seed),
     lambda seed: mnist_decoder(20, rng=seed),
     Bernoulli,
     20,
     Trainer(epochs=200, batch_size=64, lr=1e-3, weight_decay=1e-5, lr_representation=2e-2),
 )
-_CIFAR: Final = {
+CIFAR: Final = {
     kind: Design(
         lambda seed, kind=kind: cifar_encoder(kind, rng=seed),  # type: ignore[misc]
         lambda seed, kind=kind: cifar_decoder(kind, rng=seed),  # type: ignore[misc]
@@ -131,7 +131,7 @@ def mnist_study(
     images = mnist(data_dir=data_dir)
     if min(sizes) < 1 or max(sizes) > len(images.train):
         raise ValueError(f"sizes must lie between 1 and {len(images.train)}; found {sizes}")
-    design = _timed(_MNIST, epochs, quick, device)
+    design = _timed(MNIST, epochs, quick, device)
     settings = design.settings() | {"n_test": _N_TEST}
     runs = Runs(None if out is None else Path(out), study="mnist", settings=settings)
     test = tensor(images.test[draw(len(images.test), _N_TEST, _TEST_SEED)])
@@ -209,7 +209,7 @@ def cifar10_study(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"kinds must be among {', '.join(KINDS)}; found {list(kinds)}")
-    designs = {kind: _timed(_CIFAR[kind], epochs, quick, device) for kind in kinds}
+    designs = {kind: _timed(CIFAR[kind], epochs, quick, device) for kind in kinds}
     images = cifar10(data_dir=data_dir, allow_subset=True, progress=progress)
     sizes = _available(sizes, images.train_labels)
     settings = {
