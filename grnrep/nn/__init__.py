@@ -24,6 +24,7 @@ from grnrep.nn.representation import Representation
 from grnrep.nn.sparse import SparseLinear
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.training import Trained, train_member
+from grnrep.nn.watch import Watch
 
 __all__ = [
     "FAMILY",
@@ -57,6 +58,7 @@ __all__ = [
     "Trainer",
     "Unpaired",
     "Variational",
+    "Watch",
     "cifar_decoder",
     "cifar_encoder",
     "data_and_made",

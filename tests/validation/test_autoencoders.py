@@ -73,7 +73,7 @@ def test_goes_on_where_it_was(tmp_path, table, monkeypatch):
 
 
 def test_seed_is_added(monkeypatch):
-    monkeypatch.setattr(study, "_QUICK", replace(study._QUICK, seeds=(0, 1)))
+    monkeypatch.setattr(study, "QUICK", replace(study.QUICK, seeds=(0, 1)))
     tables = (autoencoders_study(**SOME, rng=rng) for rng in (0, 1))
     one, two = (t.query("seed == 1").reset_index(drop=True) for t in tables)
     assert len(one) == 4
@@ -100,9 +100,9 @@ def test_members_share_the_decoder_they_need(monkeypatch):
     trained = []
     train = panels.train_member
 
-    def spy(member, **settings):
+    def spy(member, x, **settings):
         trained.append(next((k for k, m in members.items() if member in (k, m)), member))
-        return train(member, **settings)
+        return train(member, x, **settings)
 
     monkeypatch.setattr(panels, "train_member", spy)
     settings = panels.Settings(n_test=50, d=4, width=0.1, epochs=2, lr=1e-3, lr_representation=1.0)

@@ -15,13 +15,13 @@ from grnrep.nn.infer import errors, infer
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.model import Code
 from grnrep.nn.trainer import Trainer
+from grnrep.nn.watch import Watch
 from grnrep.validation.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images import models as image_models
 from grnrep.validation.images import study as study_module
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
 from grnrep.validation.images.models import (
     Design,
-    Watch,
     draw,
     draw_balanced,
     new_model,
@@ -121,16 +121,13 @@ def test_watched_representations_descend_as_those_of_an_inference():
     test = tensor(_blobs(6, (1, 28, 28), 3))
     model = new_model(DESIGN, 6, kind="decoder", seed=0)
     model.source.table.data.zero_()  # where watched representations start
-    watch = Watch(DESIGN, test, epochs=(2,))
+    watch = Watch(DESIGN.trainer, test, 4, n_shown=2, epochs=(2,))
     for epoch in (1, 2, 3):
         watch(epoch, model)
     code = infer(model, test, epochs=3, lr=0.02, batch_size=8)
-    assert watch.losses[-1] == pytest.approx(
-        float(errors(model, test, code).mean()) / 784, rel=1e-5
-    )
+    assert watch.losses[-1] == pytest.approx(float(errors(model, test, code).mean()), rel=1e-5)
     assert watch.losses == sorted(watch.losses, reverse=True)
-    assert watch.reconstructions["epoch2"].shape == (6, 1, 28, 28)
-    assert watch.reconstructions["epoch2"].dtype == np.uint8
+    assert watch.shown[2].shape == (2, 1, 28, 28)
 
 
 def test_mnist_goes_on_where_it_was(small_tests, tmp_path, monkeypatch):

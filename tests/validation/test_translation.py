@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from grnrep.ds import digits
-from grnrep.nn import seen_domains
+from grnrep.nn import Trainer, seen_domains
 from grnrep.validation import translation_figure, translation_study
 from grnrep.validation.autoencoders import translation
 from grnrep.validation.autoencoders.translation import MODELS, PAIRS, _other, _Translation
 
-SHORT = replace(translation._QUICK, epochs=1, sizes=(40,))
+SHORT = replace(translation.QUICK, epochs=1, sizes=(40,))
 
 
 def test_other_sides():
@@ -40,7 +40,7 @@ def test_what_is_seen(model, pairs, both, monkeypatch):
     def fit(self, model, x, *, target=None):
         shown.update(x=x, target=x if target is None else target)
 
-    monkeypatch.setattr(translation.Trainer, "fit", fit)
+    monkeypatch.setattr(Trainer, "fit", fit)
     one = _Translation(digits(), SHORT, n=40, seed=0, domain="edges", pairs=pairs, model=model)
     seen, explained = (seen_domains(shown[name], one.sizes) for name in ("x", "target"))
     one_side = (40 - both) // 2
@@ -58,8 +58,8 @@ def test_what_is_seen(model, pairs, both, monkeypatch):
 
 
 def test_pairs_are_learned_and_go_on_where_they_were(monkeypatch, tmp_path):
-    settings = replace(translation._QUICK, sizes=(300,), epochs=30)
-    monkeypatch.setattr(translation, "_QUICK", settings)
+    settings = replace(translation.QUICK, sizes=(300,), epochs=30)
+    monkeypatch.setattr(translation, "QUICK", settings)
     monkeypatch.setattr(translation, "PAIRS", ("all",))
     monkeypatch.setattr(translation, "DOMAINS", ("rotated",))
     out = tmp_path / "rows.json"
@@ -97,5 +97,5 @@ def test_figure_has_a_dot_a_row():
     )
     axes = translation_figure(table).axes
     assert len(axes) == 4
-    drawn = np.concatenate([c.get_offsets()[:, 1] for ax in axes[::2] for c in ax.collections])
+    drawn = np.concatenate([c.get_offsets()[:, 0] for ax in axes[::2] for c in ax.collections])
     np.testing.assert_allclose(sorted(drawn), table["test_error"])

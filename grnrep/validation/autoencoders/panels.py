@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from grnrep.core.fitted import Fit
-from grnrep.ds.images import Images
+from grnrep.ds.images import Images, digits, mnist
 from grnrep.nn.bottlenecks import KSparse
 from grnrep.nn.corruptions import GaussianNoise, Masking
 from grnrep.nn.dense import linear
@@ -36,14 +36,10 @@ class Settings:
 
     Parameters
     ----------
-    data
-        ``"mnist"`` or ``"digits"``.
-    sizes, n_test, seeds
-        Numbers of training images, number of test images, and seeds, which ``"sparse"`` has too.
-    d, width
-        Units between encoder and decoder, and factor of the widths of hidden layers.
-    epochs, lr, lr_representation
-        Of the training on images.
+    data, sizes, n_test, seeds
+        ``"mnist"`` or ``"digits"``, numbers of training and of test images, and seeds of all but regulators.
+    d, width, epochs, lr, lr_representation
+        Units of the code, factor of the widths of hidden layers, and training on images.
     n_sparse, hidden, epochs_sparse
         Training images, units and epochs of sparse codes.
     cells, replicates
@@ -69,6 +65,20 @@ class Settings:
     encoder_sizes: tuple[int, ...] = (500, 2000)
     encoder_cells: tuple[int, ...] = (20, 50, 100, 200)
 
+    def trainer(self, seed: int) -> Trainer:
+        """How models of images are trained."""
+        rate = self.lr_representation
+        return Trainer(
+            epochs=self.epochs, lr=self.lr, lr_representation=rate, rng=seed, progress=False
+        )
+
+
+FULL: Final = Settings()
+QUICK: Final = Settings(
+    data="digits", sizes=(300, 1437), n_test=360, d=8, width=0.25, epochs=60, lr=2e-3,
+    lr_representation=1.0, seeds=(0,), n_sparse=1437, hidden=250, cells=(20, 50), replicates=(0,),
+    encoder_sizes=(100, 300, 1437), encoder_cells=(20, 50),
+)  # fmt: skip
 
 Members = Mapping[str, Member | None]  # None: in closed form, and no member of the family
 IMAGE_MEMBERS: Final[Members] = {"mean": None, **FAMILY}
@@ -81,31 +91,30 @@ ENCODERS: Final[Members] = {
 K: Final = (70, 40, 25, 10)
 ALPHAS: Final = (1.0, 3.0)
 SPARSE_MEMBERS: Final = ("pixels", "masking", *(f"k = {k}" for k in K))
+_CODES: Final = (
+    "decoder", "encoder-reconstruction", "encoder-data", "encoder-noise", "encoder-random",
+    "autoencoder", "masking", "vae", "infovae",
+)  # fmt: skip
 # members whose code can be the regulators: one unit each
 REGULATOR_MEMBERS: Final[Members] = {
     "exact": None,
-    "decoder": FAMILY["decoder"],
-    "encoder-reconstruction": FAMILY["encoder-reconstruction"],
-    "encoder-data": FAMILY["encoder-data"],
-    "encoder-noise": FAMILY["encoder-noise"],
-    "encoder-random": FAMILY["encoder-random"],
-    "autoencoder": FAMILY["autoencoder"],
+    **{name: FAMILY[name] for name in _CODES},
     "denoising": replace(FAMILY["denoising"], corruption=GaussianNoise(0.5)),
-    "masking": FAMILY["masking"],
     "contractive": replace(FAMILY["contractive"], expand=1),
     "k-sparse": replace(FAMILY["k-sparse"], expand=1, bottleneck=lambda d: KSparse(d // 2)),
-    "vae": FAMILY["vae"],
-    "infovae": FAMILY["infovae"],
 }
 # the load study averages losses over 1,000 genes, here they are summed: the decay beside them is so much more
 _ENCODERS: Final = Trainer(
-    epochs=RECIPE["autoencoder_epochs"],
-    batch_size=RECIPE["batch_size"],
-    lr=RECIPE["lr_autoencoder"],
-    weight_decay=1000 * RECIPE["weight_decay"],
-    lr_representation=RECIPE["lr_representation"],
-    progress=False,
-)
+    epochs=RECIPE["autoencoder_epochs"], batch_size=RECIPE["batch_size"],
+    lr=RECIPE["lr_autoencoder"], weight_decay=1000 * RECIPE["weight_decay"],
+    lr_representation=RECIPE["lr_representation"], progress=False,
+)  # fmt: skip
+
+
+def load_digits(settings: Settings, data_dir: Any, progress: bool) -> Images:
+    """Images that the settings name."""
+    small = settings.data == "digits"
+    return digits() if small else mnist(data_dir=data_dir, progress=progress)
 
 
 def flat(images: np.ndarray) -> Tensor:
@@ -119,12 +128,8 @@ def pick(
     """Training images of this seed and their labels, and the test images, the same for every seed."""
     rows = np.random.default_rng(seed).permutation(len(images.train))[:n]
     test = np.random.default_rng(0).permutation(len(images.test))[:n_test]
-    return (
-        flat(images.train[rows]),
-        images.train_labels[rows],
-        flat(images.test[test]),
-        images.test_labels[test],
-    )
+    x, new = flat(images.train[rows]), flat(images.test[test])
+    return x, images.train_labels[rows], new, images.test_labels[test]
 
 
 def image_rows(
@@ -132,15 +137,13 @@ def image_rows(
 ) -> None:
     """Train members on images: errors of reconstruction per pixel, and of a linear classifier of codes."""
     x, labels, test, test_labels = pick(images, n, settings.n_test, seed)
-    trainer = Trainer(
-        epochs=settings.epochs,
-        lr=settings.lr,
-        lr_representation=settings.lr_representation,
-        rng=seed,
-        progress=False,
-    )
-    train = partial(train_member, x=x, d=settings.d, width=settings.width, trainer=trainer)
-    alone = cache(lambda: train("decoder"))  # which several members share
+    trainer = settings.trainer(seed)
+
+    def train(member: Member, decoder: Model | None = None) -> Trained:
+        d, width = settings.d, settings.width
+        return train_member(member, x, d=d, width=width, trainer=trainer, decoder=decoder)
+
+    alone = cache(lambda: train(FAMILY["decoder"]))  # which several members share
 
     def result(name: str) -> dict[str, Any]:
         member = members[name]
@@ -170,7 +173,7 @@ def sparse_rows(
 ) -> None:
     """Classify digits by k-sparse codes, by those of a denoising autoencoder, and by their pixels."""
     x, labels, test, test_labels = pick(images, settings.n_sparse, settings.n_test, seed)
-    trainer = Trainer(epochs=settings.epochs_sparse, lr=settings.lr, rng=seed, progress=False)
+    trainer = replace(settings.trainer(seed), epochs=settings.epochs_sparse)
 
     def probed(codes: Tensor, test_codes: Tensor) -> dict[str, float]:
         return {"probe_error": probe(codes, labels, test_codes, test_labels)[0]}
@@ -190,22 +193,14 @@ def sparse_rows(
 
     def masked() -> dict[str, float]:
         layers = Dense(code="relu", loss=SquaredError, tied=True)
-        found = train(
-            Member(
-                about="one tied layer, a fifth of inputs masked",
-                layers=layers,
-                corruption=Masking(0.2),
-            )
-        )
+        about = "one tied layer, a fifth of inputs masked"
+        found = train(Member(about=about, layers=layers, corruption=Masking(0.2)))
         return probed(found.encode(x), found.encode(test))
 
-    rows: dict[str, Callable[[], dict[str, float]]] = {
-        "pixels": lambda: probed(x, test),
-        "masking": masked,
-    }
-    rows |= {f"k = {k}": partial(sparse, k) for k in K}
+    rows = {f"k = {k}": partial(sparse, k) for k in K}
+    others = {"pixels": lambda: probed(x, test), "masking": masked}
     for name in members:
-        row(name, rows[name])
+        row(name, (rows | others)[name])
 
 
 def regulator_rows(members: Members, n: int, seed: int, rng: int, row: Row) -> None:
@@ -250,17 +245,13 @@ def train_masked(problem: Problem, member: Member, decoder: Fit | None) -> Learn
     trainer = replace(_ENCODERS, epochs=epochs, rng=problem.seed)
     given = None if decoder is None else _as_model(problem, decoder)
     start = time.perf_counter()
-    trained = train_member(
-        member, x, d=m, trainer=trainer, architecture=_architecture(problem), decoder=given
-    )
+    layers = _architecture(problem)
+    trained = train_member(member, x, d=m, trainer=trainer, architecture=layers, decoder=given)
     seconds = time.perf_counter() - start
     model = cast(Model, trained.model)  # there is one: no such member is in closed form
     layer = cast(SparseLinear, getattr(model.decoder, "module", model.decoder))  # frozen or not
-    fit = Fit(
-        weight=layer.weight.detach().double().numpy(),
-        bias=None,
-        activity=trained.encode(x).double().numpy(),
-    )
+    weight, activity = layer.weight.detach(), trained.encode(x)
+    fit = Fit(weight=weight.double().numpy(), bias=None, activity=activity.double().numpy())
     codes = trained.encode(torch.from_numpy(problem.test)).double().numpy()
     return Learned(fit=fit, codes=codes, seconds=seconds)
 

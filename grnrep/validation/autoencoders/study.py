@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import pandas as pd
 from tqdm.auto import tqdm
 
-from grnrep.ds.images import Images, digits, mnist
 from grnrep.validation.autoencoders.panels import (
     ENCODERS,
+    FULL,
     IMAGE_MEMBERS,
+    QUICK,
     REGULATOR_MEMBERS,
     SPARSE_MEMBERS,
-    Row,
     Settings,
     image_rows,
+    load_digits,
     regulator_rows,
     sparse_rows,
 )
 from grnrep.validation.runs import Runs
-
-logger = logging.getLogger("grnrep")
 
 PANELS: Final = {
     "images": IMAGE_MEMBERS,
@@ -35,24 +34,6 @@ PANELS: Final = {
     "image-encoders": ENCODERS,
     "regulator-encoders": ENCODERS,
 }
-_FULL: Final = Settings()
-_QUICK: Final = Settings(
-    data="digits",
-    sizes=(300, 1437),
-    n_test=360,
-    d=8,
-    width=0.25,
-    epochs=60,
-    lr=2e-3,
-    lr_representation=1.0,
-    seeds=(0,),
-    n_sparse=1437,
-    hidden=250,
-    cells=(20, 50),
-    replicates=(0,),
-    encoder_sizes=(100, 300, 1437),
-    encoder_cells=(20, 50),
-)
 
 
 def autoencoders_study(
@@ -90,10 +71,8 @@ def autoencoders_study(
         As in :func:`grnrep.ds.mnist`.
     quick
         The digits of scikit-learn instead of MNIST, fewer images and cells: some minutes.
-    panels
-        Which parts to run.
-    members
-        Which members to train; by default all that a part has.
+    panels, members
+        Which parts to run, and which members to train; by default all.
     rng
         Added to every seed.
     out
@@ -128,56 +107,43 @@ def autoencoders_study(
     wrong = [name for name in members or () if name not in known]
     if wrong:
         raise ValueError(f"members must be among {', '.join(known)}; found {wrong}")
-    settings = _QUICK if quick else _FULL
-    runs = Runs(
-        None if out is None else Path(out),
-        study="autoencoders",
-        settings=asdict(settings) | {"rng": int(rng)},
-    )
+    settings = QUICK if quick else FULL
+    made = asdict(settings) | {"rng": int(rng)}
+    runs = Runs(None if out is None else Path(out), study="autoencoders", settings=made)
     wanted = {
         panel: {n: m for n, m in PANELS[panel].items() if members is None or n in members}
         for panel in panels
     }
-    images: Images | None = None
-    if set(wanted) & {"images", "sparse", "image-encoders"}:
-        small = settings.data == "digits"
-        images = digits() if small else mnist(data_dir=data_dir, progress=progress)
+    load = cache(partial(load_digits, settings, data_dir, progress))
     sets = [(panel, *where) for panel in wanted for where in _sets(panel, settings, rng)]
     total = sum(len(wanted[panel]) for panel, _, _ in sets)
     with tqdm(total=total, desc="autoencoders", unit="model", disable=not progress) as bar:
         for panel, n, seed in sets:
-            add, some = _adder(runs, bar, panel=panel, n=n, seed=seed), wanted[panel]
+            add = partial(_add, runs, bar, {"panel": panel, "n": n, "seed": seed})
+            some = wanted[panel]
             if panel == "sparse":
-                sparse_rows(cast(Images, images), some, seed, settings, add)
+                sparse_rows(load(), some, seed, settings, add)
             elif "image" in panel:
-                image_rows(cast(Images, images), some, n, seed, settings, add)
+                image_rows(load(), some, n, seed, settings, add)
             else:
                 regulator_rows(some, n, seed, rng, add)
     return runs.table()
 
 
-def _adder(runs: Runs, bar: tqdm, **where: Any) -> Row:
-    """What computes and keeps the row of a member, if it is not there yet."""
-
-    def add(member: str, compute: Callable[[], dict[str, Any]]) -> None:
-        key = where | {"member": member}
-        bar.set_postfix_str(f"{where['panel']}, {member}")
-        if runs.find(key) is None:
-            runs.add(key, compute())
-            logger.debug("autoencoders: %s: %s", key, runs.find(key))
-        bar.update()
-
-    return add
+def _add(runs: Runs, bar: tqdm, where: Any, member: str, compute: Callable[[], Any]) -> None:
+    """Compute and keep the row of a member, if it is not there yet."""
+    key = where | {"member": member}
+    bar.set_postfix_str(f"{where['panel']}, {member}")
+    if runs.find(key) is None:
+        runs.add(key, compute())
+    bar.update()
 
 
 def _sets(panel: str, settings: Settings, rng: int) -> list[tuple[int, int]]:
     """Sizes and seeds of a panel."""
     seeds = settings.replicates if "regulator" in panel else [k + rng for k in settings.seeds]
     sizes = {
-        "images": settings.sizes,
-        "sparse": (settings.n_sparse,),
-        "regulators": settings.cells,
-        "image-encoders": settings.encoder_sizes,
-        "regulator-encoders": settings.encoder_cells,
-    }
+        "images": settings.sizes, "sparse": (settings.n_sparse,), "regulators": settings.cells,
+        "image-encoders": settings.encoder_sizes, "regulator-encoders": settings.encoder_cells,
+    }  # fmt: skip
     return [(n, seed) for n in sizes[panel] for seed in seeds]

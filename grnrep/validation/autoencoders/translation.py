@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from grnrep.ds.images import Images, digits, mnist
+from grnrep.ds.images import Images
 from grnrep.nn.adversarial import Adversarial
 from grnrep.nn.dense import mlp
 from grnrep.nn.domains import DomainCodes, DomainDecoder, DomainEncoder, DomainLoss
@@ -27,42 +26,16 @@ from grnrep.nn.infer import reconstruct
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.model import Model
 from grnrep.nn.representation import Representation
-from grnrep.nn.trainer import Trainer
-from grnrep.pl._axes import BLUE, GREY, VERMILION
+from grnrep.pl._axes import GREY
 from grnrep.pl.images import image_grid
-from grnrep.validation.autoencoders.panels import flat, pick
+from grnrep.validation.autoencoders.figures import dots
+from grnrep.validation.autoencoders.panels import FULL, QUICK, Settings, flat, load_digits, pick
 from grnrep.validation.runs import Runs
 
 DOMAINS: Final = ("rotated", "edges")
 PAIRS: Final = ("all", "a tenth", "none, labels", "none")
-MODELS: Final = {"decoders alone": BLUE, "autoencoders": VERMILION}
+MODELS: Final = ("decoders alone", "autoencoders")
 _COPIES: Final = 5  # of a label, which is a tenth of an image's values and else not heeded
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Settings:
-    data: str = "mnist"
-    sizes: tuple[int, ...] = (500, 2000)
-    seeds: tuple[int, ...] = (0, 1)
-    n_test: int = 1000
-    d: int = 20
-    hidden: int = 256
-    epochs: int = 100
-    lr: float = 1e-3
-    lr_representation: float = 0.1
-
-
-_QUICK: Final = _Settings(
-    data="digits",
-    sizes=(300, 1437),
-    seeds=(0,),
-    n_test=360,
-    d=8,
-    hidden=64,
-    epochs=60,
-    lr=2e-3,
-    lr_representation=1.0,
-)
 
 
 def translation_study(
@@ -117,10 +90,10 @@ def translation_study(
     >>> from grnrep.validation import translation_study
     >>> table = translation_study(quick=True)  # doctest: +SKIP
     """
-    settings = _QUICK if quick else _Settings()
-    file = None if out is None else Path(out)
-    runs = Runs(file, study="translation", settings=asdict(settings) | {"rng": int(rng)})
-    images = _images(settings, data_dir, progress)
+    settings = QUICK if quick else FULL
+    made = asdict(settings) | {"rng": int(rng)}
+    runs = Runs(None if out is None else Path(out), study="translation", settings=made)
+    images = load_digits(settings, data_dir, progress)
     seeds = [seed + rng for seed in settings.seeds]
     keys = [
         dict(zip(("n", "seed", "domain", "pairs", "model"), key, strict=True))
@@ -143,12 +116,8 @@ def translation_images(
 
     Parameters
     ----------
-    data_dir, quick
+    data_dir, quick, rng, progress
         As in :func:`translation_study`.
-    rng
-        Seed of training images, start values and batches.
-    progress
-        Whether to show a progress bar for a download.
 
     Returns
     -------
@@ -159,15 +128,13 @@ def translation_images(
     >>> from grnrep.validation import translation_images
     >>> figure = translation_images(quick=True)  # doctest: +SKIP
     """
-    settings = _QUICK if quick else _Settings()
-    images = _images(settings, data_dir, progress)
+    settings = QUICK if quick else FULL
+    images = load_digits(settings, data_dir, progress)
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for ax, domain in zip(figure.subplots(1, 2), DOMAINS, strict=True):
-        make = partial(
-            _Translation, images, settings, n=settings.sizes[-1], seed=rng, domain=domain
-        )
+        options: dict[str, Any] = {"n": settings.sizes[-1], "seed": rng, "domain": domain}
         learned = {
-            f"{pairs}: {model}": make(pairs=pairs, model=model)
+            f"{pairs}: {model}": _Translation(images, settings, pairs=pairs, model=model, **options)
             for pairs, model in product(PAIRS, MODELS)
         }
         first = next(iter(learned.values()))
@@ -189,8 +156,8 @@ def translation_figure(table: pd.DataFrame) -> Figure:
 
     Returns
     -------
-    Figure, a row for each domain; dots are seeds, filled for the largest size. Lines: the mean image, and
-    how often the true images are taken for another class.
+    Figure, a row for each domain; dots are seeds. Lines: the mean image, and how often the true images are
+    taken for another class.
 
     Examples
     --------
@@ -202,32 +169,19 @@ def translation_figure(table: pd.DataFrame) -> Figure:
     2
     """
     domains = list(table["domain"].unique())
-    figure = Figure(figsize=(11, 3.4 * len(domains)), layout="constrained")
+    table = table.assign(member="pairs: " + table["pairs"] + "; " + table["model"])
+    figure = Figure(figsize=(11, 3.2 * len(domains)), layout="constrained")
     columns = {
         "test_error": ("mean_error", "mean image", "test error, mean square"),
-        "class_error": ("true_class_error", "true images", "translated to another class"),
+        "class_error": ("true_class_error", "true images", "share translated to another class"),
     }
     for axes, domain in zip(figure.subplots(len(domains), 2, squeeze=False), domains, strict=True):
         part = table[table["domain"] == domain]
         for ax, (column, (line, label, title)) in zip(axes, columns.items(), strict=True):
-            for shift, (model, colour) in zip((-0.12, 0.12), MODELS.items(), strict=True):
-                for n, rows in part[part["model"] == model].groupby("n"):
-                    face = colour if n == part["n"].max() else "none"
-                    x = [PAIRS.index(pairs) + shift for pairs in rows["pairs"]]
-                    ax.scatter(
-                        x, rows[column], s=30, facecolors=face, edgecolors=colour,
-                        label=f"{model}, {n:,} images",
-                    )  # fmt: skip
-            ax.axhline(part[line].mean(), color=GREY, linewidth=1, linestyle=":", label=label)
-            ax.set_xticks(range(len(PAIRS)), PAIRS)
-            ax.set(ylim=(0, None), ylabel=title, title=f"digits and {domain}", xlabel="pairs seen")
-            ax.spines[["top", "right"]].set_visible(False)
-            ax.legend(frameon=False, fontsize=8)
+            ax.axvline(part[line].mean(), color=GREY, linestyle=":", linewidth=1, label=label)
+            dots(ax, part, column)
+            ax.set(xlabel=title, xlim=(0, None), title=f"digits and {domain}")
     return figure
-
-
-def _images(settings: _Settings, data_dir: Any, progress: bool) -> Images:
-    return digits() if settings.data == "digits" else mnist(data_dir=data_dir, progress=progress)
 
 
 def _other(images: np.ndarray, domain: str) -> np.ndarray:
@@ -245,19 +199,10 @@ class _Translation:
     """What is learned from one set of images, and what it makes of new ones."""
 
     def __init__(
-        self,
-        images: Images,
-        settings: _Settings,
-        *,
-        n: int,
-        seed: int,
-        domain: str,
-        pairs: str,
-        model: str,
-    ):
-        turned = replace(
-            images, train=_other(images.train, domain), test=_other(images.test, domain)
-        )
+        self, images: Images, settings: Settings, *, n: int, seed: int, domain: str, pairs: str, model: str
+    ):  # fmt: skip
+        train, test = (_other(part, domain) for part in (images.train, images.test))
+        turned = replace(images, train=train, test=test)
         sets = [pick(one, n, settings.n_test, seed) for one in (images, turned)]
         self.sides, self.test = [one[0] for one in sets], [one[2] for one in sets]
         self.labels, self.test_labels = sets[0][1], sets[0][3]
@@ -267,19 +212,15 @@ class _Translation:
             one_hot = functional.one_hot(torch.from_numpy(self.labels), 10).float()
             columns.append(one_hot.repeat(1, _COPIES))
             self.sizes.append(10 * _COPIES)
-        self.trainer = Trainer(
-            epochs=settings.epochs,
-            lr=settings.lr,
-            lr_representation=settings.lr_representation,
-            rng=seed,
-            progress=False,
-        )
+        self.trainer = settings.trainer(seed)
         n_pairs = {"all": n, "a tenth": n // 10}.get(pairs, 0)
         cut = n_pairs + (n - n_pairs) // 2  # from here on only the second side is seen
         whole = torch.cat(columns, 1)
         first, second = (self._seen(whole, side) for side in (0, 1))
         seen = torch.cat([whole[:n_pairs], first[n_pairs:cut], second[cut:]])
-        self.model = self._build(model, len(seen), seed, settings.hidden, alike=n_pairs < n)
+        self.model = self._build(
+            model, len(seen), seed, round(256 * settings.width), alike=n_pairs < n
+        )
         if model == "autoencoders":  # sees one side of a pair at a time, and explains both
             shown = torch.cat([first[:n_pairs], second[:n_pairs], seen[n_pairs:]])
             target = torch.cat([whole[:n_pairs], whole[:n_pairs], seen[n_pairs:]])
@@ -297,10 +238,8 @@ class _Translation:
         else:
             start = torch.randn(n, d, generator=torch.Generator().manual_seed(seed))
             source = Representation(n, d, init=0.1 * start)
-        penalties = []
-        if alike:
-            critic = mlp((d, hidden, 1), activation="leaky_relu", rng=5 * seed + 4)
-            penalties = [Adversarial(critic, sets=DomainCodes(sizes))]
+        critic = mlp((d, hidden, 1), activation="leaky_relu", rng=5 * seed + 4)
+        penalties = [Adversarial(critic, sets=DomainCodes(sizes))] if alike else []
         loss = DomainLoss(Bernoulli(), sizes)
         return Model(source, DomainDecoder(decoders), loss=loss, penalties=penalties)
 
@@ -324,13 +263,15 @@ class _Translation:
             made, truth = self.translate(side), self.test[other]
             neighbours = KNeighborsClassifier(5).fit(self.sides[other].numpy(), self.labels)
             found, known = (neighbours.predict(x.numpy()) for x in (made[other], truth))
-            rows.append(
-                {
-                    "own_error": float((made[side] - self.test[side]).square().mean()),
-                    "test_error": float((made[other] - truth).square().mean()),
-                    "mean_error": float((self.sides[other].mean(0) - truth).square().mean()),
-                    "class_error": float((found != self.test_labels).mean()),
-                    "true_class_error": float((known != self.test_labels).mean()),
-                }
-            )
+            row = {
+                "own_error": _mse(made[side], self.test[side]),
+                "test_error": _mse(made[other], truth),
+            }
+            row |= {"mean_error": _mse(self.sides[other].mean(0), truth)}
+            row |= {"class_error": float((found != self.test_labels).mean())}
+            rows.append(row | {"true_class_error": float((known != self.test_labels).mean())})
         return pd.DataFrame(rows).mean().to_dict()
+
+
+def _mse(x: Tensor, found: Tensor) -> float:
+    return float((x - found).square().mean())

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from grnrep.nn.dense import freeze
-from grnrep.nn.infer import Descent, errors, infer, reconstruct
+from grnrep.nn.infer import errors, infer, reconstruct
 from grnrep.nn.likelihoods import Bernoulli, SquaredError
 from grnrep.nn.model import Code, Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
+from grnrep.nn.watch import Watch
 from grnrep.validation.runs import Runs
 
 MODELS = ("decoder", "autoencoder", "encoder_on_decoder")
@@ -42,13 +43,10 @@ class Design:
 
     def loads(self, n: Any, n_pixels: int) -> dict[str, Any]:
         """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
-        encoder, decoder = (
-            sum(p.numel() for p in part(0).parameters()) for part in (self.encoder, self.decoder)
-        )
-        return {
-            "load_decoder": n * n_pixels / (decoder + n * self.d),
-            "load_encoder": n * self.d / encoder,
-        }
+        parts = (self.encoder(0), self.decoder(0))
+        encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in parts)
+        load = n * n_pixels / (decoder + n * self.d)
+        return {"load_decoder": load, "load_encoder": n * self.d / encoder}
 
 
 def train_missing(
@@ -79,7 +77,11 @@ def train_missing(
             train(alone, design, x, test, seed=seed, progress=progress)
             decoder = alone.decoder
         model = new_model(design, len(x), kind=kind, seed=seed, decoder=decoder)
-        watch = Watch(design, test, epochs=watched) if watched else None
+        watch = (
+            Watch(design.trainer, test, design.d, n_shown=_SHOWN, epochs=watched)
+            if watched
+            else None
+        )
         name = "-".join(map(str, (runs.study, *row.values())))
         checkpoint = None
         if runs.path is not None and watch is None:  # which starts where the training does
@@ -89,11 +91,14 @@ def train_missing(
             seed=seed, checkpoint=checkpoint, progress=progress, on_epoch=watch,
         )  # fmt: skip
         if show and runs.path is not None:
-            kept = {"originals": _bytes(test), **({} if watch is None else watch.reconstructions)}
-            kept.setdefault(f"epoch{design.trainer.epochs}", _shown(model, code))
+            last = {design.trainer.epochs: reconstruct(model, code.z[:_SHOWN])}
+            shown = last | (watch.shown if watch is not None else {})
+            kept = {f"epoch{epoch}": _bytes(shown[epoch]) for epoch in sorted(shown)}
+            kept = {"originals": _bytes(test[:_SHOWN])} | kept
             np.savez_compressed(runs.path.with_name(f"{name}.npz"), **kept)  # type: ignore[arg-type]
-        curve = {} if watch is None else {"curve": watch.losses}
-        runs.add(row, result | design.loads(len(x), x[0].numel()) | curve)
+        size = x[0].numel()
+        curve = {} if watch is None else {"curve": [loss / size for loss in watch.losses]}
+        runs.add(row, result | design.loads(len(x), size) | curve)
         decoder = model.decoder if kind == "decoder" else decoder
 
 
@@ -101,17 +106,15 @@ def new_model(
     design: Design, n: int, *, kind: str, seed: int, decoder: nn.Module | None = None
 ) -> Model:
     """Build one of :data:`MODELS` for ``n`` training images; the last one around a trained ``decoder``."""
+    source = design.encoder(2 * seed + 1)  # not the numbers that the decoder was drawn with
     if kind == "decoder":
         generator = torch.Generator().manual_seed(seed)
         start = _START * torch.randn(n, design.d, generator=generator)
-        source: nn.Module = Representation(n, design.d, init=start)
-    else:
-        source = design.encoder(2 * seed + 1)  # not the numbers that the decoder was drawn with
-    if kind != "encoder_on_decoder":
-        part = design.decoder(2 * seed)
-    elif decoder is None:
-        raise ValueError("encoder_on_decoder needs a trained decoder")
-    else:
+        source = Representation(n, design.d, init=start)
+    part = design.decoder(2 * seed)
+    if kind == "encoder_on_decoder":
+        if decoder is None:
+            raise ValueError("encoder_on_decoder needs a trained decoder")
         part = freeze(decoder)
     model = Model(source, part, loss=design.loss())
     # torch takes the format alone, though none of the types that it declares does
@@ -166,46 +169,9 @@ def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
 
 def tensor(images: np.ndarray) -> Tensor:
     """Images (n, channels, height, width) as a tensor, in the order of memory that convolutions like."""
-    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(
-        memory_format=torch.channels_last
-    )
-
-
-class Watch:
-    """Test loss after every epoch, and what some test images look like after some of them.
-
-    Without an encoder the representations of test images descend along with the training, one step
-    after each of its epochs, as the representations of training images do.
-    """
-
-    def __init__(self, design: Design, test: Tensor, *, epochs: Sequence[int] = ()):
-        self.epochs = epochs
-        self.losses: list[float] = []
-        self.reconstructions: dict[str, np.ndarray] = {}
-        trainer = design.trainer
-        self.test = test if trainer.device is None else test.to(trainer.device)
-        self._descent = Descent(
-            self.test,
-            torch.zeros(len(test), design.d),
-            lr=trainer.lr_representation,
-            momentum=trainer.momentum,
-            batch_size=trainer.batch_size,
-        )
-
-    def __call__(self, epoch: int, model: Model) -> None:
-        """Look at ``model`` after an epoch."""
-        model.eval()
-        if not model.has_encoder:
-            self._descent.step(model)
-        code = infer(model, self.test) if model.has_encoder else self._descent.code(model)
-        self.losses.append(float(errors(model, self.test, code).mean()) / self.test[0].numel())
-        if epoch in self.epochs:
-            self.reconstructions[f"epoch{epoch}"] = _shown(model, code)
-
-
-def _shown(model: Model, code: Code) -> np.ndarray:
-    return _bytes(reconstruct(model, code.z[:_SHOWN]))
+    x = torch.from_numpy(np.ascontiguousarray(images))
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def _bytes(images: Tensor) -> np.ndarray:
-    return (255 * images[:_SHOWN].clamp(0, 1)).round().byte().cpu().numpy()
+    return (255 * images.clamp(0, 1)).round().byte().cpu().numpy()

@@ -17,14 +17,8 @@ from grnrep.ds.images import cifar10, mnist
 from grnrep.nn.conv import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
 from grnrep.nn.likelihoods import Bernoulli, SquaredError
 from grnrep.nn.trainer import Trainer
-from grnrep.validation.images.models import (
-    MODELS,
-    Design,
-    draw,
-    draw_balanced,
-    tensor,
-    train_missing,
-)
+from grnrep.validation.images import models as trained
+from grnrep.validation.images.models import MODELS, Design, draw, draw_balanced, tensor
 from grnrep.validation.runs import Runs
 
 logger = logging.getLogger("grnrep")
@@ -123,9 +117,7 @@ def mnist_study(
     if unknown or not models:
         raise ValueError(f"models must be among {', '.join(MODELS)}; found {list(models)}")
     if "encoder_on_decoder" in models and "decoder" not in models:
-        raise ValueError(
-            "models must name decoder beside encoder_on_decoder, which is trained on it"
-        )
+        raise ValueError("models must name decoder beside encoder_on_decoder, trained on it")
     sizes = tuple(sizes) if sizes is not None else MNIST_SIZES[:1] if quick else MNIST_SIZES
     seeds = tuple(seeds) if seeds is not None else SEEDS[:1] if quick else SEEDS
     images = mnist(data_dir=data_dir)
@@ -138,7 +130,7 @@ def mnist_study(
     for seed in (seed + rng for seed in seeds):
         for n in sizes:
             x = tensor(images.train[draw(len(images.train), n, seed)])
-            train_missing(
+            trained.train_missing(
                 runs, design, x, test,
                 key={"n_train": n, "seed": seed}, seed=seed, models=models, progress=progress,
                 show=seed == seeds[0] + rng,
@@ -194,10 +186,6 @@ def cifar10_study(
     ValueError, OSError
         As :func:`grnrep.ds.cifar10`, or if an argument is out of range.
 
-    References
-    ----------
-    Schuster & Krogh, "A manifold learning perspective on representation learning", Entropy 2021.
-
     Examples
     --------
     >>> from grnrep.validation import cifar10_study
@@ -212,11 +200,8 @@ def cifar10_study(
     designs = {kind: _timed(CIFAR[kind], epochs, quick, device) for kind in kinds}
     images = cifar10(data_dir=data_dir, allow_subset=True, progress=progress)
     sizes = _available(sizes, images.train_labels)
-    settings = {
-        **designs[kinds[0]].settings(),
-        "n_test": 10 * _TEST_PER_CLASS,
-        "data": images.note or "official",
-    }
+    settings = designs[kinds[0]].settings() | {"n_test": 10 * _TEST_PER_CLASS}
+    settings |= {"data": images.note or "official"}
     runs = Runs(None if out is None else Path(out), study="cifar10", settings=settings)
     test = tensor(images.test[draw_balanced(images.test_labels, _TEST_PER_CLASS, _TEST_SEED)])
     for seed in (seed + rng for seed in seeds):
@@ -224,7 +209,7 @@ def cifar10_study(
             x = tensor(images.train[draw_balanced(images.train_labels, size, seed)])
             for kind, design in designs.items():
                 first = seed == seeds[0] + rng
-                train_missing(
+                trained.train_missing(
                     runs, design, x, test,
                     key={"per_class": size, "seed": seed, "kind": kind}, seed=seed,
                     models=MODELS[:2], progress=progress, show=first,
@@ -241,13 +226,12 @@ def _timed(design: Design, epochs: int | None, quick: bool, device: str | None) 
 def _available(sizes: Sequence[int], labels: np.ndarray) -> tuple[int, ...]:
     most = int(np.bincount(labels).min())
     kept = tuple(size for size in sizes if 1 <= size <= most)
-    if len(kept) < len(sizes):
-        left = ", ".join(str(size) for size in sizes if size not in kept)
-        logger.warning(
-            "cifar10: sizes %s are left out: there are %d images of every class", left, most
-        )
+    left = ", ".join(str(size) for size in sizes if size not in kept)
     if not kept:
         raise ValueError(
             f"sizes must lie between 1 and {most}, the images of every class; found {sizes}"
         )
+    if left:
+        said = "cifar10: sizes %s are left out: there are %d images of every class"
+        logger.warning(said, left, most)
     return kept
