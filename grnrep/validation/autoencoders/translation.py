@@ -128,8 +128,7 @@ def translation_images(
     >>> from grnrep.validation import translation_images
     >>> figure = translation_images(quick=True)  # doctest: +SKIP
     """
-    settings = QUICK if quick else FULL
-    images = load_digits(settings, data_dir, progress)
+    images = load_digits(settings := QUICK if quick else FULL, data_dir, progress)
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     for ax, domain in zip(figure.subplots(1, 2), DOMAINS, strict=True):
         options: dict[str, Any] = {"n": settings.sizes[-1], "seed": rng, "domain": domain}
