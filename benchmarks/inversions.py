@@ -3,7 +3,8 @@
 A unit of the leaky rectifier z = max(q, slope · q) that stands for an activity upside down works on its flat side:
 q < 0 where the activity is large. Turned over (encoder row and bias times -slope, decoder column times -1, which is
 the same function wherever q < 0), it works on its steep side. The autoencoder of `grnrep validate load-study` is
-measured as it is, with every inverted unit turned over, and after 100 more epochs of either.
+measured as it is, with every inverted unit turned over, and after 100 more epochs of either. A gene whose prediction
+is below the rectifier in all cells is dead: no gradient reaches it.
 
 OMP_NUM_THREADS=1 python benchmarks/inversions.py [--cells 1000] [--replicates 3] [--out FILE]
 """
@@ -85,11 +86,16 @@ def correlations(model: OneLayer, test: torch.Tensor, truth: pd.DataFrame) -> np
 
 def measure(model: OneLayer, test: torch.Tensor, truth: pd.DataFrame) -> dict[str, float]:
     found = correlations(model, test, truth)
+    made = model.decode(model.encode(test))
+    off = (made - test).square()
+    dead = made.amax((0, 1)) == 0
     return {
         "inverted": int((found < 0).sum()),
         "pcc": float(found.mean()),
         "abs_pcc": float(np.abs(found).mean()),
-        "test_mse": float((model.decode(model.encode(test)) - test).square().mean()),
+        "test_mse": float(off.mean()),
+        "dead_genes": int(dead.sum()),
+        "mse_without_dead": float(off[..., ~dead].mean()),
     }
 
 
