@@ -84,7 +84,7 @@ def main() -> None:
     panels, made, settings = read(DOCS / "autoencoders.json")
     mnist, mnist_made, mnist_settings = read(DOCS / "autoencoders-mnist" / "autoencoders.json")
     digits, larger = encoders(panels, DOCS), encoders(mnist, DOCS / "autoencoders-mnist")
-    cells, many = larger["regulator-encoders", 50], larger["regulator-encoders", 200]
+    cells, many = larger["regulator-encoders", 50], larger["regulator-encoders", 100]
 
     def pair(means: pd.Series) -> str:
         best = means[
@@ -112,9 +112,9 @@ def main() -> None:
         cells_0=f"{cells['noise 0']:.2f}",
         cells_1=f"{cells['noise 1']:.2f}",
         cells_d=f"{cells['decoder']:.2f}",
-        cells_200_0=f"{many['noise 0']:.2f}",
-        cells_200_1=f"{many['noise 1']:.2f}",
-        cells_200_d=f"{many['decoder']:.2f}",
+        cells_100_0=f"{many['noise 0']:.2f}",
+        cells_100_1=f"{many['noise 1']:.2f}",
+        cells_100_d=f"{many['decoder']:.2f}",
         regulators=table_of(panels["regulators"], {"pcc": "PCC", "test_mse": "test MSE"}, "member"),
     )
     write("autoencoders", page)

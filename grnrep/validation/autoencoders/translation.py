@@ -179,7 +179,7 @@ def translation_figure(table: pd.DataFrame) -> Figure:
         for ax, (column, (line, label, title)) in zip(axes, columns.items(), strict=True):
             ax.axvline(part[line].mean(), color=GREY, linestyle=":", linewidth=1, label=label)
             dots(ax, part, column)
-            ax.set(xlabel=title, xlim=(0, None), title=f"digits and {domain}")
+            ax.set(xlabel=title, xlim=(0, None), title=f"digits ↔ {domain}")
     return figure
 
 
