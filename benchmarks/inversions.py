@@ -4,7 +4,7 @@ A unit of the leaky rectifier z = max(q, slope · q) that stands for an activity
 q < 0 where the activity is large. Turned over (encoder row and bias times -slope, decoder column times -1, which is
 the same function wherever q < 0), it works on its steep side. The autoencoder of `grnrep validate load-study` is
 measured as it is, with every inverted unit turned over, and after 100 more epochs of either. A gene whose prediction
-is below the rectifier in all cells is dead: no gradient reaches it.
+is below the rectifier in most cells is called dead: hardly a gradient reaches it.
 
 OMP_NUM_THREADS=1 python benchmarks/inversions.py [--cells 1000] [--replicates 3] [--out FILE]
 """
@@ -88,7 +88,7 @@ def measure(model: OneLayer, test: torch.Tensor, truth: pd.DataFrame) -> dict[st
     found = correlations(model, test, truth)
     made = model.decode(model.encode(test))
     off = (made - test).square()
-    dead = made.amax((0, 1)) == 0
+    dead = (made == 0).float().mean((0, 1)) > 0.5  # all data of Eq. 6 with U(0, 1) are above
     return {
         "inverted": int((found < 0).sum()),
         "pcc": float(found.mean()),
