@@ -63,6 +63,7 @@ def grids(name: str) -> list[str]:
                 epoch = f", epoch {key.removeprefix('epoch')}" if several else ""
                 row = key if key == "originals" else MODELS[model] + epoch
                 sets.setdefault(stem, {})[row] = saved[key]
+    sets = {stem: rows for stem, rows in sets.items() if len(rows) > 2}  # of two models or more
     for stem, rows in sets.items():
         n = len(rows["originals"])
         ax = pl.image_grid(np.concatenate(list(rows.values())), n_columns=n, row_labels=list(rows))
@@ -90,7 +91,7 @@ def main() -> None:
         made=f"{where}; {seconds / 3600:.1f} hours of training and inference, beside other programs",
         settings=", ".join(f"{key} {value}" for key, value in settings.items()),
         table=results(table, by),
-        claims=lines(claims.values.tolist(), ["paper", "found", "verdict"]),
+        claims=lines(claims.values.tolist(), ["paper", "holds if", "found", "verdict"]),
         grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name)),
     )  # fmt: skip
     write(name, page)
