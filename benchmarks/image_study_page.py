@@ -92,7 +92,8 @@ def main() -> None:
         settings=", ".join(f"{key} {value}" for key, value in settings.items()),
         table=results(table, by),
         claims=lines(claims.values.tolist(), ["paper", "holds if", "found", "verdict"]),
-        grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name)),
+        grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name))
+        or "Rows so far are of runs that kept none.",
     )  # fmt: skip
     write(name, page)
 
