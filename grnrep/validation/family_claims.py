@@ -28,9 +28,11 @@ def family_claims(table: pd.DataFrame) -> pd.DataFrame:
     >>> family_claims(table)[["found", "verdict"]].iloc[0].tolist()
     ['1.01 (300)', 'confirmed']
     """
-    images, sparse, regulators = (
-        table[table["panel"] == p] for p in ("images", "sparse", "regulators")
+    images, sparse, regulators, on_images, on_cells = (
+        table[table["panel"] == p]
+        for p in ("images", "sparse", "regulators", "image-encoders", "regulator-encoders")
     )
+    noisy, noisy_pcc = _of_members(on_images, "test_error"), _of_members(on_cells, "pcc")
     error, probe = (_of_members(images, c) for c in ("test_error", "probe_error"))
     pcc, code = _of_members(regulators, "pcc"), _of_members(sparse, "probe_error")
 
@@ -101,12 +103,13 @@ def family_claims(table: pd.DataFrame) -> pd.DataFrame:
         ),
         below("no encoder on it keeps that: decoder by the best encoder", error, "decoder", *encoders),
         below(
-            "noisy inputs help an encoder on it, images (left open by the paper): by that of data alone",
-            error, "encoder-noise", "encoder-data",
+            "noisy inputs help an encoder on it (left open by the paper), images: noise of half a standard "
+            "deviation by as many copies without",
+            noisy, "noise 0.5", "noise 0",
         ),
         below(
-            "noisy inputs help an encoder on it, regulators: correlation of that of data alone, by it",
-            pcc, "encoder-data", "encoder-noise",
+            "noisy inputs help an encoder on it, regulators: correlation without noise, by that with",
+            noisy_pcc, "noise 0", "noise 0.5",
         ),
         below(
             "a masked decoder alone finds regulators, an autoencoder of it does not: correlations, "
