@@ -51,18 +51,24 @@ def results(table: pd.DataFrame, by: list[str]) -> str:
 
 
 def grids(name: str) -> list[str]:
-    """Draw the reconstructions that lie beside the rows; return the names of the images."""
-    drawn = []
-    for path in sorted(DOCS.glob(f"{name}-*.npz")):
+    """Draw the reconstructions that lie beside the rows, all models of a size together; return their names."""
+    sets: dict[str, dict[str, np.ndarray]] = {}
+    for path in sorted(
+        DOCS.glob(f"{name}-*.npz"), key=lambda path: list(MODELS).index(path.stem.split("-")[-1])
+    ):
+        stem, model = path.stem.rsplit("-", 1)
         with np.load(path) as saved:
-            images = {key.replace("epoch", "epoch "): saved[key] for key in saved.files}
-        n = len(images["originals"])
-        ax = pl.image_grid(
-            np.concatenate(list(images.values())), n_columns=n, row_labels=list(images)
-        )
-        ax.figure.savefig(path.with_suffix(".png"), dpi=90, bbox_inches="tight")
-        drawn.append(path.stem)
-    return drawn
+            several = len(saved.files) > 2
+            for key in saved.files:
+                epoch = f", epoch {key.removeprefix('epoch')}" if several else ""
+                row = key if key == "originals" else MODELS[model] + epoch
+                sets.setdefault(stem, {})[row] = saved[key]
+    sets = {stem: rows for stem, rows in sets.items() if len(rows) > 2}  # of two models or more
+    for stem, rows in sets.items():
+        n = len(rows["originals"])
+        ax = pl.image_grid(np.concatenate(list(rows.values())), n_columns=n, row_labels=list(rows))
+        ax.figure.savefig(DOCS / f"{stem}.png", dpi=90, bbox_inches="tight")
+    return list(sets)
 
 
 def main() -> None:
@@ -85,8 +91,9 @@ def main() -> None:
         made=f"{where}; {seconds / 3600:.1f} hours of training and inference, beside other programs",
         settings=", ".join(f"{key} {value}" for key, value in settings.items()),
         table=results(table, by),
-        claims=lines(claims.values.tolist(), ["paper", "found", "verdict"]),
-        grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name)),
+        claims=lines(claims.values.tolist(), ["paper", "holds if", "found", "verdict"]),
+        grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name))
+        or "Rows so far are of runs that kept none.",
     )  # fmt: skip
     write(name, page)
 

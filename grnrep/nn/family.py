@@ -16,6 +16,7 @@ from grnrep.nn.dense import Tied, mlp
 from grnrep.nn.likelihoods import Bernoulli, NoiseModel, SquaredError
 from grnrep.nn.penalties import KL, MMD, Contractive
 
+_SOURCES: Final = ("encoder", "representations", "prior")
 _EXAMPLES: Final = ("reconstruction", "data", "noise", "random")
 
 
@@ -80,18 +81,24 @@ class Member:
         unused then.
     layers
         Encoder, decoder and noise model for data in [0, 1].
-    learned
-        Whether representations are learned without an encoder.
+    source
+        Where z comes from: an ``"encoder"``; ``"representations"``, which are learned; or the ``"prior"``, of
+        which it is drawn whatever the data are.
     encoder_on
         What an encoder learns from once a decoder is trained without one: ``"reconstruction"`` by the frozen
         decoder, or pairs of inputs and their representations by the frozen decoder, for inputs that are the
-        ``"data"``, data with added ``"noise"``, or ``"random"``.
+        ``"data"``, data with added ``"noise"``, or ``"random"``. Inputs stay in the range of what the noise
+        model can explain: beyond it, a Bernoulli likelihood has no best representation.
+    noise
+        Standard deviation of the noise that is added, in standard deviations of the data.
     expand
         Units of the code per unit that is asked for.
     bottleneck
         From the number of units asked for to what shapes z.
     corruption, penalties
         As in :class:`Model`.
+    critic
+        Widths of a critic that tells data from what the decoder makes (:class:`Adversarial`).
     pretrained
         Whether layers are first trained pair by pair.
 
@@ -106,15 +113,19 @@ class Member:
     about: str
     closed_form: Callable[[int, int], PCA | KMeans] | None = None
     layers: Dense = _MLP
-    learned: bool = False
+    source: str = "encoder"
     encoder_on: str | None = None
+    noise: float = 0.5
     expand: int = 1
     bottleneck: Callable[[int], nn.Module] | None = None
     corruption: nn.Module | None = None
     penalties: tuple[nn.Module, ...] = ()
+    critic: tuple[int, ...] | None = None
     pretrained: bool = False
 
     def __post_init__(self) -> None:
+        if self.source not in _SOURCES:
+            raise ValueError(f"source must be one of {', '.join(_SOURCES)}; found {self.source!r}")
         if self.encoder_on not in (None, *_EXAMPLES):
             raise ValueError(
                 f"encoder_on must be one of {', '.join(_EXAMPLES)}; found {self.encoder_on!r}"
@@ -169,8 +180,14 @@ _MEMBERS: Final = {
         bottleneck=lambda d: Variational(),
         penalties=(KL(beta=0.1), MMD(weight=10.0)),
     ),
+    "gan": Member(
+        about="generator and critic (Goodfellow et al. 2014), codes by descent",
+        source="prior",
+        critic=(256,),
+    ),
     "decoder": Member(
-        about="decoder alone, representations learned (Schuster & Krogh 2021)", learned=True
+        about="decoder alone, representations learned (Schuster & Krogh 2021)",
+        source="representations",
     ),
     "encoder-reconstruction": Member(
         about="encoder on the frozen decoder, by reconstruction", encoder_on="reconstruction"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -14,10 +15,19 @@ _LINKS: Final[dict[str, Callable[[Tensor], Tensor]]] = {
     "sigmoid": torch.sigmoid,
     "relu": torch.relu,
 }
+_SUPPORT: Final = {
+    "identity": (-math.inf, math.inf),
+    "sigmoid": (0.0, 1.0),
+    "relu": (0.0, math.inf),
+}
 
 
 class NoiseModel(Protocol):
     """What a module must do to be the loss of a model."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Least and largest value that a prediction can take: beyond them the loss may have no minimum."""
 
     def mean(self, p: Tensor) -> Tensor:
         """Prediction in units of the data, from the decoder's output."""
@@ -51,7 +61,7 @@ class SquaredError(nn.Module):
         super().__init__()
         if link not in _LINKS:
             raise ValueError(f"link must be one of {', '.join(_LINKS)}; found {link!r}")
-        self.link = link
+        self.link, self.support = link, _SUPPORT[link]
 
     def mean(self, p: Tensor) -> Tensor:
         """Prediction in units of the data."""
@@ -77,6 +87,8 @@ class Bernoulli(nn.Module):
     1.3863
     """
 
+    support = (0.0, 1.0)
+
     def __init__(self) -> None:
         super().__init__()
 
@@ -99,6 +111,8 @@ class Poisson(nn.Module):
     >>> Poisson()(torch.zeros(1, 2), torch.tensor([[0.0, 3.0]])).tolist()
     [2.0]
     """
+
+    support = (0.0, math.inf)
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,6 +143,8 @@ class NegativeBinomial(nn.Module):
     >>> round(NegativeBinomial(2)(torch.zeros(1, 2), torch.zeros(1, 2)).item(), 4)
     1.3863
     """
+
+    support = (0.0, math.inf)
 
     def __init__(self, n_features: int):
         super().__init__()

@@ -46,6 +46,8 @@ class Batch:
         Data, and what of it the source was given: corrupted, or None for a :class:`Representation`.
     hidden, code
         Output of the source, and what the bottleneck made of it.
+    made
+        What the decoder makes of the code, in units of the data.
     source
         Where z comes from.
     generator
@@ -69,6 +71,7 @@ class Batch:
     seen: Tensor | None
     hidden: Tensor
     code: Code
+    made: Tensor
     source: nn.Module
     generator: torch.Generator | None
 
@@ -180,9 +183,16 @@ class Model(nn.Module):
             seen = self.corruption(x, generator=generator)
         hidden = self._hidden(seen, rows)
         code = self._shape(hidden, generator)
-        reconstruction = self.loss(self.decoder(code.z), x if target is None else target).mean()
+        p = self.decoder(code.z)
+        reconstruction = self.loss(p, x if target is None else target).mean()
         batch = Batch(
-            x=x, seen=seen, hidden=hidden, code=code, source=self.source, generator=generator
+            x=x,
+            seen=seen,
+            hidden=hidden,
+            code=code,
+            made=self.loss.mean(p),
+            source=self.source,
+            generator=generator,
         )
         return sum(
             (penalty(batch) for penalty in self.penalties), start=reconstruction

@@ -39,7 +39,7 @@ class KL(nn.Module):
     >>> from grnrep.nn import KL, Batch, Code
     >>> code = Code(torch.ones(3, 2), mean=torch.ones(3, 2), log_variance=torch.zeros(3, 2))
     >>> x = torch.zeros(3, 5)
-    >>> batch = Batch(x=x, seen=x, hidden=code.z, code=code, source=nn.Identity(), generator=None)
+    >>> batch = Batch(x=x, seen=x, hidden=x, code=code, made=x, source=nn.Identity(), generator=None)
     >>> float(KL()(batch))
     1.0
     """
@@ -99,9 +99,8 @@ class MMD(nn.Module):
     >>> from torch import nn
     >>> from grnrep.nn import MMD, Batch, Code
     >>> def mmd(z):
-    ...     generator = torch.Generator().manual_seed(1)
-    ...     batch = Batch(x=z, seen=z, hidden=z, code=Code(z), source=nn.Identity(), generator=generator)
-    ...     return float(MMD()(batch))
+    ...     parts = {"source": nn.Identity(), "generator": torch.Generator().manual_seed(1)}
+    ...     return float(MMD()(Batch(x=z, seen=z, hidden=z, code=Code(z), made=z, **parts)))
     >>> z = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
     >>> mmd(z) < 0.01 < 0.1 < mmd(z + 2)
     True
@@ -167,7 +166,7 @@ class Contractive(nn.Module):
     >>> from grnrep.nn import Batch, Code, Contractive
     >>> encoder, x = nn.Linear(3, 2), torch.zeros(4, 3)
     >>> h = encoder(x)
-    >>> batch = Batch(x=x, seen=x, hidden=h, code=Code(h), source=encoder, generator=None)
+    >>> batch = Batch(x=x, seen=x, hidden=h, code=Code(h), made=x, source=encoder, generator=None)
     >>> bool(torch.isclose(Contractive()(batch), encoder.weight.square().sum()))
     True
     """

@@ -11,8 +11,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from grnrep.nn.dense import freeze, pretrain
-from grnrep.nn.family import FAMILY, Architecture, Member
+from grnrep.nn.adversarial import Adversarial, Prior, Unpaired
+from grnrep.nn.bottlenecks import Variational
+from grnrep.nn.dense import freeze, mlp, pretrain
+from grnrep.nn.family import FAMILY, Architecture, Member, Parts
 from grnrep.nn.infer import reconstruct
 from grnrep.nn.likelihoods import SquaredError
 from grnrep.nn.model import Model
@@ -20,7 +22,6 @@ from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
 
 _COPIES: Final = 4  # random or noisy inputs per sample, for an encoder that learns from them
-_NOISE: Final = 0.5  # of those inputs, in standard deviations of the data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +129,15 @@ def train_member(
             learned = FAMILY["decoder"]
             trained = train_member(learned, x, d=d, trainer=trainer, architecture=architecture)
             decoder = cast(Model, trained.model)  # there is one: it was trained by gradients
-        return _train_encoder(member.encoder_on, parts.encoder, decoder, x, trainer)
+        return _train_encoder(member, parts.encoder, decoder, x, trainer)
     if member.pretrained:
         # layers in turn, without which there are no pairs
         encoder, mirrored = (cast(nn.Sequential, part) for part in (parts.encoder, parts.decoder))
         pretrain(encoder, mirrored, x, trainer=trainer, loss=parts.loss)
+    if member.source == "prior":
+        return _train_generator(member, parts, units, x, width, trainer)
     source = parts.encoder
-    if member.learned:
+    if member.source == "representations":
         start = torch.randn(len(x), units, generator=torch.Generator().manual_seed(trainer.rng))
         source = Representation(*start.shape, init=0.1 * start)
     model = Model(
@@ -148,29 +151,47 @@ def train_member(
     return _trained(model, trainer, trainer.fit(model, x))
 
 
+def _train_generator(
+    member: Member, parts: Parts, units: int, x: Tensor, width: float, trainer: Trainer
+) -> Trained:
+    """Train a decoder of draws from N(0, 1) by a critic; codes of data are found by descent from the middle."""
+    hidden = [max(2, round(width * size)) for size in member.critic or ()]
+    critic = mlp((x.shape[1], *hidden, 1), activation="leaky_relu", rng=trainer.rng + 2)
+    adversarial = Model(
+        Prior(units),
+        parts.decoder,
+        loss=Unpaired(parts.loss),
+        bottleneck=Variational(),
+        penalties=[Adversarial(critic)],
+    )
+    history = trainer.fit(adversarial, x)
+    middle = Representation(1, units, init=torch.zeros(1, units))
+    return _trained(Model(middle, parts.decoder, loss=parts.loss), trainer, history)
+
+
 def _train_encoder(
-    kind: str, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer
+    member: Member, encoder: nn.Module, trained: Model, x: Tensor, trainer: Trainer
 ) -> Trained:
     """Train an encoder for a decoder that stays as it is."""
     model = Model(encoder, freeze(trained.decoder), loss=trained.loss)
-    if kind == "reconstruction":
+    if member.encoder_on == "reconstruction":
         return _trained(model, trainer, trainer.fit(model, x))
     generator = torch.Generator().manual_seed(trainer.rng)
-    if kind == "data":
+    if member.encoder_on == "data":
         inputs, representations = x, cast(Representation, trained.source).table.detach()
     else:
-        inputs = _examples(kind, x, generator)
+        inputs = _examples(member, x, generator).clamp(*trained.loss.support)
         representations = trainer.infer(trained, inputs).z
     to_representations = Model(encoder, nn.Identity(), loss=SquaredError())
     return _trained(model, trainer, trainer.fit(to_representations, inputs, target=representations))
 
 
-def _examples(kind: str, x: Tensor, generator: torch.Generator) -> Tensor:
+def _examples(member: Member, x: Tensor, generator: torch.Generator) -> Tensor:
     """Data and noisy copies; or random inputs, every feature drawn from its own values by itself."""
     many = x.repeat(_COPIES, *(1 for _ in x.shape[1:]))
-    if kind == "noise":
+    if member.encoder_on == "noise":
         noise = torch.randn(many.shape, generator=generator, dtype=x.dtype)
-        return torch.cat([x, many + _NOISE * x.std() * noise])
+        return torch.cat([x, many + member.noise * x.std() * noise])
     return many.gather(0, torch.rand(many.shape, generator=generator).argsort(0))
 
 

@@ -2,10 +2,16 @@
 
 from grnrep.validation.autoencoders.figures import autoencoders_figure, autoencoders_images
 from grnrep.validation.autoencoders.study import autoencoders_study
-from grnrep.validation.images.cifar10 import cifar10_study
-from grnrep.validation.images.claims import cifar10_claims, mnist_claims
+from grnrep.validation.autoencoders.translation import (
+    translation_figure,
+    translation_images,
+    translation_study,
+)
+from grnrep.validation.claims import cifar10_claims, mnist_claims
+from grnrep.validation.family_claims import family_claims, translation_claims
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
-from grnrep.validation.images.mnist import mnist_study
+from grnrep.validation.images.study import cifar10_study, mnist_study
+from grnrep.validation.loads import loads_figure
 from grnrep.validation.regulation.ecoli import load_ecoli
 from grnrep.validation.regulation.load_grid import load_grid
 from grnrep.validation.regulation.load_report import load_claims, load_figure, load_grid_figure
@@ -43,6 +49,7 @@ __all__ = [
     "cifar10_figure",
     "cifar10_study",
     "ecoli_knock_outs",
+    "family_claims",
     "load_claims",
     "load_ecoli",
     "load_figure",
@@ -51,6 +58,7 @@ __all__ = [
     "load_sergio",
     "load_study",
     "load_yeast",
+    "loads_figure",
     "masked_vae_activity",
     "mnist_claims",
     "mnist_figure",
@@ -71,5 +79,9 @@ __all__ = [
     "tfa_activity",
     "theory_figure",
     "theory_study",
+    "translation_claims",
+    "translation_figure",
+    "translation_images",
+    "translation_study",
     "yeast_induction",
 ]

@@ -141,6 +141,25 @@ def test_encoders_are_trained_on_the_decoder_as_it_is(kind, digits, decoder):
     assert trained.model.has_encoder
 
 
+def test_noisy_inputs_stay_where_the_loss_has_a_minimum(digits, decoder, monkeypatch):
+    """A value beyond [0, 1] would have no best probability: the nearer to 0 or 1, the better, without end."""
+    seen = []
+    infer = Trainer.infer
+
+    def spy(self, model, x):
+        seen.append(x)
+        return infer(self, model, x)
+
+    monkeypatch.setattr(Trainer, "infer", spy)
+    short, x = replace(TRAINER, epochs=1), digits[0][:50]
+    options = {"d": D, "trainer": short, "width": 0.25, "decoder": decoder.model}
+    train_member(replace(FAMILY["encoder-noise"], noise=1.0), x, **options)
+    (inputs,) = seen
+    assert torch.equal(inputs[:50], x)
+    assert (inputs[50:] != x.repeat(4, 1)).float().mean() > 0.6
+    assert (inputs.min(), inputs.max()) == (0, 1)
+
+
 def test_encoder_to_representations_learns_them(digits, decoder, member):
     """Nearer to the learned representations than the encoder that learns by reconstruction."""
     table = decoder.model.source.table.detach()
@@ -184,7 +203,9 @@ def test_parts_of_ones_own(digits):
 
 def test_refuses():
     with pytest.raises(ValueError, match="member must be one of pca, k-means"):
-        train_member("gan", torch.zeros(3, 4), d=2, trainer=TRAINER)
+        train_member("dreams", torch.zeros(3, 4), d=2, trainer=TRAINER)
+    with pytest.raises(ValueError, match="encoder, representations, prior; found 'dream'"):
+        Member(about="", source="dream")
     with pytest.raises(ValueError, match="reconstruction, data, noise, random; found 'dream'"):
         Member(about="", encoder_on="dream")
     with pytest.raises(ValueError, match="checkpoint=None"):

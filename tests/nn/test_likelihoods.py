@@ -99,6 +99,32 @@ def test_gradient(loss, low):
     assert torch.autograd.gradcheck(lambda p: loss.double()(p, x), tensor(P).requires_grad_())
 
 
+BEYOND = {
+    "bernoulli": (Bernoulli(), [0.0, 1.0], [-0.2, 1.2]),
+    "poisson": (Poisson(), [0.0, 3.0], [-0.2]),
+    "negative binomial": (NegativeBinomial(1), [0.0, 3.0], []),  # -0.2 has no likelihood at all
+    "relu": (SquaredError(link="relu"), [0.0, 3.0], []),
+    "sigmoid": (SquaredError(link="sigmoid"), [0.0, 1.0], []),
+    "identity": (SquaredError(), [-3.0, 3.0], []),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_support_is_where_the_loss_is_bounded(name):
+    """Along all p, the loss of a value of the support ends somewhere; beyond, it may fall for ever."""
+    loss, inside, outside = BEYOND[name]
+    p = tensor([[-400.0], [-300.0], [300.0], [400.0]])
+    low, high = loss.support
+    for value in inside:
+        assert low <= value <= high
+        ends = loss.double()(p, tensor([[value]]).expand(4, 1))
+        assert ends.min() > -1
+    for value in outside:
+        assert not low <= value <= high
+        far = loss.double()(p, tensor([[value]]).expand(4, 1))
+        assert min(far[0] - far[1], far[3] - far[2]) < -10
+
+
 def test_unknown_link():
     with pytest.raises(ValueError, match="identity, sigmoid, relu; found 'exp'"):
         SquaredError(link="exp")

@@ -23,6 +23,7 @@ def batch_of(z, *, code=None, x=None, source=None, seed=0):
         seen=z if x is None else x,
         hidden=z,
         code=Code(z) if code is None else code,
+        made=z if x is None else x,
         source=nn.Identity() if source is None else source,
         generator=torch.Generator().manual_seed(seed),
     )

@@ -15,23 +15,20 @@ from grnrep.nn.infer import errors, infer
 from grnrep.nn.likelihoods import Bernoulli
 from grnrep.nn.model import Code
 from grnrep.nn.trainer import Trainer
-from grnrep.validation.images import cifar10 as cifar10_module
-from grnrep.validation.images import mnist as mnist_module
+from grnrep.nn.watch import Watch
+from grnrep.validation.claims import cifar10_claims, mnist_claims
 from grnrep.validation.images import models as image_models
-from grnrep.validation.images.cifar10 import cifar10_study
-from grnrep.validation.images.claims import cifar10_claims, mnist_claims
+from grnrep.validation.images import study as study_module
 from grnrep.validation.images.figures import cifar10_figure, mnist_figure
-from grnrep.validation.images.mnist import mnist_study
 from grnrep.validation.images.models import (
     Design,
-    Watch,
     draw,
     draw_balanced,
-    loads,
     new_model,
     tensor,
     train,
 )
+from grnrep.validation.images.study import cifar10_study, mnist_study
 
 
 def _blobs(n: int, shape: tuple[int, int, int], seed: int) -> np.ndarray:
@@ -56,10 +53,10 @@ def _images(shape: tuple[int, int, int], n_classes: int = 10) -> Images:
 
 @pytest.fixture
 def small_tests(monkeypatch):
-    monkeypatch.setattr(mnist_module, "_N_TEST", 12)
-    monkeypatch.setattr(cifar10_module, "_TEST_PER_CLASS", 1)
-    monkeypatch.setattr(mnist_module, "mnist", lambda **_: _images((1, 28, 28)))
-    monkeypatch.setattr(cifar10_module, "cifar10", lambda **_: _images((3, 32, 32)))
+    monkeypatch.setattr(study_module, "_N_TEST", 12)
+    monkeypatch.setattr(study_module, "_TEST_PER_CLASS", 1)
+    monkeypatch.setattr(study_module, "mnist", lambda **_: _images((1, 28, 28)))
+    monkeypatch.setattr(study_module, "cifar10", lambda **_: _images((3, 32, 32)))
 
 
 DESIGN = Design(
@@ -75,7 +72,7 @@ DESIGN = Design(
 def test_errors_are_losses_per_pixel(kind):
     x, test = tensor(_blobs(16, (1, 28, 28), 2)), tensor(_blobs(6, (1, 28, 28), 3))
     model = new_model(DESIGN, 16, kind=kind, seed=0, decoder=mnist_decoder(4))
-    result = train(model, DESIGN, x, test, seed=0, progress=False)
+    result, _ = train(model, DESIGN, x, test, seed=0, progress=False)
     code = infer(model, test, epochs=3, lr=0.02, batch_size=8)
     p = torch.sigmoid(model.decoder(code.z)).detach().double()
     by_hand = -(test * p.log() + (1 - test) * (1 - p).log()).mean()
@@ -102,7 +99,7 @@ def test_loads_are_those_of_the_paper():
     design = Design(
         lambda s: mnist_encoder(rng=s), lambda s: mnist_decoder(rng=s), Bernoulli, 20, Trainer()
     )
-    found = {n: loads(design, n, 784) for n in (500, 4000, 8000, 15000)}
+    found = {n: design.loads(n, 784) for n in (500, 4000, 8000, 15000)}
     assert found[4000]["load_decoder"] == pytest.approx(9, abs=0.2)
     assert found[500]["load_decoder"] > 1
     assert found[8000]["load_encoder"] < 1 < found[15000]["load_encoder"]
@@ -124,16 +121,13 @@ def test_watched_representations_descend_as_those_of_an_inference():
     test = tensor(_blobs(6, (1, 28, 28), 3))
     model = new_model(DESIGN, 6, kind="decoder", seed=0)
     model.source.table.data.zero_()  # where watched representations start
-    watch = Watch(DESIGN, test, n_images=2, epochs=(2,))
+    watch = Watch(DESIGN.trainer, test, 4, n_shown=2, epochs=(2,))
     for epoch in (1, 2, 3):
         watch(epoch, model)
     code = infer(model, test, epochs=3, lr=0.02, batch_size=8)
-    assert watch.losses[-1] == pytest.approx(
-        float(errors(model, test, code).mean()) / 784, rel=1e-5
-    )
+    assert watch.losses[-1] == pytest.approx(float(errors(model, test, code).mean()), rel=1e-5)
     assert watch.losses == sorted(watch.losses, reverse=True)
-    assert watch.reconstructions[2].shape == (2, 1, 28, 28)
-    assert watch.reconstructions[2].dtype == np.uint8
+    assert watch.shown[2].shape == (2, 1, 28, 28)
 
 
 def test_mnist_goes_on_where_it_was(small_tests, tmp_path, monkeypatch):
@@ -142,14 +136,21 @@ def test_mnist_goes_on_where_it_was(small_tests, tmp_path, monkeypatch):
     mnist_study(sizes=(8,), seeds=(0,), epochs=2, out=out, models=("decoder",), progress=False)
     trained = []
     monkeypatch.setattr(
-        mnist_module, "train", lambda model, *a, **k: trained.append(1) or train(model, *a, **k)
+        image_models, "train", lambda model, *a, **k: trained.append(1) or train(model, *a, **k)
     )
     table = mnist_study(sizes=(8, 16), seeds=(0,), epochs=2, out=out, progress=False)
     assert len(trained) == 6  # five rows, and the decoder that an encoder is put on once more
     key, figures = ["n_train", "seed", "model"], ["train_error", "test_error"]
     whole, table = (t.set_index(key)[figures].sort_index() for t in (whole, table))
     assert table.equals(whole)
-    assert [path.name for path in tmp_path.iterdir()] == ["mnist.json"]
+    kept = {path.name for path in tmp_path.iterdir()}
+    names = [f"mnist-{n}-0-{model}.npz" for n in (8, 16) for model in image_models.MODELS]
+    assert kept == {"mnist.json", *names}
+    with np.load(tmp_path / names[0]) as saved:
+        assert {name: saved[name].shape for name in saved} == {
+            "originals": (8, 1, 28, 28),
+            "epoch2": (8, 1, 28, 28),
+        }
     with pytest.raises(ValueError, match="epochs"):
         mnist_study(sizes=(8,), seeds=(0,), epochs=3, out=out, progress=False)
 
@@ -175,7 +176,7 @@ def test_sizes_beyond_the_images(small_tests, caplog):
 
 
 def test_cifar10_keeps_curves_and_reconstructions(small_tests, tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10_module, "_GRID_EPOCHS", (1, 2))
+    monkeypatch.setattr(study_module, "_WATCHED", (1, 2))
     options = {"sizes": (2,), "kinds": ("4x4",), "epochs": 2, "progress": False}
     table = cifar10_study(seeds=(0, 1), out=tmp_path / "cifar10.json", **options)
     assert len(table) == 4
@@ -245,4 +246,6 @@ def test_claims_on_cifar10():
     assert list(found["verdict"]) == ["confirmed", "confirmed", "not confirmed", "not tested"]
     assert found["found"].iloc[0] == "3.00 (50), 1.33 (100)"
     other = table.assign(kind="4x4")
-    assert set(cifar10_claims(pd.concat([table, other]))["found"]) == set(found["found"])
+    both = cifar10_claims(pd.concat([table, other]))
+    pd.testing.assert_frame_equal(both.iloc[:4], found)
+    assert both["claim"].iloc[4].startswith("4x4: with 50 images")

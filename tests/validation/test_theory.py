@@ -37,7 +37,8 @@ def test_angle_to_the_components_of_scikit_learn():
 def test_linear_decoders_find_the_principal_subspace(table, method):
     part = table[table["method"] == method].set_index("steps")
     assert part["angle"].iloc[0] > 0.1
-    assert part["angle"].iloc[-1] < 1e-3
+    # the alternation to the precision of the numbers
+    assert part["angle"].iloc[-1] < (1e-13 if method == "alternation" else 1e-3)
     # no subspace explains more than the principal one
     assert (part["excess_error"] > -1e-12).all()
     assert part["excess_error"].iloc[-1] < 1e-6

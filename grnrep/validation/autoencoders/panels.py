@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from grnrep.core.fitted import Fit
-from grnrep.ds.images import Images
+from grnrep.ds.images import Images, digits, mnist
 from grnrep.nn.bottlenecks import KSparse
 from grnrep.nn.corruptions import GaussianNoise, Masking
 from grnrep.nn.dense import linear
@@ -36,18 +36,16 @@ class Settings:
 
     Parameters
     ----------
-    data
-        ``"mnist"`` or ``"digits"``.
-    sizes, n_test, seeds
-        Numbers of training images, number of test images, and seeds, which ``"sparse"`` has too.
-    d, width
-        Units between encoder and decoder, and factor of the widths of hidden layers.
-    epochs, lr, lr_representation
-        Of the training on images.
+    data, sizes, n_test, seeds
+        ``"mnist"`` or ``"digits"``, numbers of training and of test images, and seeds of all but regulators.
+    d, width, epochs, lr, lr_representation
+        Units of the code, factor of the widths of hidden layers, and training on images.
     n_sparse, hidden, epochs_sparse
         Training images, units and epochs of sparse codes.
     cells, replicates
         Numbers of cells to learn regulators from, and seeds of their data.
+    encoder_sizes, encoder_cells
+        Numbers of images and of cells to learn decoders from that encoders are put on.
     """
 
     data: str = "mnist"
@@ -64,37 +62,59 @@ class Settings:
     epochs_sparse: int = 50
     cells: tuple[int, ...] = (20, 50, 100, 200, 500)
     replicates: tuple[int, ...] = (0, 1, 2)
+    encoder_sizes: tuple[int, ...] = (500, 2000)
+    encoder_cells: tuple[int, ...] = (20, 50, 100, 200)
+
+    def trainer(self, seed: int) -> Trainer:
+        """How models of images are trained."""
+        rate = self.lr_representation
+        return Trainer(
+            epochs=self.epochs, lr=self.lr, lr_representation=rate, rng=seed, progress=False
+        )
 
 
-IMAGE_MEMBERS: Final = ("mean", *FAMILY)
+FULL: Final = Settings()
+QUICK: Final = Settings(
+    data="digits", sizes=(300, 1437), n_test=360, d=8, width=0.25, epochs=60, lr=2e-3,
+    lr_representation=1.0, seeds=(0,), n_sparse=1437, hidden=250, cells=(20, 50), replicates=(0,),
+    encoder_sizes=(100, 300, 1437), encoder_cells=(20, 50),
+)  # fmt: skip
+
+Members = Mapping[str, Member | None]  # None: in closed form, and no member of the family
+IMAGE_MEMBERS: Final[Members] = {"mean": None, **FAMILY}
+NOISES: Final = (0.0, 0.1, 0.25, 0.5, 1.0)
+ENCODERS: Final[Members] = {
+    "decoder": FAMILY["decoder"],
+    "encoder-reconstruction": FAMILY["encoder-reconstruction"],
+    **{f"noise {sd:g}": replace(FAMILY["encoder-noise"], noise=sd) for sd in NOISES},
+}
 K: Final = (70, 40, 25, 10)
 ALPHAS: Final = (1.0, 3.0)
 SPARSE_MEMBERS: Final = ("pixels", "masking", *(f"k = {k}" for k in K))
+_CODES: Final = (
+    "decoder", "encoder-reconstruction", "encoder-data", "encoder-noise", "encoder-random",
+    "autoencoder", "masking", "vae", "infovae",
+)  # fmt: skip
 # members whose code can be the regulators: one unit each
-REGULATOR_MEMBERS: Final = {
+REGULATOR_MEMBERS: Final[Members] = {
     "exact": None,
-    "decoder": FAMILY["decoder"],
-    "encoder-reconstruction": FAMILY["encoder-reconstruction"],
-    "encoder-data": FAMILY["encoder-data"],
-    "encoder-noise": FAMILY["encoder-noise"],
-    "encoder-random": FAMILY["encoder-random"],
-    "autoencoder": FAMILY["autoencoder"],
+    **{name: FAMILY[name] for name in _CODES},
     "denoising": replace(FAMILY["denoising"], corruption=GaussianNoise(0.5)),
-    "masking": FAMILY["masking"],
     "contractive": replace(FAMILY["contractive"], expand=1),
     "k-sparse": replace(FAMILY["k-sparse"], expand=1, bottleneck=lambda d: KSparse(d // 2)),
-    "vae": FAMILY["vae"],
-    "infovae": FAMILY["infovae"],
 }
 # the load study averages losses over 1,000 genes, here they are summed: the decay beside them is so much more
 _ENCODERS: Final = Trainer(
-    epochs=RECIPE["autoencoder_epochs"],
-    batch_size=RECIPE["batch_size"],
-    lr=RECIPE["lr_autoencoder"],
-    weight_decay=1000 * RECIPE["weight_decay"],
-    lr_representation=RECIPE["lr_representation"],
-    progress=False,
-)
+    epochs=RECIPE["autoencoder_epochs"], batch_size=RECIPE["batch_size"],
+    lr=RECIPE["lr_autoencoder"], weight_decay=1000 * RECIPE["weight_decay"],
+    lr_representation=RECIPE["lr_representation"], progress=False,
+)  # fmt: skip
+
+
+def load_digits(settings: Settings, data_dir: Any, progress: bool) -> Images:
+    """Images that the settings name."""
+    small = settings.data == "digits"
+    return digits() if small else mnist(data_dir=data_dir, progress=progress)
 
 
 def flat(images: np.ndarray) -> Tensor:
@@ -108,51 +128,39 @@ def pick(
     """Training images of this seed and their labels, and the test images, the same for every seed."""
     rows = np.random.default_rng(seed).permutation(len(images.train))[:n]
     test = np.random.default_rng(0).permutation(len(images.test))[:n_test]
-    return (
-        flat(images.train[rows]),
-        images.train_labels[rows],
-        flat(images.test[test]),
-        images.test_labels[test],
-    )
+    x, new = flat(images.train[rows]), flat(images.test[test])
+    return x, images.train_labels[rows], new, images.test_labels[test]
 
 
 def image_rows(
-    images: Images, members: list[str], n: int, seed: int, settings: Settings, row: Row
+    images: Images, members: Members, n: int, seed: int, settings: Settings, row: Row
 ) -> None:
     """Train members on images: errors of reconstruction per pixel, and of a linear classifier of codes."""
     x, labels, test, test_labels = pick(images, n, settings.n_test, seed)
-    trainer = Trainer(
-        epochs=settings.epochs,
-        lr=settings.lr,
-        lr_representation=settings.lr_representation,
-        rng=seed,
-        progress=False,
-    )
-    decoder: list[Trained] = []  # at most one, which several members share
+    trainer = settings.trainer(seed)
 
-    def train(name: str, shared: Model | None = None) -> Trained:
+    def train(member: Member, decoder: Model | None = None) -> Trained:
         d, width = settings.d, settings.width
-        return train_member(name, x, d=d, width=width, trainer=trainer, decoder=shared)
+        return train_member(member, x, d=d, width=width, trainer=trainer, decoder=decoder)
 
-    def trained(name: str) -> Trained:
-        if (FAMILY[name].learned or FAMILY[name].encoder_on is not None) and not decoder:
-            decoder.append(train("decoder"))
-        if name == "decoder":
-            return decoder[0]
-        return train(name, decoder[0].model if decoder else None)
+    alone = cache(lambda: train(FAMILY["decoder"]))  # which several members share
 
     def result(name: str) -> dict[str, Any]:
-        if name == "mean":
+        member = members[name]
+        if member is None:
             return {"test_error": _mse(test, x.mean(0)), "train_error": _mse(x, x.mean(0))}
         start = time.perf_counter()
-        member = trained(name)
+        if member.source == "representations":
+            trained = alone()
+        else:
+            trained = train(member, decoder=alone().model if member.encoder_on else None)
         seconds = time.perf_counter() - start
-        codes, test_codes = member.encode(x), member.encode(test)
+        codes, test_codes = trained.encode(x), trained.encode(test)
         return {
-            "test_error": _mse(test, member.decode(test_codes)),
-            "train_error": _mse(x, member.decode(codes)),
+            "test_error": _mse(test, trained.decode(test_codes)),
+            "train_error": _mse(x, trained.decode(codes)),
             "probe_error": probe(codes, labels, test_codes, test_labels)[0],
-            "n_parameters": member.n_parameters,
+            "n_parameters": trained.n_parameters,
             "seconds": seconds,
         }
 
@@ -161,11 +169,11 @@ def image_rows(
 
 
 def sparse_rows(
-    images: Images, members: list[str], seed: int, settings: Settings, row: Row
+    images: Images, members: Iterable[str], seed: int, settings: Settings, row: Row
 ) -> None:
     """Classify digits by k-sparse codes, by those of a denoising autoencoder, and by their pixels."""
     x, labels, test, test_labels = pick(images, settings.n_sparse, settings.n_test, seed)
-    trainer = Trainer(epochs=settings.epochs_sparse, lr=settings.lr, rng=seed, progress=False)
+    trainer = replace(settings.trainer(seed), epochs=settings.epochs_sparse)
 
     def probed(codes: Tensor, test_codes: Tensor) -> dict[str, float]:
         return {"probe_error": probe(codes, labels, test_codes, test_labels)[0]}
@@ -185,38 +193,30 @@ def sparse_rows(
 
     def masked() -> dict[str, float]:
         layers = Dense(code="relu", loss=SquaredError, tied=True)
-        found = train(
-            Member(
-                about="one tied layer, a fifth of inputs masked",
-                layers=layers,
-                corruption=Masking(0.2),
-            )
-        )
+        about = "one tied layer, a fifth of inputs masked"
+        found = train(Member(about=about, layers=layers, corruption=Masking(0.2)))
         return probed(found.encode(x), found.encode(test))
 
-    rows: dict[str, Callable[[], dict[str, float]]] = {
-        "pixels": lambda: probed(x, test),
-        "masking": masked,
-    }
-    rows |= {f"k = {k}": partial(sparse, k) for k in K}
+    rows = {f"k = {k}": partial(sparse, k) for k in K}
+    others = {"pixels": lambda: probed(x, test), "masking": masked}
     for name in members:
-        row(name, rows[name])
+        row(name, (rows | others)[name])
 
 
-def regulator_rows(members: list[str], n: int, seed: int, rng: int, row: Row) -> None:
+def regulator_rows(members: Members, n: int, seed: int, rng: int, row: Row) -> None:
     """Members with the masked decoder on data of Eq. 6: loads, errors and correlations with the truth."""
     problem = draw(n, seed, weight_low=-1.0, rng=rng)
-    recipe: list[Learned] = []
+    recipe = cache(lambda: learn("decoder", [problem], RECIPE, [])[0])
 
     def result(name: str) -> dict[str, Any]:
-        member = REGULATOR_MEMBERS[name]
+        member = members[name]
         if member is None:
             return measure(problem, learn("exact", [problem], RECIPE, [])[0])
-        if not recipe and (member.learned or member.encoder_on is not None):
-            recipe.append(learn("decoder", [problem], RECIPE, [])[0])
-        if member.learned:
-            return measure(problem, recipe[0])
-        return measure(problem, train_masked(problem, member, recipe[0].fit if recipe else None))
+        if member.source == "representations":
+            return measure(problem, recipe())
+        return measure(
+            problem, train_masked(problem, member, recipe().fit if member.encoder_on else None)
+        )
 
     for name in members:
         row(name, partial(result, name))
@@ -245,17 +245,13 @@ def train_masked(problem: Problem, member: Member, decoder: Fit | None) -> Learn
     trainer = replace(_ENCODERS, epochs=epochs, rng=problem.seed)
     given = None if decoder is None else _as_model(problem, decoder)
     start = time.perf_counter()
-    trained = train_member(
-        member, x, d=m, trainer=trainer, architecture=_architecture(problem), decoder=given
-    )
+    layers = _architecture(problem)
+    trained = train_member(member, x, d=m, trainer=trainer, architecture=layers, decoder=given)
     seconds = time.perf_counter() - start
     model = cast(Model, trained.model)  # there is one: no such member is in closed form
     layer = cast(SparseLinear, getattr(model.decoder, "module", model.decoder))  # frozen or not
-    fit = Fit(
-        weight=layer.weight.detach().double().numpy(),
-        bias=None,
-        activity=trained.encode(x).double().numpy(),
-    )
+    weight, activity = layer.weight.detach(), trained.encode(x)
+    fit = Fit(weight=weight.double().numpy(), bias=None, activity=activity.double().numpy())
     codes = trained.encode(torch.from_numpy(problem.test)).double().numpy()
     return Learned(fit=fit, codes=codes, seconds=seconds)
 

@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 from tqdm.auto import tqdm
 
-from grnrep.ds.images import Images, digits, mnist
 from grnrep.validation.autoencoders.panels import (
+    ENCODERS,
+    FULL,
     IMAGE_MEMBERS,
+    QUICK,
     REGULATOR_MEMBERS,
     SPARSE_MEMBERS,
-    Row,
     Settings,
     image_rows,
+    load_digits,
     regulator_rows,
     sparse_rows,
 )
 from grnrep.validation.runs import Runs
 
-logger = logging.getLogger("grnrep")
-
 PANELS: Final = {
     "images": IMAGE_MEMBERS,
-    "sparse": SPARSE_MEMBERS,
-    "regulators": tuple(REGULATOR_MEMBERS),
+    "sparse": dict.fromkeys(SPARSE_MEMBERS),
+    "regulators": REGULATOR_MEMBERS,
+    "image-encoders": ENCODERS,
+    "regulator-encoders": ENCODERS,
 }
-_FULL: Final = Settings()
-_QUICK: Final = Settings(
-    data="digits",
-    sizes=(300, 1437),
-    n_test=360,
-    d=8,
-    width=0.25,
-    epochs=60,
-    lr=2e-3,
-    lr_representation=1.0,
-    n_sparse=1437,
-    hidden=250,
-    cells=(20, 100),
-    replicates=(0,),
-)
 
 
 def autoencoders_study(
@@ -73,16 +60,19 @@ def autoencoders_study(
     (Eq. 6) with weights from -1 to 1, whose units are to be the regulators. All encoders are one layer, as
     in Section 3.3, and all rates the paper's. ``"exact"`` is the solver of this package.
 
+    ``"image-encoders"`` and ``"regulator-encoders"``: what the paper leaves open, encoders for a decoder that
+    was trained alone, learned from noisy inputs and the representations that descent finds for them, beside an
+    encoder that learns by reconstruction, and descent. Inputs are the data and four copies with noise, in
+    standard deviations of the data; with none, the encoder takes as many steps and sees no new input.
+
     Parameters
     ----------
     data_dir
         As in :func:`grnrep.ds.mnist`.
     quick
         The digits of scikit-learn instead of MNIST, fewer images and cells: some minutes.
-    panels
-        Which parts to run.
-    members
-        Which members to train; by default all that a part has.
+    panels, members
+        Which parts to run, and which members to train; by default all.
     rng
         Added to every seed.
     out
@@ -117,55 +107,43 @@ def autoencoders_study(
     wrong = [name for name in members or () if name not in known]
     if wrong:
         raise ValueError(f"members must be among {', '.join(known)}; found {wrong}")
-    settings = _QUICK if quick else _FULL
-    runs = Runs(
-        None if out is None else Path(out),
-        study="autoencoders",
-        settings=asdict(settings) | {"rng": int(rng)},
-    )
+    settings = QUICK if quick else FULL
+    made = asdict(settings) | {"rng": int(rng)}
+    runs = Runs(None if out is None else Path(out), study="autoencoders", settings=made)
     wanted = {
-        panel: [name for name in PANELS[panel] if members is None or name in members]
+        panel: {n: m for n, m in PANELS[panel].items() if members is None or n in members}
         for panel in panels
     }
-    images: Images | None = None
-    if wanted.keys() & {"images", "sparse"}:
-        small = settings.data == "digits"
-        images = digits() if small else mnist(data_dir=data_dir, progress=progress)
-    total = _n_rows(wanted, settings)
+    load = cache(partial(load_digits, settings, data_dir, progress))
+    sets = [(panel, *where) for panel in wanted for where in _sets(panel, settings, rng)]
+    total = sum(len(wanted[panel]) for panel, _, _ in sets)
     with tqdm(total=total, desc="autoencoders", unit="model", disable=not progress) as bar:
-        if images is not None:
-            for seed in (seed + rng for seed in settings.seeds):
-                for n in settings.sizes if "images" in wanted else ():
-                    add = _adder(runs, bar, panel="images", n=n, seed=seed)
-                    image_rows(images, wanted["images"], n, seed, settings, add)
-                if "sparse" in wanted:
-                    add = _adder(runs, bar, panel="sparse", n=settings.n_sparse, seed=seed)
-                    sparse_rows(images, wanted["sparse"], seed, settings, add)
-        for n in settings.cells if "regulators" in wanted else ():
-            for seed in settings.replicates:
-                add = _adder(runs, bar, panel="regulators", n=n, seed=seed)
-                regulator_rows(wanted["regulators"], n, seed, rng, add)
+        for panel, n, seed in sets:
+            add = partial(_add, runs, bar, {"panel": panel, "n": n, "seed": seed})
+            some = wanted[panel]
+            if panel == "sparse":
+                sparse_rows(load(), some, seed, settings, add)
+            elif "image" in panel:
+                image_rows(load(), some, n, seed, settings, add)
+            else:
+                regulator_rows(some, n, seed, rng, add)
     return runs.table()
 
 
-def _adder(runs: Runs, bar: tqdm, **where: Any) -> Row:
-    """What computes and keeps the row of a member, if it is not there yet."""
-
-    def add(member: str, compute: Callable[[], dict[str, Any]]) -> None:
-        key = where | {"member": member}
-        bar.set_postfix_str(f"{where['panel']}, {member}")
-        if runs.find(key) is None:
-            runs.add(key, compute())
-            logger.debug("autoencoders: %s: %s", key, runs.find(key))
-        bar.update()
-
-    return add
+def _add(runs: Runs, bar: tqdm, where: Any, member: str, compute: Callable[[], Any]) -> None:
+    """Compute and keep the row of a member, if it is not there yet."""
+    key = where | {"member": member}
+    bar.set_postfix_str(f"{where['panel']}, {member}")
+    if runs.find(key) is None:
+        runs.add(key, compute())
+    bar.update()
 
 
-def _n_rows(wanted: dict[str, list[str]], settings: Settings) -> int:
-    times = {
-        "images": len(settings.sizes) * len(settings.seeds),
-        "sparse": len(settings.seeds),
-        "regulators": len(settings.cells) * len(settings.replicates),
-    }
-    return sum(times[panel] * len(names) for panel, names in wanted.items())
+def _sets(panel: str, settings: Settings, rng: int) -> list[tuple[int, int]]:
+    """Sizes and seeds of a panel."""
+    seeds = settings.replicates if "regulator" in panel else [k + rng for k in settings.seeds]
+    sizes = {
+        "images": settings.sizes, "sparse": (settings.n_sparse,), "regulators": settings.cells,
+        "image-encoders": settings.encoder_sizes, "regulator-encoders": settings.encoder_cells,
+    }  # fmt: skip
+    return [(n, seed) for n in sizes[panel] for seed in seeds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,28 +41,13 @@ def mnist_figure(table: pd.DataFrame) -> Figure:
     _errors(left, table, "n_train")
     left.set(xlabel="training images", ylabel="binary cross-entropy per pixel", title="MNIST")
     rows = table.drop_duplicates("n_train").sort_values("n_train")
-    right.plot(
-        rows["n_train"],
-        rows["load_decoder"],
-        "o-",
-        color=_STYLES["decoder"][1],
-        label="decoder (Eq. 3)",
-    )
-    right.plot(
-        rows["n_train"],
-        rows["load_encoder"],
-        "s-",
-        color=_STYLES["autoencoder"][1],
-        label="encoder (Eq. 4)",
-    )
+    for part, model in {"decoder (Eq. 3)": "decoder", "encoder (Eq. 4)": "autoencoder"}.items():
+        _, colour, marker = _STYLES[model]
+        load = rows[f"load_{part.split()[0]}"]
+        right.plot(rows["n_train"], load, f"{marker}-", color=colour, label=part)
     right.axhline(1, color=GREY, lw=0.8, ls="--")
-    right.set(
-        xlabel="training images",
-        ylabel="load",
-        xscale="log",
-        yscale="log",
-        title="Constraints per parameter",
-    )
+    right.set(xlabel="training images", ylabel="load", title="constraints per parameter")
+    right.set(xscale="log", yscale="log")
     _ticks(right, rows["n_train"])
     right.legend(frameon=False)
     return figure
@@ -90,14 +76,9 @@ def cifar10_figure(table: pd.DataFrame) -> Figure:
     for (left, right), kind in zip(axes, kinds, strict=True):
         part = table[table["kind"] == kind]
         _curves(left, part)
-        left.set(
-            xlabel="epoch",
-            ylabel="test error (mean square)",
-            yscale="log",
-            title=f"CIFAR-10, {kind}",
-        )
         _errors(right, part, "per_class")
-        right.set(xlabel="training images of each class", ylabel="mean square error", yscale="log")
+        for ax, what in ((left, "epoch"), (right, "training images of each class")):
+            ax.set(xlabel=what, ylabel="mean square error", yscale="log", title=f"CIFAR-10, {kind}")
     return figure
 
 
@@ -108,21 +89,18 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
             rows = table[table["model"] == model].groupby(size)[column].agg(["mean", "std"])
             if len(rows):
                 name = f"{label}, {column.split('_')[0]}"
-                axis.errorbar(
-                    rows.index,
-                    rows["mean"],
-                    rows["std"].fillna(0),
-                    fmt=marker + style,
-                    color=colour,
-                    capsize=3,
-                    ms=5,
-                    label=name,
-                )
+                look: dict[str, Any] = {
+                    "fmt": marker + style,
+                    "color": colour,
+                    "capsize": 3,
+                    "ms": 5,
+                }
+                spread = rows["std"].fillna(0)
+                axis.errorbar(rows.index, rows["mean"], spread, label=name, **look)
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
-    axis.legend(
-        frameon=False, fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.15)
-    )
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
+    axis.legend(frameon=False, fontsize="small", ncols=3, **below)
     axis.spines[["top", "right"]].set_visible(False)
 
 
@@ -135,13 +113,9 @@ def _curves(axis: Axes, table: pd.DataFrame) -> None:
     for _, row in rows.iterrows():
         label, colour, _ = _STYLES[row["model"]]
         strength = 0.35 + 0.65 * (sizes.index(row["per_class"]) + 1) / len(sizes)
-        axis.plot(
-            np.arange(1, len(row["curve"]) + 1),
-            row["curve"],
-            color=colour,
-            alpha=strength,
-            label=f"{label}, {row['per_class']} a class",
-        )
+        epochs = np.arange(1, len(row["curve"]) + 1)
+        name = f"{label}, {row['per_class']} a class"
+        axis.plot(epochs, row["curve"], color=colour, alpha=strength, label=name)
     if len(rows):
         axis.legend(frameon=False, fontsize="small")
 

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from grnrep.nn.dense import freeze
-from grnrep.nn.infer import Descent, errors, infer, reconstruct
+from grnrep.nn.infer import errors, infer, reconstruct
 from grnrep.nn.likelihoods import Bernoulli, SquaredError
 from grnrep.nn.model import Code, Model
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
+from grnrep.nn.watch import Watch
+from grnrep.validation.runs import Runs
 
 MODELS = ("decoder", "autoencoder", "encoder_on_decoder")
 _START = 0.01  # standard deviation of representations before training
+_SHOWN = 8  # test images whose reconstructions are kept
 
 
 @dataclass(frozen=True)
 class Design:
-    """Networks and training that the three models have in common.
-
-    Parameters
-    ----------
-    encoder, decoder
-        Build a network from a seed.
-    loss
-        Builds the noise model.
-    d
-        Length of a representation.
-    trainer
-        How all of them are trained.
-    """
+    """Networks, built from a seed, noise model, units and training that the three models have in common."""
 
     encoder: Callable[[int], nn.Module]
     decoder: Callable[[int], nn.Module]
@@ -44,33 +36,85 @@ class Design:
     d: int
     trainer: Trainer
 
-    def parameters(self) -> dict[str, int]:
-        """Number of parameters of the encoder and of the decoder."""
-        built = {"encoder": self.encoder(0), "decoder": self.decoder(0)}
-        return {name: sum(p.numel() for p in part.parameters()) for name, part in built.items()}
+    def settings(self) -> dict[str, Any]:
+        """What rows must have in common to be compared."""
+        names = ("epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum")
+        return {name: getattr(self.trainer, name) for name in names}
+
+    def loads(self, n: Any, n_pixels: int) -> dict[str, Any]:
+        """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
+        parts = (self.encoder(0), self.decoder(0))
+        encoder, decoder = (sum(p.numel() for p in part.parameters()) for part in parts)
+        load = n * n_pixels / (decoder + n * self.d)
+        return {"load_decoder": load, "load_encoder": n * self.d / encoder}
 
 
-def settings_of(trainer: Trainer) -> dict[str, float]:
-    """What a trainer says that rows must have in common to be compared."""
-    names = ("epochs", "batch_size", "lr", "weight_decay", "lr_representation", "momentum")
-    return {name: getattr(trainer, name) for name in names}
+def train_missing(
+    runs: Runs,
+    design: Design,
+    x: Tensor,
+    test: Tensor,
+    *,
+    key: dict[str, Any],
+    seed: int,
+    models: Sequence[str],
+    progress: bool,
+    show: bool = False,
+    watched: Sequence[int] = (),
+) -> None:
+    """Train the models of one draw of images that have no row yet.
+
+    With ``show`` reconstructions of test images go to a file beside the rows; with epochs in ``watched``
+    those after them too, and the test error of every epoch to the row.
+    """
+    decoder: nn.Module | None = None  # trained, as soon as there is one
+    for kind in (kind for kind in MODELS if kind in models):
+        row = key | {"model": kind}
+        if runs.find(row) is not None:
+            continue
+        if kind == "encoder_on_decoder" and decoder is None:
+            alone = new_model(design, len(x), kind="decoder", seed=seed)
+            train(alone, design, x, test, seed=seed, progress=progress)
+            decoder = alone.decoder
+        model = new_model(design, len(x), kind=kind, seed=seed, decoder=decoder)
+        watch = (
+            Watch(design.trainer, test, design.d, n_shown=_SHOWN, epochs=watched)
+            if watched
+            else None
+        )
+        name = "-".join(map(str, (runs.study, *row.values())))
+        checkpoint = None
+        if runs.path is not None and watch is None:  # which starts where the training does
+            checkpoint = runs.path.with_name(f".{name}.checkpoint")
+        result, code = train(
+            model, design, x, test,
+            seed=seed, checkpoint=checkpoint, progress=progress, on_epoch=watch,
+        )  # fmt: skip
+        if show and runs.path is not None:
+            last = {design.trainer.epochs: reconstruct(model, code.z[:_SHOWN])}
+            shown = last | (watch.shown if watch is not None else {})
+            kept = {f"epoch{epoch}": _bytes(shown[epoch]) for epoch in sorted(shown)}
+            kept = {"originals": _bytes(test[:_SHOWN])} | kept
+            np.savez_compressed(runs.path.with_name(f"{name}.npz"), **kept)  # type: ignore[arg-type]
+        size = x[0].numel()
+        curve = {} if watch is None else {"curve": [loss / size for loss in watch.losses]}
+        runs.add(row, result | design.loads(len(x), size) | curve)
+        decoder = model.decoder if kind == "decoder" else decoder
 
 
 def new_model(
     design: Design, n: int, *, kind: str, seed: int, decoder: nn.Module | None = None
 ) -> Model:
     """Build one of :data:`MODELS` for ``n`` training images; the last one around a trained ``decoder``."""
+    source = design.encoder(2 * seed + 1)  # not the numbers that the decoder was drawn with
     if kind == "decoder":
         generator = torch.Generator().manual_seed(seed)
         start = _START * torch.randn(n, design.d, generator=generator)
-        source: nn.Module = Representation(n, design.d, init=start)
-    else:
-        source = design.encoder(2 * seed + 1)  # not the numbers that the decoder was drawn with
-    if kind != "encoder_on_decoder":
-        part = design.decoder(2 * seed)
-    elif decoder is None:
-        raise ValueError("encoder_on_decoder needs a trained decoder")
-    else:
+        source = Representation(n, design.d, init=start)
+    part = design.decoder(2 * seed)
+    if kind == "encoder_on_decoder":
+        if decoder is None:
+            raise ValueError("encoder_on_decoder needs a trained decoder")
         part = freeze(decoder)
     model = Model(source, part, loss=design.loss())
     # torch takes the format alone, though none of the types that it declares does
@@ -87,8 +131,8 @@ def train(
     checkpoint: Path | None = None,
     progress: bool = True,
     on_epoch: Callable[[int, Model], None] | None = None,
-) -> dict[str, float]:
-    """Train a model and measure it: mean losses per pixel on both sets of images, and seconds."""
+) -> tuple[dict[str, float], Code]:
+    """Train a model; mean losses per pixel on both sets of images, seconds, and the test images' codes."""
     trainer = replace(design.trainer, rng=seed, checkpoint=checkpoint, progress=progress)
     start = time.perf_counter()
     trainer.fit(model, x, on_epoch=on_epoch)
@@ -103,16 +147,7 @@ def train(
         "test_error": float(errors(model, test, code).mean()) / x[0].numel(),
         "train_seconds": trained - start,
         "test_seconds": time.perf_counter() - inferred,
-    }
-
-
-def loads(design: Design, n: int, n_pixels: int) -> dict[str, float]:
-    """Loads of the decoder, Eq. 3, and of the encoder, Eq. 4, at ``n`` training images."""
-    size = design.parameters()
-    return {
-        "load_decoder": n * n_pixels / (size["decoder"] + n * design.d),
-        "load_encoder": n * design.d / size["encoder"],
-    }
+    }, code
 
 
 def draw(n_all: int, n: int, seed: int) -> np.ndarray:
@@ -127,56 +162,16 @@ def draw_balanced(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     short = min(len(part) for part in parts)
     if short < per_class:
         raise ValueError(
-            f"per_class must be at most {short}, the images of the smallest class; "
-            f"found {per_class}"
+            f"per_class must be at most {short}, the images of the smallest class; found {per_class}"
         )
     return np.concatenate(parts)
 
 
 def tensor(images: np.ndarray) -> Tensor:
     """Images (n, channels, height, width) as a tensor, in the order of memory that convolutions like."""
-    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(
-        memory_format=torch.channels_last
-    )
+    x = torch.from_numpy(np.ascontiguousarray(images))
+    return x.contiguous(memory_format=torch.channels_last)
 
 
-class Watch:
-    """Test loss after every epoch, and what some test images look like after some of them.
-
-    Without an encoder the representations of test images descend along with the training, one step
-    after each of its epochs, as the representations of training images do.
-
-    Parameters
-    ----------
-    design, test
-        As in :func:`train`.
-    n_images, epochs
-        How many test images to keep reconstructions of, and after which epochs.
-    """
-
-    def __init__(
-        self, design: Design, test: Tensor, *, n_images: int = 0, epochs: tuple[int, ...] = ()
-    ):
-        self.n_images, self.epochs = n_images, epochs
-        self.losses: list[float] = []
-        self.reconstructions: dict[int, np.ndarray] = {}
-        trainer = design.trainer
-        self.test = test if trainer.device is None else test.to(trainer.device)
-        self._descent = Descent(
-            self.test,
-            torch.zeros(len(test), design.d),
-            lr=trainer.lr_representation,
-            momentum=trainer.momentum,
-            batch_size=trainer.batch_size,
-        )
-
-    def __call__(self, epoch: int, model: Model) -> None:
-        """Look at ``model`` after an epoch."""
-        model.eval()
-        if not model.has_encoder:
-            self._descent.step(model)
-        code = infer(model, self.test) if model.has_encoder else self._descent.code(model)
-        self.losses.append(float(errors(model, self.test, code).mean()) / self.test[0].numel())
-        if epoch in self.epochs:
-            some = reconstruct(model, code.z[: self.n_images])
-            self.reconstructions[epoch] = (255 * some.clamp(0, 1)).round().byte().cpu().numpy()
+def _bytes(images: Tensor) -> np.ndarray:
+    return (255 * images.clamp(0, 1)).round().byte().cpu().numpy()

@@ -19,8 +19,8 @@ logger = logging.getLogger("grnrep")
 
 # decoder loads (Eq. 3, by edges) from 0.5 to 9.9
 SIZES: Final = (5, 10, 12, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 1000, 2000, 5000, 10_000)
-_QUICK_SIZES: Final = (5, 10, 20, 50, 100, 200, 500, 1000)
-_REPLICATES, _QUICK_REPLICATES = 5, 3
+_QUICK_SIZES: Final = (5, 10, 20, 50, 100, 200, 500)
+_REPLICATES, _QUICK_REPLICATES = 5, 2
 _BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
 
@@ -64,7 +64,7 @@ def load_study(
     Parameters
     ----------
     quick
-        3 replicates and up to 1,000 cells, instead of 5 and 10,000.
+        2 replicates and up to 500 cells, instead of 5 and 10,000: some minutes.
     sizes, replicates
         Numbers of training cells, and of data sets for each of them; as above by default.
     models

@@ -63,6 +63,7 @@ def train(
     lr: float = 1e-4,
     weight_decay: float = 1e-5,
     slope: float = 0.1,
+    start: OneLayer | None = None,
     progress: bool = True,
 ) -> OneLayer:
     """Train encoders on frozen decoders, or autoencoders from scratch, by Adam.
@@ -86,6 +87,8 @@ def train(
         Passes, cells per step, and rate and weight decay of Adam.
     slope
         Of the leaky ReLU below zero.
+    start
+        Model to go on from; by default weights are drawn.
     progress
         Whether to show a progress bar.
 
@@ -118,12 +121,14 @@ def train(
     generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
     encoder = _uniform((m, n_genes), n_genes, generators).to(x)
     bias = _uniform((m,), n_genes, generators).to(x)
-    learned = [encoder, bias]
     weight = given
     if mask is not None:
         mask = mask.to(x)
         weight = _uniform((n_genes, m), m, generators).to(x) * mask
-        learned.append(weight)
+    if start is not None:
+        encoder, bias = start.encoder.clone(), start.bias.clone()
+        weight = weight if mask is None else start.decoder.clone()
+    learned = [encoder, bias] if mask is None else [encoder, bias, weight]
     for parameter in learned:
         parameter.grad = torch.zeros_like(parameter)
     adam = torch.optim.Adam(learned, lr=lr, weight_decay=weight_decay, fused=True)
