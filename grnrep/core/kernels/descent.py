@@ -83,15 +83,14 @@ def descend(
     )  # fmt: skip
     gradient, last = np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype)
     beta, step = np.zeros(lanes, dtype), np.zeros(lanes, dtype)
-    cells, ages = np.full(lanes, -1), np.zeros(lanes, np.int64)
-    n_active = n_entered = 0
+    cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+    n_left, n_entered = n_cells, 0
     for lane in range(lanes):
-        if n_entered < n_cells:
-            cells[lane] = n_entered
-            n_entered, n_active = n_entered + 1, n_active + 1
+        cells[lane] = n_entered if n_entered < n_cells else -1
+        n_entered += 1
         enter(lane, cells[lane], waiting, tile)
 
-    while n_active > 0:
+    while n_left > 0:
         gradient, last = last, gradient
         set_gradient(w_t, ridge, tile.z, tile.r, gradient)
         precondition(inverse, gradient, last, tile, sums)
@@ -106,11 +105,9 @@ def descend(
                 for j in range(m):
                     out[j, cells[lane]] = tile.z[j * lanes + lane]
                 iterations[cells[lane]] = ages[lane]
-                cells[lane], ages[lane] = -1, -1
-                n_active -= 1
-                if n_entered < n_cells:
-                    cells[lane] = n_entered
-                    n_entered, n_active = n_entered + 1, n_active + 1
+                cells[lane] = n_entered if n_entered < n_cells else -1
+                ages[lane] = -1
+                n_left, n_entered = n_left - 1, n_entered + 1
                 enter(lane, cells[lane], waiting, tile)
                 sums.gy[lane] = np.inf  # the next β is 0: no direction to go on from
             elif sums.last_gy[lane] > 0:

@@ -109,15 +109,14 @@ def take_newton_steps(
         np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
         np.zeros(lanes, dtype), np.zeros(3 * lanes, dtype),
     )  # fmt: skip
-    cells, ages = np.full(lanes, -1), np.zeros(lanes, np.int64)
-    n_active = n_entered = 0
+    cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
+    n_left, n_entered = n_cells, 0
     for lane in range(lanes):
-        if n_entered < n_cells:
-            cells[lane] = n_entered
-            n_entered, n_active = n_entered + 1, n_active + 1
+        cells[lane] = n_entered if n_entered < n_cells else -1
+        n_entered += 1
         enter(lane, cells[lane], waiting, tile)
 
-    while n_active > 0:
+    while n_left > 0:
         set_work(genes, how.flat, tile)
         set_start(w_t, squares, ridge, tile)
         for k in range(how.n_gradients):
@@ -151,9 +150,7 @@ def take_newton_steps(
                 for j in range(m):
                     out[j, cells[lane]] = tile.z[j * lanes + lane]
                 steps[cells[lane]] = ages[lane]
-                cells[lane], ages[lane] = -1, 0
-                n_active -= 1
-                if n_entered < n_cells:
-                    cells[lane] = n_entered
-                    n_entered, n_active = n_entered + 1, n_active + 1
+                cells[lane] = n_entered if n_entered < n_cells else -1
+                ages[lane] = 0
+                n_left, n_entered = n_left - 1, n_entered + 1
                 enter(lane, cells[lane], waiting, tile)
