@@ -83,6 +83,7 @@ def descend(
     )  # fmt: skip
     gradient, last = np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype)
     beta, step = np.zeros(lanes, dtype), np.zeros(lanes, dtype)
+    # of every lane, its cell, -1 where none waits, and the steps that this has taken
     cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
     n_left, n_entered = n_cells, 0
     for lane in range(lanes):

@@ -109,6 +109,7 @@ def take_newton_steps(
         np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
         np.zeros(lanes, dtype), np.zeros(3 * lanes, dtype),
     )  # fmt: skip
+    # of every lane, its cell, -1 where none waits, and the steps that this has taken
     cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
     n_left, n_entered = n_cells, 0
     for lane in range(lanes):

@@ -48,7 +48,7 @@ class NewtonTile(NamedTuple):
     r: np.ndarray  # minus half the slope of the loss
     curvature: np.ndarray  # half its curvature
     loss: np.ndarray  # half of it, up to what counts alone say
-    change_p: np.ndarray  # W d, of directions and then of the whole step
+    change_p: np.ndarray  # first max(curvature, 0); then W d, last of the whole step
     z: np.ndarray  # a vector a regulator, as in the next five
     gradient: np.ndarray  # what remains of minus half the gradient of the objective
     preconditioner: np.ndarray  # 1 / diagonal of W'AW + λ
