@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -90,14 +91,29 @@ def test_core_imports_numerics_only(path):
     assert outside <= {"numpy", "scipy", "torch", "numba", "llvmlite", "tqdm", "grnrep"}
 
 
-def test_compiled_code_is_in_one_file_which_imports_nothing_of_the_package():
-    # what was compiled is kept on disk under the stamp of its file alone
-    kernels = Path("core/kernels.py")
+KERNELS = [path for path in FILES if path.parts[:2] == ("core", "kernels")]
+
+
+def test_compiled_code_is_in_one_room_which_imports_nothing_else_of_the_package():
+    # what was compiled is kept on disk under a stamp of the files of that room alone
     compile_ = {
         path for path in FILES for name in _imports(path) if name.startswith(("numba", "llvmlite"))
     }
-    assert compile_ == {kernels}
-    assert _rooms(kernels) == set()
+    assert compile_
+    assert compile_ <= set(KERNELS)
+    assert {path.parent for path in KERNELS} == {Path("core/kernels")}
+    imported = {name for path in KERNELS for name in _imports(path) if name.startswith("grnrep")}
+    assert [name for name in imported if not name.startswith("grnrep.core.kernels.")] == []
+
+
+def test_files_of_compiled_code_import_one_way():
+    after = {
+        path.stem: {
+            name.split(".")[3] for name in _imports(path) if name.startswith("grnrep.core.kernels.")
+        }
+        for path in KERNELS
+    }
+    assert set(TopologicalSorter(after).static_order()) == set(after)  # raises at a circle
 
 
 def test_the_check_sees_an_import_inside_a_function():

@@ -1,17 +1,16 @@
-"""Compiled residuals and gradients against dense products; what is kept on disk; other processors."""
+"""Compiled residuals and gradients against dense products; vectors; other processors."""
 
-import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numba
 import numpy as np
 import pytest
 
-from grnrep.core import kernels
 from grnrep.core.kernels import Rows, gradients, residuals
+from grnrep.core.kernels.exponentials import exp, log, log_of_one_plus
+from grnrep.core.kernels.vectors import load, store
 
 
 def problem(n_cells, dtype, *, n_genes=23, m=7, q=2):
@@ -69,9 +68,9 @@ def test_company_does_not_matter_to_the_last_bit(dtype):
 @numba.njit
 def _of_vectors(x, small, out):
     for i in range(len(x) * x.itemsize // 64):
-        kernels.store(out[0], i, kernels.exp(kernels.load(x, i)))
-        kernels.store(out[1], i, kernels.log(kernels.load(out[0], i)))
-        kernels.store(out[2], i, kernels.log_of_one_plus(kernels.load(small, i)))
+        store(out[0], i, exp(load(x, i)))
+        store(out[1], i, log(load(out[0], i)))
+        store(out[2], i, log_of_one_plus(load(small, i)))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -87,62 +86,11 @@ def test_exponentials_and_logarithms_are_right_to_two_units_in_the_last_place(dt
     np.testing.assert_allclose(out[2], np.log1p(high(small)), rtol=2 * eps)
 
 
-def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch):
-    njit, asked = numba.njit, []
-    njit(lambda a: a)(1)  # numba imports parts of its own when it first compiles
-
-    def refusing(**options):
-        asked.append(options.get("cache", False))
-        if asked[-1]:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(kernels.numba, "njit", refusing)
-    assert kernels.compiled(lambda a: a + 1)(2) == 3
-    assert asked == [True, False]
-
-
-# a small kernel on top of those in a copy of the file: quick to compile, and made of parts further up
-TINY = """
-
-@compiled
-def tiny(indptr, indices, values, vectors, out):
-    store(out, 0, row_times(Rows(indptr, indices, values), 0, vectors))
-"""
-
-
-def _tiny(path):
-    """Hits of the cache on disk, and 2·5 + 0, by a module at a path."""
-    spec = importlib.util.spec_from_file_location("copy_of_kernels", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    out = np.zeros(module.n_lanes(np.float64))
-    row = np.array([0, 1], np.int32), np.zeros(1, np.int32), np.full(1, 2.0)
-    module.tiny(*row, np.full_like(out, 5.0), out)
-    return sum(module.tiny.stats.cache_hits.values()), out[0]
-
-
-def test_a_change_of_one_part_is_seen_although_older_code_is_kept(tmp_path, monkeypatch, caplog):
-    caplog.set_level("INFO", logger="grnrep")
-    # what Python itself compiles tells sources of one size apart by the second alone
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    path, text = tmp_path / "copy_of_kernels.py", Path(kernels.__file__).read_text() + TINY
-    path.write_text(text)
-    assert _tiny(path) == (0, 10)
-    assert [record.getMessage()[:16] for record in caplog.records] == ["compiling, once "]
-    caplog.clear()
-    assert _tiny(path) == (1, 10)  # compiled once
-    assert not caplog.records
-    changed = text.replace("kind, name), (a, b, c))", "kind, name), (a, a, a))")
-    assert changed != text
-    path.write_text(changed)
-    assert _tiny(path) == (0, 2 * 2 + 2)
-
-
 OTHER_PROCESSOR = """
 import re, sys
 import numpy as np
-from grnrep.core.kernels import Rows, _gradients, gradients
+from grnrep.core.kernels import Rows, gradients
+from grnrep.core.kernels.blocks import block_gradients
 
 dense, z, x, most, least, downhill = np.load(sys.argv[1]).values()
 ridge, order = np.linspace(0, 1, 7, dtype=x.dtype), np.random.default_rng(0).permutation(x.shape[1])[:20]
@@ -163,7 +111,7 @@ whole = found(x, most, least, z)
 np.testing.assert_allclose(whole, downhill, rtol=0, atol=1e-4)
 some = found(*(np.ascontiguousarray(a[:, order]) for a in (x, most, least, z)))
 np.testing.assert_array_equal(some, whole[:, order])
-code = "".join(_gradients.inspect_asm().values())
+code = "".join(block_gradients.inspect_asm().values())
 called = re.findall(r"\\bfmaf?\\b", code)
 assert "mul" in code and not called, called
 """

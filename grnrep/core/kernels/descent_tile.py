@@ -1,0 +1,168 @@
+"""Cells whose representations are sought, in the lanes of a tile, and steps of all of them along a direction.
+
+The cells of a tile are worked on in step. Each lane has a cell of its own age, and steps, directions and ends of its
+own.
+
+Invariant, at the top of an iteration, of every lane: `uncensored` is x - W z of its z, and `r` is that after
+censoring. A lane without a cell has all entries left out, z = 0 and d = 0, and stays so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from grnrep.core.kernels.kept import inlined, part
+from grnrep.core.kernels.products import Rows, row_times
+from grnrep.core.kernels.vectors import (
+    BYTES,
+    load,
+    minimum,
+    multiply,
+    multiply_add,
+    splat,
+    store,
+    subtract,
+    where,
+    where_zero,
+)
+
+CENSORED, LEFT_OUT = 1, 2  # codes of entries: a zero under a ReLU; one that is not to count
+
+
+class Cells(NamedTuple):
+    """Cells to be projected: x - W z at the start and codes, (n_genes, n_cells); z, (m, n_cells)."""
+
+    uncensored: np.ndarray
+    codes: np.ndarray
+    z: np.ndarray
+
+
+class Tile(NamedTuple):
+    """Where the search of the cells in the lanes is."""
+
+    uncensored: np.ndarray  # x - W z; a vector a gene, as in the next two
+    r: np.ndarray  # residuals: the same, censored
+    change: np.ndarray  # W d, by which W z changes along the direction d
+    censored: np.ndarray  # a bit a lane, a number a gene, as in the next
+    left_out: np.ndarray
+    z: np.ndarray  # representations; a vector a regulator, as in the next two
+    y: np.ndarray  # P g, the gradient preconditioned
+    direction: np.ndarray  # d
+
+
+class Sums(NamedTuple):
+    """Sums over the regulators or genes of a cell, one a lane; g is minus half the gradient."""
+
+    yy: np.ndarray  # y'y
+    zz: np.ndarray  # z'z
+    gy: np.ndarray  # g'y
+    last_gy: np.ndarray  # g'y of the iteration before
+    cross: np.ndarray  # y' times g of the iteration before
+    slope: np.ndarray  # g'd: minus half the slope of the objective along d
+    ridge_slope: np.ndarray  # z'λd
+    ridge_curvature: np.ndarray  # d'λd
+    curvature: np.ndarray  # Σ (W d)², over genes with a residual
+    end_slope: np.ndarray  # r'W d with the residuals at the end of a step
+
+
+@part
+def enter(lane: int, cell: int, waiting: Cells, tile: Tile) -> None:
+    """Put a cell into a lane of the tile, or nothing (all entries left out) where it is -1."""
+    lanes, bit = 8 * tile.censored.itemsize, tile.censored.dtype.type(1 << lane)
+    for g in range(len(waiting.codes)):
+        k, code, value = g * lanes + lane, LEFT_OUT, tile.r.dtype.type(0)
+        if cell >= 0:
+            code, value = waiting.codes[g, cell], waiting.uncensored[g, cell]
+        tile.censored[g] = tile.censored[g] | bit if code == CENSORED else tile.censored[g] & ~bit
+        tile.left_out[g] = tile.left_out[g] | bit if code == LEFT_OUT else tile.left_out[g] & ~bit
+        tile.uncensored[k] = value
+        tile.r[k] = 0 if code == LEFT_OUT or (code == CENSORED and value > 0) else value
+    for j in range(len(waiting.z)):
+        k = j * lanes + lane
+        tile.z[k] = waiting.z[j, cell] if cell >= 0 else 0
+        tile.y[k], tile.direction[k] = 0, 0  # so that it stays where it is in this iteration
+
+
+@part
+def precondition(
+    inverse: Rows, gradient: np.ndarray, last: np.ndarray, tile: Tile, sums: Sums
+) -> None:
+    """Set y = P g, and y'y, z'z, g'y and (last g)'y."""
+    zero = splat(gradient.dtype.type(0))
+    yy, zz, gy, cross = zero, zero, zero, zero
+    for j in range(len(inverse.indptr) - 1):
+        y, z, g = row_times(inverse, j, gradient), load(tile.z, j), load(gradient, j)
+        store(tile.y, j, y)
+        yy, zz = multiply_add(y, y, yy), multiply_add(z, z, zz)
+        gy, cross = multiply_add(g, y, gy), multiply_add(load(last, j), y, cross)
+    store(sums.yy, 0, yy)
+    store(sums.zz, 0, zz)
+    store(sums.gy, 0, gy)
+    store(sums.cross, 0, cross)
+
+
+@part
+def set_direction(
+    ridge: np.ndarray, gradient: np.ndarray, beta: np.ndarray, tile: Tile, sums: Sums
+) -> None:
+    """Set d = y + β d, and g'd, d'λd and z'λd: 0 for a cell that has just entered, since its y and d are."""
+    zero, b = splat(gradient.dtype.type(0)), load(beta, 0)
+    slope, ridge_slope, ridge_curvature = zero, zero, zero
+    for j in range(len(ridge)):
+        d, lam = multiply_add(b, load(tile.direction, j), load(tile.y, j)), splat(ridge[j])
+        store(tile.direction, j, d)
+        slope = multiply_add(load(gradient, j), d, slope)
+        ridge_slope = multiply_add(lam, multiply(load(tile.z, j), d), ridge_slope)
+        ridge_curvature = multiply_add(lam, multiply(d, d), ridge_curvature)
+    store(sums.slope, 0, slope)
+    store(sums.ridge_slope, 0, ridge_slope)
+    store(sums.ridge_curvature, 0, ridge_curvature)
+
+
+@part
+def set_change(w: Rows, tile: Tile, sums: Sums) -> None:
+    """Set W d, and Σ (W d)² over genes with a residual: those that are censored resist no change."""
+    zero = splat(tile.r.dtype.type(0))
+    curvature = zero
+    for g in range(len(tile.censored)):
+        change = row_times(w, g, tile.direction)
+        store(tile.change, g, change)
+        resisted = where_zero(load(tile.r, g), zero, change)
+        curvature = multiply_add(resisted, resisted, curvature)
+    store(sums.curvature, 0, curvature)
+
+
+@part
+def look_ahead(step: np.ndarray, tile: Tile, sums: Sums) -> None:
+    """Set r'W d, with the residuals r at z + step d."""
+    zero = splat(step.dtype.type(0))
+    minus_step, end_slope = subtract(zero, load(step, 0)), zero
+    for g in range(len(tile.censored)):
+        change = load(tile.change, g)
+        uncensored = multiply_add(minus_step, change, load(tile.uncensored, g))
+        end_slope = multiply_add(
+            _censor(uncensored, tile.censored[g], tile.left_out[g]), change, end_slope
+        )
+    store(sums.end_slope, 0, end_slope)
+
+
+@part
+def move(step: np.ndarray, tile: Tile) -> None:
+    """Go from z to z + step d, and from x - W z to x - W z - step W d, with its residuals."""
+    plus_step = load(step, 0)
+    minus_step = subtract(splat(step.dtype.type(0)), plus_step)
+    for g in range(len(tile.censored)):
+        uncensored = multiply_add(minus_step, load(tile.change, g), load(tile.uncensored, g))
+        store(tile.uncensored, g, uncensored)
+        store(tile.r, g, _censor(uncensored, tile.censored[g], tile.left_out[g]))
+    for j in range(len(tile.z) * step.itemsize // BYTES):
+        store(tile.z, j, multiply_add(plus_step, load(tile.direction, j), load(tile.z, j)))
+
+
+@inlined
+def _censor(uncensored: Any, censored: Any, left_out: Any) -> Any:
+    """Residuals of x - W z: at most 0 where a zero is censored, 0 where an entry is left out."""
+    zero = subtract(uncensored, uncensored)
+    return where(left_out, zero, where(censored, minimum(uncensored, zero), uncensored))
