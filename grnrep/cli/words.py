@@ -24,8 +24,12 @@ _REMEDIES: Final = (
     (r", e\.g\. (?:adata|net)\S+ = \S+\.str\.upper\(\)", ""),
     (r": \.str\.split\('\.'\)\.str\[0\]", ""),
     (
-        r"set (adata|new)\.var_names = \1\.var\['([^']*)'\]",
-        r"make the column \2 of var the var_names of \1",
+        r"set adata\.var_names = adata\.var\['([^']*)'\]",
+        r"make the column \1 of var the var_names of adata",
+    ),
+    (
+        r"set new\.var_names = new\.var\['([^']*)'\]",
+        r"make the column \1 of var its var_names",
     ),
     (r"; use adata = adata\.T", ": transpose it"),
     (r"Call (adata|new)\.var_names_make_unique\(\)", "Make them unique first"),
