@@ -45,11 +45,18 @@ def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None
         parts = getattr(adata, "mod", None)  # of MuData; of a DataFrame it is a method
         modalities = [str(key) for key in parts] if isinstance(parts, Mapping) else []
         one = f". Pass one modality, such as mdata[{modalities[0]!r}]" if modalities else ""
-        path = isinstance(adata, str | os.PathLike)
-        hint = "; read it first, e.g. with anndata.read_h5ad" if path else ""
+        hint = ""
+        if isinstance(adata, str | os.PathLike):
+            model = str(adata).endswith((".zarr", ".zip"))
+            hint = "a model with grnrep.io.load" if model else "e.g. with anndata.read_h5ad"
+            hint = f"; read it first, {hint}"
         raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}{one}{hint}")
     if adata.n_obs < min_obs:
-        raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
+        model = adata.n_obs == 0 and any(map(_is_fit, adata.uns.values()))
+        hint = ". This is a model: give cells here, and to grnrep.tl.transform the model after them"
+        raise ValueError(
+            f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}{hint if model else ''}"
+        )
 
 
 def report_names(adata: AnnData, *, name: str = "adata") -> None:

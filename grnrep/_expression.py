@@ -13,6 +13,7 @@ from grnrep import _keys
 from grnrep._cells import Cells, is_count
 from grnrep._checks import gene_names, some
 from grnrep._inputs import expression_of
+from grnrep._match_names import why_few
 from grnrep._record import Decoder
 from grnrep._values import another_scale, check_values, open_values, report_empty, where
 from grnrep.rows.blocks import Blocks
@@ -110,18 +111,22 @@ def _report(
 ) -> None:
     """Say what of the decoder is not in the data; raise where that is everything."""
     other = _other_place(decoder, cells, layer, name=name)
+    named = None if layer == _keys.RAW else cells
+    cause = why_few(decoder.genes, names, named, name=name)
+    cause = f". {cause}" if cause else ""
     if len(known.genes) == 0:
         place = f"{name}.raw.var_names" if layer == _keys.RAW else f"{name}.var_names"
-        hint = f"{other[0].upper()}{other[1:]}. Otherwise name" if other else "Name"
+        hint = f". {other[0].upper()}{other[1:]}. Otherwise name" if other else ". Name"
+        hint = cause or f"{hint} genes as in the data that was fitted"
         raise ValueError(
             f"{name} has no gene of the decoder among {place}; first genes of the decoder: "
-            f"{some(decoder.genes)}, of {name}: {some(names)}. {hint} genes as in the data that was fitted"
+            f"{some(decoder.genes)}, of {name}: {some(names)}{hint}"
         )
     missing = decoder.genes.difference(known.genes)
     if len(missing):
         sizes = (name, len(missing), len(decoder.genes))
         logger.warning(
-            "%s: %s lacks %d of %d genes of the decoder: %s", verb, *sizes, some(missing)
+            "%s: %s lacks %d of %d genes of the decoder: %s%s", verb, *sizes, some(missing), cause
         )
     lost = decoder.regulators.difference(known.regulators)
     if len(lost):
@@ -129,7 +134,7 @@ def _report(
             "%s: %d regulators have no target in %s and get NaN: %s",
             verb, len(lost), name, some(lost)
         )  # fmt: skip
-    if layer != decoder.layer:
+    if other and not (len(missing) == 0 and decoder.layer == _keys.RAW and cells.raw is None):
         logger.warning("%s: reading %s; %s", verb, where(layer, name=name), other)
 
 

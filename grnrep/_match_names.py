@@ -48,7 +48,7 @@ def compare_names(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.n
     """Compare the targets of a network with the genes; raise if no target is one."""
     targets = pd.Index(net[_keys.TARGET].unique())
     found = targets.isin(names)
-    n_found, (n_more, remedy) = int(found.sum()), _best_remedy(net, targets, adata, names)
+    n_found, (n_more, remedy) = int(found.sum()), _best(_remedies(net, targets, adata, names))
     if not targets.isin(names[mask]).any():
         if n_found:
             what_would_do = f"{n_found} targets are genes that mask_var leaves out"
@@ -64,7 +64,7 @@ def compare_names(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.n
         f"{n_found} of {len(targets)} targets of net, with {n_edges} of {len(net)} edges, are among "
         "adata.var_names"
     )
-    if n_more >= n_found + _MATERIAL * min(len(targets), len(names)):
+    if _is_more(n_more, n_found, targets, names):
         cause = remedy
     elif few and is_target.mean() < _ALIKE:
         cause = f"{_other_identifiers(targets, names)} Or was adata cut to few genes?"
@@ -72,14 +72,53 @@ def compare_names(net: pd.DataFrame, adata: AnnData, names: pd.Index, mask: np.n
     return Naming(text, firsts, cause, few)
 
 
-def _best_remedy(
+def why_few(genes: pd.Index, names: pd.Index, adata: AnnData | None, *, name: str) -> str:
+    """Say what would make clearly more genes of a decoder be among the names of new cells; empty if nothing would.
+
+    ``adata`` has other names in columns of ``var``; None where these cannot be set, as of ``raw``.
+    """
+    remedies = [
+        (
+            _n_in(genes.str.upper(), names.str.upper()),
+            "{} would match but for upper and lower case: are both from one species? If not, use the names of "
+            "orthologs",
+        ),
+        *([] if adata is None else _columns(genes, adata, name=name)),
+    ]
+    n_more, remedy = _best(remedies)
+    return remedy if _is_more(n_more, _n_in(genes, names), genes, names) else ""
+
+
+def _is_more(n_more: int, n_found: int, targets: pd.Index, names: pd.Index) -> bool:
+    """Whether a remedy is worth a word."""
+    return n_more > n_found and n_more >= n_found + _MATERIAL * min(len(targets), len(names))
+
+
+def _best(remedies: list[tuple[int, str]]) -> tuple[int, str]:
+    """The remedy by which most would match: how many, and what to do."""
+    n_targets, words = max(remedies, key=lambda remedy: remedy[0])  # the first of equal ones
+    return n_targets, words.replace("{}", str(n_targets), 1)
+
+
+def _columns(targets: pd.Index, adata: AnnData, *, name: str = "adata") -> list[tuple[int, str]]:
+    """How many names are in each column of text, and words in which {} is this number."""
+    return [
+        (
+            _n_in(targets, adata.var[column].astype(str)),
+            f"{{}} of them are in {name}.var[{column!r}]: set {name}.var_names = {name}.var[{column!r}]",
+        )
+        for column in adata.var.columns
+        if not pd.api.types.is_numeric_dtype(adata.var[column])
+    ]
+
+
+def _remedies(
     net: pd.DataFrame, targets: pd.Index, adata: AnnData, names: pd.Index
-) -> tuple[int, str]:
-    """Of the usual causes that which would explain most: how many targets would match, and what to do."""
+) -> list[tuple[int, str]]:
+    """Of each of the usual causes: how many targets would match, and words in which {} is this number."""
     without_version = (ids.str.replace(_VERSION, r"\1", regex=True) for ids in (targets, names))
     upper = (names.str.upper() == names).mean() > 0.5
     side = "net['target']" if upper else "adata.var_names"  # which has to change
-    # how many would match, and words in which {} is this number
     remedies = [
         (
             _n_in(targets.str.strip(), names.str.strip()),
@@ -94,11 +133,8 @@ def _best_remedy(
             _n_in(*without_version),
             "Without the version, the part after the dot, {} would match: .str.split('.').str[0]",
         ),
+        *_columns(targets, adata),
     ]
-    for column in adata.var.columns:
-        if not pd.api.types.is_numeric_dtype(adata.var[column]):
-            words = f"{{}} of them are in adata.var[{column!r}]: set adata.var_names = adata.var[{column!r}]"
-            remedies.append((_n_in(targets, adata.var[column].astype(str)), words))
     words = "{} of them are among adata.obs_names: adata must be cells × genes; use adata = adata.T"
     remedies.append((_n_in(targets, adata.obs_names.astype(str)), words))
     sources = pd.Index(net[_keys.SOURCE].unique())
@@ -109,8 +145,7 @@ def _best_remedy(
             "net.rename(columns={'source': 'target', 'target': 'source'})"
         )
         remedies.append((_n_in(sources, names), words))
-    n_targets, words = max(remedies, key=lambda remedy: remedy[0])  # the first of equal ones
-    return n_targets, words.replace("{}", str(n_targets), 1)
+    return remedies
 
 
 def _n_in(names: pd.Index, others: pd.Index | pd.Series) -> int:

@@ -48,9 +48,7 @@ _MANY, _SOME = 0.6, 0.2  # shares of the genes that are so, with scaling and wit
 _CENTRED: Final = (
     "Centre and scale new cells with the means and deviations of the fitted data, or neither"
 )
-_COUNTS: Final = (
-    "One is counts and the other is not, most likely: name the layer that is as the fit's"
-)
+_COUNTS: Final = "One is counts and the other is not, most likely: name the layer that is as the fit's, or make one"
 _LOGARITHM: Final = "A logarithm was taken of one and not of the other, most likely"
 _OTHER: Final = "Normalise these cells as those that were fitted"
 

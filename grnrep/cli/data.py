@@ -63,9 +63,9 @@ def opened(path: Path) -> Iterator[Data]:
     from grnrep.io.codecs import check_codecs
     from grnrep.io.store import is_model
 
-    check_input(path, DATA)
-    if is_model(path):
+    if path.exists() and is_model(path):  # whose name may end in .zarr.zip
         raise ValueError(f"{str(path)!r} is a model, which has no cells; give data")
+    check_input(path, DATA)
     check_codecs(path)
     with telling(path):
         group, close = _open(path)

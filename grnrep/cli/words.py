@@ -27,6 +27,10 @@ _REMEDIES: Final = (
         r"set adata\.var_names = adata\.var\['([^']*)'\]",
         r"make the column \1 of var the var_names of adata",
     ),
+    (
+        r"set new\.var_names = new\.var\['([^']*)'\]",
+        r"make the column \1 of var its var_names",
+    ),
     (r"; use adata = adata\.T", ": transpose it"),
     (r"Call (adata|new)\.var_names_make_unique\(\)", "Make them unique first"),
     (r", or remove it first: del .*", ""),

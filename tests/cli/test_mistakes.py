@@ -29,7 +29,8 @@ def folder(fitted, sources, tmp_path_factory):
         shutil.copy(sources / name, folder / name)
     shutil.copy(fitted, folder / "fitted.h5ad")
     data, net = ad.read_h5ad(folder / "fitted.h5ad"), pd.read_csv(folder / "net.csv")
-    gr.io.save(data, folder / "model.zarr")
+    for name in ("model.zarr", "model.zarr.zip"):
+        gr.io.save(data, folder / name)
     data = ad.read_h5ad(folder / "data.h5ad")
     # other data
     (folder / "broken.h5ad").write_bytes((folder / "data.h5ad").read_bytes()[:2000])

@@ -7,20 +7,24 @@ import pkgutil
 import subprocess
 import sys
 
+import numba
+import pytest
+from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
 from grnrep.core import kernels
+from grnrep.core.kernels import ahead, kept
 
 
 def test_every_function_whose_code_is_kept_is_compiled_ahead():
     files = pkgutil.iter_modules(kernels.__path__, f"{kernels.__name__}.")
-    kept = {
+    cached = {
         value
         for file in files
         for value in vars(importlib.import_module(file.name)).values()
         if isinstance(value, Dispatcher) and value.stats.cache_path
     }
-    assert {function for function, _ in kernels.calls()} == kept
+    assert {function for function, _ in kernels.calls()} == cached
 
 
 # in a process of its own: tests of kernels call them with other types
@@ -54,3 +58,17 @@ def test_verbs_call_nothing_that_is_not_compiled_ahead():
         [sys.executable, "-c", VERBS], capture_output=True, text=True, timeout=600, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_nothing_is_compiled_ahead_where_nothing_can_be_kept(monkeypatch):
+    monkeypatch.setattr(caching.CompileResultCacheImpl, "_locator_classes", [])  # no folder will do
+
+    def double(x):
+        return 2 * x
+
+    function = kept.compiled(double)
+    assert function(2) == 4
+    monkeypatch.setattr(ahead, "calls", lambda: [(function, (numba.float64,))])
+    with pytest.raises(OSError, match="NUMBA_CACHE_DIR"):
+        kernels.compile_all()
+    assert len(function.signatures) == 1

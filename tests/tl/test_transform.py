@@ -295,3 +295,37 @@ def test_after_a_fit_of_x_the_error_says_to_leave_out_use_raw(small, refuses):
     new.raw = adata[:, ~adata.var_names.isin(net["target"])]
     with refuses(ValueError, "among new.raw.var_names", "The fit read adata.X: leave out use_raw"):
         gr.tl.transform(new, adata, use_raw=True)
+
+
+def test_it_is_said_why_names_of_new_cells_do_not_match(halves, refuses, caplog):
+    adata, new = halves
+    upper, named = new.copy(), new.copy()
+    upper.var_names = upper.var_names.str.upper()
+    named.var["symbol"] = named.var_names
+    named.var_names = [f"ENSG{k:011d}" for k in range(named.n_vars)]
+    with refuses(
+        ValueError, "would match but for upper and lower case: are both from one species?"
+    ):
+        gr.tl.transform(upper, adata)
+    with refuses(ValueError, "set new.var_names = new.var['symbol']"):
+        gr.tl.transform(named, adata)
+    known = adata.uns["grnrep"]["genes"].index[0]
+    upper.var_names = [known if name == known.upper() else name for name in upper.var_names]
+    gr.tl.transform(upper, adata, progress=False)
+    assert "would match but for upper and lower case" in caplog.text
+
+
+def test_cells_that_have_all_genes_and_no_raw_go_with_a_fit_of_raw(small, caplog):
+    adata, _ = _raw_fit(small)
+    caplog.clear()
+    gr.tl.transform(adata.raw.to_adata(), adata, progress=False)
+    assert "raw" not in caplog.text
+
+
+def test_a_model_in_place_of_cells_is_called_so(halves, refuses):
+    adata, new = halves
+    model = adata[:0].copy()
+    with refuses(ValueError, "new must have at least 1 cell(s); found 0. This is a model"):
+        gr.tl.transform(model, adata)
+    with refuses(TypeError, "adata must be an AnnData; found str; read it first, a model with"):
+        gr.tl.transform(new, "model.zarr.zip")

@@ -48,6 +48,15 @@ def calls() -> list[tuple[Any, tuple]]:
 
 
 def compile_all() -> None:
-    """Compile what verbs call, or read from disk what was compiled before; in the order that a fit needs it."""
+    """Compile what verbs call, or read from disk what was compiled before; in the order that a fit needs it.
+
+    Raises OSError if there is no folder to keep it in.
+    """
+    if calls()[0][0].stats.cache_path is None:
+        raise OSError(
+            "nothing can be kept: neither the folder of the package nor numba's in your home can be written to, so "
+            "that every process compiles anew. Set the environment variable NUMBA_CACHE_DIR to a folder that can, "
+            "here and where you fit"
+        )
     for function, types_of_arguments in calls():
         function.compile(types_of_arguments)
