@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -13,6 +14,8 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from anndata.io import sparse_dataset
+
+from grnrep.core.threads import side_by_side
 
 _BLOCK_BYTES = 2**25  # of a block that is dense in the chosen genes, float32
 _SLICE_BYTES = 2**26  # of a slice of rows, float64
@@ -65,6 +68,8 @@ class Blocks:
             getattr(x, "format", None) == "csc"
         ):  # kept by gene: a row can only be had with all others
             x = (x if sp.issparse(x) else x.to_memory()).tocsr()
+        if hasattr(x, "dask") and not _is_on_cluster(x):
+            x = _Lazy(x)
         if n_rows is None:
             width = len(genes) if _is_sparse(x) else x.shape[1]
             n_rows = min(_MOST_ROWS, max(1, _BLOCK_BYTES // (4 * max(1, width))))
@@ -116,11 +121,15 @@ class Blocks:
         positions = np.asarray(positions, dtype=np.int64)
         out = np.empty((len(positions), len(self.genes)), dtype=np.float32)
         by_row = np.argsort(positions, kind="stable")
-        for k in np.unique(positions // self.n_rows):
-            which = by_row[
-                slice(*np.searchsorted(positions[by_row], [k * self.n_rows, (k + 1) * self.n_rows]))
-            ]
-            out[which] = self.chosen(_some(self.x, positions[which]))
+        block = positions[by_row] // self.n_rows
+        parts = np.split(by_row, np.flatnonzero(np.diff(block)) + 1)  # of one block each
+
+        def read(part: np.ndarray) -> np.ndarray:
+            return self.chosen(_some(self.x, positions[part]))
+
+        with side_by_side(len(parts)) as each:
+            for part, values in zip(parts, each(read, parts), strict=True):
+                out[part] = values
         return out
 
     def _checked(
@@ -190,6 +199,30 @@ class _Elsewhere:
 
     def __getitem__(self, rows: Any) -> Any:
         return self.x[rows]
+
+
+@dataclass(frozen=True)
+class _Lazy:
+    """A dask array of which rows are computed by the thread that asks, since blocks are side by side already."""
+
+    x: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.x, name)
+
+    def __getitem__(self, rows: Any) -> Any:
+        return self.x[rows].compute(scheduler="synchronous")
+
+
+def _is_on_cluster(x: Any) -> bool:
+    """Whether parts of a dask array are held by the workers of a cluster, which alone can get at them."""
+    if "distributed" not in sys.modules:
+        return False
+    from distributed import Future
+
+    return any(isinstance(part, Future) for part in dict(x.__dask_graph__()).values())
 
 
 def _portable(x: Any) -> Any:

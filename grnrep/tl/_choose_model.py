@@ -52,7 +52,7 @@ def choose_model(data: Data, sample: Sample, config: FitConfig) -> tuple[Model, 
     n_cells = sample_size(data, config, intercept=intercept)
     if n_cells != len(sample.rows):
         sample = sample.resized(data.blocks, n_cells)
-    return Model(likelihood, intercept, by_evidence), cells, sample
+    return Model(likelihood, intercept, by_evidence), cells, sample.settled()
 
 
 def _by_evidence(data: Data, sample: Sample, config: FitConfig, likelihood: str) -> bool:

@@ -154,26 +154,45 @@ class Sample:
         Positions in the data of the cells taken, sorted as :class:`grnrep.rows.blocks.Blocks` orders them.
     x
         Their expression, (n_cells, n_genes) float32.
+    read
+        Expression of the first cells of the draw, in its order, as far as it was read.
     """
 
     draw: np.ndarray
     rows: np.ndarray
     x: np.ndarray
+    read: np.ndarray
 
     def resized(self, blocks: Blocks, n_cells: int) -> Sample:
-        """So many cells of the same draw."""
-        rows = blocks.order[np.sort(self.draw[:n_cells])]
-        return replace(self, rows=rows, x=blocks.take(rows))
+        """So many cells of the same draw; read only if they are more than ever before."""
+        drawn = self.draw[:n_cells]
+        sorted_ = np.argsort(drawn)
+        rows = blocks.order[drawn[sorted_]]
+        if len(drawn) <= len(self.read):
+            return replace(self, rows=rows, x=self.read[sorted_])
+        x = blocks.take(rows)
+        read = np.empty_like(x)
+        read[sorted_] = x
+        return replace(self, rows=rows, x=x, read=read)
+
+    def settled(self) -> Sample:
+        """The same cells, and of no others is expression kept."""
+        return replace(self, read=self.read[:0])
 
 
 def sample(data: Data, config: FitConfig) -> Sample:
     """Draw as many cells as determine a decoder with those known columns that it has in any case."""
     draw = np.random.default_rng(config.rng).permutation(data.scan.n_obs)
     strata = None if data.strata is None else data.strata[data.blocks.order]
-    none = Sample(in_turn(draw, strata), draw[:0], np.zeros((0, len(data.matched.genes))))
+    no_values = np.zeros((0, len(data.matched.genes)), dtype=np.float32)
+    none = Sample(in_turn(draw, strata), draw[:0], no_values, no_values)
     certain = config.intercept is True or _link(data, config) == "identity"
     intercept = certain or data.covariates is not None
-    return none.resized(data.blocks, sample_size(data, config, intercept=intercept))
+    size, with_intercepts = (
+        sample_size(data, config, intercept=some) for some in (intercept, True)
+    )
+    # cells that lie far apart take as long to read as all: those that an intercept would ask for are read with these
+    return none.resized(data.blocks, max(size, with_intercepts)).resized(data.blocks, size)
 
 
 def sample_size(data: Data, config: FitConfig, *, intercept: bool) -> int:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import anndata as ad
+import dask.array as da
+import distributed
 import h5py
 import numpy as np
 import pandas as pd
@@ -81,6 +84,27 @@ def stored(x, form, folder, names=None) -> ad.AnnData:
         return ad.experimental.read_lazy(folder / "x.zarr")
     node = zarr.open(folder / "x.zarr", mode="r")["X"]
     return data(node if "dense" in form else ad.io.sparse_dataset(node), names)
+
+
+def test_values_of_dask_are_computed_by_the_thread_that_asks(values):
+    seen = set()
+
+    def look(block):
+        seen.add(threading.get_ident())
+        return block
+
+    x = da.from_array(values, chunks=(5, -1)).map_blocks(look, meta=values[:0])
+    blocks = Blocks.of(ad.AnnData(x), GENES, n_rows=4)
+    np.testing.assert_array_equal(blocks.read(0), values[:4, GENES])
+    assert seen == {threading.get_ident()}
+
+
+def test_values_that_workers_of_a_cluster_hold_are_had(values):
+    options = {"n_workers": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        x = client.persist(da.from_array(values, chunks=(5, -1)))
+        blocks = Blocks.of(ad.AnnData(x), GENES, n_rows=4)
+        np.testing.assert_array_equal(blocks.take(np.arange(23)), values[:, GENES])
 
 
 @pytest.mark.parametrize("form", FORMATS)

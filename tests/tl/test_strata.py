@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep.rows.blocks import Blocks
 from grnrep.tl import _choose
-from grnrep.tl._data import in_turn
+from grnrep.tl._data import Sample, in_turn
 
 GIVEN = {"ridge": 1e-3, "sign_shrinkage": 0.3, "intercept": False}  # it is cells that are chosen
 
@@ -89,3 +90,17 @@ def test_what_cannot_be_used(adata_net, value, error, says):
     with pytest.raises(error, match=says):
         gr.tl.fit(adata, net, stratify=value, progress=False)
     assert "grnrep" not in adata.uns
+
+
+def test_cells_of_a_sample_are_read_once_whatever_size_is_settled_on(monkeypatch):
+    values = np.random.default_rng(0).random((40, 6), dtype=np.float32)
+    blocks = Blocks.of(ad.AnnData(values), np.arange(6), n_rows=8)
+    draw = np.random.default_rng(1).permutation(40)
+    none = Sample(draw, draw[:0], values[:0], values[:0])
+    whole = none.resized(blocks, 25)
+    monkeypatch.setattr(Blocks, "take", lambda *_: pytest.fail("they are read again"))
+    for n in (25, 10, 1):
+        some = whole.resized(blocks, n)
+        assert set(some.rows) == set(blocks.order[draw[:n]])
+        np.testing.assert_array_equal(some.x, values[some.rows])
+        assert some.settled().read.size == 0
