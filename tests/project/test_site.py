@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from filelock import FileLock
 
 import grnrep
 
@@ -27,13 +29,19 @@ runpy.run_module("sphinx", run_name="__main__")
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
+    """Built once, also by several processes of tests: two at a time would write the same pages of the API."""
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    folder, done = place / "site", place / "site_done"
     options = ["-W", "--keep-going", "-q", "-d", folder / "doctrees", "-c", ROOT / "docs"]
     command = [sys.executable, "-c", OFFLINE, *options, ROOT, folder / "html"]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr
+    with FileLock(place / "site_lock"):
+        if not done.exists():
+            built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+            assert built.returncode == 0, built.stderr
+            done.touch()
     return folder / "html"
 
 
