@@ -6,7 +6,7 @@ activities go to a store. "look" is the pass that reads and sums, "learn" is cho
 called, "infer" the pass that infers and writes. Workers are up, and have imported and compiled, before the clock
 starts. CPU seconds are of all processes. Rows are saved as they come, and those already there are skipped.
 
-    OMP_NUM_THREADS=1 python benchmarks/cluster.py --folder /tmp/cluster --cells 2000000
+    OMP_NUM_THREADS=1 python benchmarks/cluster.py --folder FOLDER --cells 2000000
 """
 
 from __future__ import annotations

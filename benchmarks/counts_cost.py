@@ -5,7 +5,7 @@ from cells in memory, "disk" simulates cells block by block, reads them backed, 
 a store. Every measurement is a process of its own, after a tiny call that compiles what there is; times are CPU
 seconds. Results are saved after every measurement, and what is in them is not measured again.
 
-    OMP_NUM_THREADS=1 python benchmarks/counts_cost.py --folder /tmp/counts --cells 1000000
+    OMP_NUM_THREADS=1 python benchmarks/counts_cost.py --folder FOLDER --cells 1000000
 """
 
 from __future__ import annotations

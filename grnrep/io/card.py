@@ -10,7 +10,7 @@ import pandas as pd
 
 from grnrep import _keys
 from grnrep._checks import some
-from grnrep.io.load import load, read_attributes
+from grnrep.io.load import read_model
 from grnrep.io.store import SHA256
 
 _GIVEN: Final = ("data", "network", "licence", "reference")
@@ -66,9 +66,9 @@ def card(path: str | Path) -> pd.Series:
     >>> gr.io.card("model.zarr.zip")[["licence", "cells", "genes"]].to_dict()
     {'licence': 'CC0-1.0', 'cells': 40, 'genes': 4}
     """
-    attributes = read_attributes(path)
+    model, attributes = read_model(path)
     key = attributes["key"]
-    kept = load(path).uns[key]
+    kept = model.uns[key]
     params = kept[_keys.PARAMS]
     said: dict[str, object] = {**check_card(kept.get(_keys.CARD, {}))}
     said |= {"key": key} | {name: params[part] for name, part in _LEARNED.items() if part in params}

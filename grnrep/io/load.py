@@ -72,6 +72,11 @@ def load(path: str | Path) -> AnnData:
     >>> new.obsm["grnrep"].shape
     (10, 2)
     """
+    return read_model(path)[0]
+
+
+def read_model(path: str | Path) -> tuple[AnnData, Mapping[str, Any]]:
+    """Read a model, and what it says beside its record: its key, version and checksum."""
     path = as_path(path)
     with unpacked(path) as store:
         attributes = _check(store)
@@ -92,13 +97,8 @@ def load(path: str | Path) -> AnnData:
             f"path {str(path)!r} is whole, but cannot be used: {error.args[0]}"
         ) from error
     weights = csr_matrix(decoder.weights(), dtype=np.float32)
-    return AnnData(var=pd.DataFrame(index=decoder.genes), uns=model.uns, varm={key: weights})
-
-
-def read_attributes(path: str | Path) -> Mapping[str, Any]:
-    """What a model, which is checked, says beside its record: its key, version and checksum."""
-    with unpacked(as_path(path)) as store:
-        return _check(store)
+    model = AnnData(var=pd.DataFrame(index=decoder.genes), uns=model.uns, varm={key: weights})
+    return model, attributes
 
 
 def _check(path: Path) -> Mapping[str, Any]:
