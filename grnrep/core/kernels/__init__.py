@@ -26,7 +26,7 @@ over lanes, and every lane goes through the same operations. Tests hold it to th
 from grnrep.core.kernels.ahead import calls, compile_all
 from grnrep.core.kernels.blocks import gradients, residuals
 from grnrep.core.kernels.censored import expect_below
-from grnrep.core.kernels.counts import CountGenes
+from grnrep.core.kernels.counts import FAR, CountGenes
 from grnrep.core.kernels.descent import LONGER, SHORTER, descend
 from grnrep.core.kernels.descent_tile import CENSORED, LEFT_OUT
 from grnrep.core.kernels.genes import add_doubt, add_systems, regress_genes
@@ -37,6 +37,7 @@ from grnrep.core.kernels.vectors import n_lanes
 
 __all__ = [
     "CENSORED",
+    "FAR",
     "LEFT_OUT",
     "LONGER",
     "SHORTER",

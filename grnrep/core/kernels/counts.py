@@ -24,7 +24,7 @@ from grnrep.core.kernels.vectors import (
     where_positive,
 )
 
-_FAR: Final = 15.0  # p / τ below minus which log f is p / τ, to single precision
+FAR: Final = 15.0  # p / τ below minus which log f is p / τ, to single precision
 _LEAST_EXPONENT: Final = -80.0  # whose exponential is a normal number in either precision
 
 
@@ -51,7 +51,7 @@ def link(p: Any, softness: Any) -> tuple[Any, Any, Any, Any]:
 @part
 def half_loss(c: Any, soft: Any, u: Any, mu: Any, dispersion: Any) -> Any:
     """Half the deviance of counts with the mean μ, up to what counts alone say."""
-    far = add(u, splat_like(u, _FAR))
+    far = add(u, splat_like(u, FAR))
     log_soft = where_positive(far, log(maximum(soft, splat_like(soft, 1e-30))), u)
     explained = multiply(c, log_soft)
     if dispersion == 0:

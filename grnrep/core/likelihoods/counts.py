@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from grnrep.core.kernels import CountGenes
+from grnrep.core.kernels import FAR, CountGenes
 from grnrep.core.likelihoods.base import Block, Likelihood
 
 _SOFTNESS = 0.2  # τ as a share of a mean rate; from 0.05 to 0.4 recovery differs by at most 0.005:
 _OWN = 0.5  # of the gene's own to this power, times that of all genes
-_FAR = -15.0  # p / τ below which f is exp(p / τ) to float32
 FLAT = 1e-3  # share of c (f' / f)² that the weight keeps where the deviance is a straight line
 _TINY = 1e-6  # mean rate of a gene without counts, as a share of the average gene's
 _MOST = 10.0  # dispersion above which a gene says next to nothing, however much above
@@ -114,7 +113,7 @@ class Counts(Likelihood):
         (c, size, log_c), u = block.counted(), p / self.softness
         soft = softplus(u)
         # log μ; f is exp far below zero, where softplus rounds to nothing
-        log_mu = torch.where(u < _FAR, u, soft.clamp(min=1e-30).log()) + (
+        log_mu = torch.where(u < -FAR, u, soft.clamp(min=1e-30).log()) + (
             self.softness.log() + size.log()
         )
         mu = soft * self.softness * size
@@ -128,7 +127,7 @@ class Counts(Likelihood):
         """Ratios f' / f and f'' / f, and the expected count μ, of every entry, (n_genes, n_cells) each."""
         u = p / self.softness
         soft, up = softplus(u), u.sigmoid()
-        slope = torch.where(u < _FAR, 1.0, up / soft.clamp(min=1e-30)) / self.softness
+        slope = torch.where(u < -FAR, 1.0, up / soft.clamp(min=1e-30)) / self.softness
         bend = slope * (1 - up) / self.softness
         return slope, bend, soft * self.softness * block.counted()[1]
 
