@@ -30,7 +30,7 @@ def sums(network, weight, z, x, cuts=()):
     ):
         zb = zb.contiguous()
         r = residual(xb, pattern.matmul(weight, zb), "tobit")
-        stats.merge(solver.stats(pattern, zb, Work(r, None, r.square().sum(1))))
+        solver.add(stats, pattern, zb, Work(r, None, r.square().sum(1)))
     return stats
 
 
@@ -104,11 +104,11 @@ def test_systems_of_genes_with_curvatures_of_their_own_equal_their_definition():
     r = torch.as_tensor(np.random.default_rng(1).normal(size=a.shape))
     solver, pattern = GeneSolver(network, shared=False), Pattern(network)
     whole, parts = solver.no_stats(), solver.no_stats()
-    whole.merge(solver.stats(pattern, z, Work(r, a, r.square().sum(1))))
+    solver.add(whole, pattern, z, Work(r, a, r.square().sum(1)))
     for cells in torch.arange(z.shape[1]).split(13):
         part = (values[:, cells].contiguous() for values in (z, r, a))
         at, slope, bend = part
-        parts.merge(solver.stats(pattern, at, Work(slope, bend, slope.square().sum(1))))
+        solver.add(parts, pattern, at, Work(slope, bend, slope.square().sum(1)))
     torch.testing.assert_close(parts.systems, whole.systems)
     lam = torch.full((network.n_edges,), 0.3, dtype=torch.float64)
     new = solver.step(whole, weight, lam, weight.sign()).numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -27,7 +27,7 @@ from grnrep.core.likelihoods.base import Block
 from grnrep.core.linalg import Pattern, conjugate_gradients, inverse_spd
 
 MAX_ITER = 500  # steps of a cell at most
-_TOL = 1e-5
+TOL = 1e-5
 _SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
 _PASSES = 13  # edges that the rest of an iteration costs, per gene
 _ACTIVE = 3  # one gene in so many constrains the typical cell: what preconditioners are compared on
@@ -85,7 +85,7 @@ class CellSolver:
     ) -> Tensor:
         """Representations (m + q, n_cells) at the minimum, from zero on: :func:`project_cells`."""
         z = known_rows(block.x, self.n_free, known)
-        return project_cells(self, block, z, max_iter=max_iter, tol=_TOL if tol is None else tol)
+        return project_cells(self, block, z, max_iter=max_iter, tol=TOL if tol is None else tol)
 
     def descent(self, block: Block, z: Tensor) -> Tensor:
         """Minus half the gradient of the objective, (m, n_cells)."""
@@ -136,33 +136,50 @@ def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) ->
     largest = torch.linalg.vector_norm(system, ord=1, dim=1).max() if n_free else 0.0
     if n_free and bool(largest <= _WELL_CONDITIONED * ridge.min()):
         system = system.to(weight)
-    inverse = inverse_spd(system, weight.dtype).to(weight)
-    edges = pattern.rows(weight) if weight.device.type == "cpu" else None
-    matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
-    return CellSolver(*matrices, n_free, ridge.to(weight), inverse, edges)
+    return _solver(pattern, weight, n_free, ridge, inverse_spd(system, weight.dtype).to(weight))
 
 
 def quick_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
-    """The solver with which :func:`project_cells` will be done first under a ReLU.
-
-    With many regulators of few targets the product with the dense inverse takes longer than all
-    else. Where a trial system, of as many genes as constrain a typical cell, takes
-    hardly more iterations with the inverse of the diagonal alone, that is used instead.
-    """
+    """The solver with which :func:`project_cells` will be done first under a ReLU."""
     dense = cell_solver(pattern, weight, n_free, ridge)
-    per_iteration = 2 * len(weight) + _PASSES * pattern.shape[0]
-    extra = n_free**2 / _SPARSE
-    if extra <= 0.1 * per_iteration:
-        return dense
-    active = torch.arange(pattern.shape[0], device=weight.device) % _ACTIVE == 0
-    system = _system(pattern, weight * active[pattern.gene], n_free, ridge)
+    if diagonal_will_do(pattern, weight, dense):
+        return diagonal_solver(pattern, weight, n_free, ridge)
+    return dense
+
+
+def diagonal_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
+    """The solver with the inverse of the diagonal alone, of which nothing is factorised."""
     squares = torch.zeros(pattern.shape[1], dtype=torch.float64, device=weight.device)
     squares.index_add_(0, pattern.regulator, weight.double().square())
     diagonal = squares[:n_free] + ridge.double()
-    quick = torch.where(diagonal > 0, 1 / diagonal, 0.0)[:, None]
-    slow, fast = (_n_iterations(system, some) for some in (dense.inverse.double(), quick))
-    better = fast * per_iteration < slow * (per_iteration + extra)
-    return replace(dense, inverse=quick.to(weight)) if better else dense
+    inverse = torch.where(diagonal > 0, 1 / diagonal, 0.0)[:, None].to(weight)
+    return _solver(pattern, weight, n_free, ridge, inverse)
+
+
+def diagonal_will_do(pattern: Pattern, weight: Tensor, dense: CellSolver) -> bool:
+    """Whether :func:`project_cells` is done sooner with the inverse of the diagonal alone.
+
+    With many regulators of few targets the product with the dense inverse takes longer than all
+    else. Iterations are those of a trial system, of as many genes as constrain a typical cell.
+    """
+    m = dense.n_free
+    per_iteration = 2 * len(weight) + _PASSES * pattern.shape[0]
+    extra = m**2 / _SPARSE
+    if extra <= 0.1 * per_iteration:
+        return False
+    active = torch.arange(pattern.shape[0], device=weight.device) % _ACTIVE == 0
+    system = _system(pattern, weight * active[pattern.gene], m, dense.ridge)
+    quick = diagonal_solver(pattern, weight, m, dense.ridge)
+    slow, fast = (_n_iterations(system, some.inverse.double()) for some in (dense, quick))
+    return bool(fast * per_iteration < slow * (per_iteration + extra))
+
+
+def _solver(
+    pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor, inverse: Tensor
+) -> CellSolver:
+    edges = pattern.rows(weight) if weight.device.type == "cpu" else None
+    matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
+    return CellSolver(*matrices, n_free, ridge.to(weight), inverse, edges)
 
 
 def _system(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> Tensor:
@@ -186,7 +203,7 @@ def _n_iterations(system: Tensor, inverse: Tensor) -> int:
 
 
 def project_cells(
-    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = MAX_ITER, tol: float = _TOL
+    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = MAX_ITER, tol: float = TOL
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 

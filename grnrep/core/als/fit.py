@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.cells import CellSolver, project_cells
+from grnrep.core.als.cells import TOL, CellSolver, project_cells
 from grnrep.core.als.data import Data, Penalty, cuts
 from grnrep.core.als.loop import Problem, State, alternate, check_finite
 from grnrep.core.als.newton import NewtonCells
@@ -26,7 +26,7 @@ from grnrep.core.design import full_network, split_rows, split_weights, unconfou
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.likelihoods.gaussian import squared_sum
 from grnrep.core.network import Network, with_known_columns
-from grnrep.core.posterior.freedom import residual_freedom
+from grnrep.core.posterior.freedom import count_seen, residual_freedom
 from grnrep.core.progress import end_bar, progress_bar
 from grnrep.core.threads import side_by_side
 
@@ -38,6 +38,7 @@ _COUNTED = (
     1.0  # degrees of freedom left, by parameters, from which counting parameters is good enough
 )
 _NEWTON_WINDOW = 5  # the same, where curvatures change: a step then does more
+_ACTIVE_WINDOW = 3  # the same, by the curvature of entries with a residual: as much in a step as in three or four
 
 
 def fit_decoder(
@@ -144,8 +145,13 @@ def fit_decoder(
         check_finite(data.scale.squares, [])  # the objective where nothing is explained
         blocks = data.blocks(without)
         known = split_rows(data.known, [block.x for block in blocks])
-        problem = Problem(blocks, known, full, m, penalty(ridge), data.likelihood.to(data.x), each)
-        run = partial(alternate, problem, window=_WINDOW if same_curvature else _NEWTON_WINDOW)
+        of_fit = penalty(ridge)
+        # where prior signs hold every regulator, long steps lose none
+        active = same_curvature and not data.likelihood.zeros_are_values and not bool(of_fit.balanced[:m].any())
+        member = data.likelihood.to(data.x)
+        problem = Problem(blocks, known, full, m, of_fit, member, each, active=active)
+        window = _ACTIVE_WINDOW if active else _WINDOW if same_curvature else _NEWTON_WINDOW
+        run = partial(alternate, problem, window=window)
         if start is None and not same_curvature:
             weight = _first_fit(data, network, ridge=ridge, prior=prior, rng=rng, progress=progress)
         else:
@@ -171,11 +177,13 @@ def fit_decoder(
             matrix = problem.pattern.matrix(state.weight)
             state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
         fit = replace(_fit_of(data, problem, state), history=history, converged=converged)
-        cells = problem.cells(state.weight, frozen=True)
+        cells = problem.cells(state.weight)
         if isinstance(cells, NewtonCells):
             z = list(each(cells.project, blocks, known))
             return replace(fit, activity=_activity_of(z, m))
-        z = list(each(partial(project_cells, cells, max_iter=max_iter), blocks, state.z))
+        # to a hundredth of what the fit is to be known by
+        project = partial(project_cells, cells, max_iter=max_iter, tol=max(TOL, 1e-2 * tol))
+        z = list(each(project, blocks, state.z))
         residuals = (cells.residual(*pair) for pair in zip(blocks, z, strict=True))
         error = sum(float(squared_sum(r)) for r in residuals)
         told = with_noise and without is None
@@ -210,7 +218,7 @@ def _noise_variance(
     Within a third of the truth from an effective load of 0.5 on, unless the ridge is so strong (0.3) that
     residuals hold as much of the signal again.
     """
-    n_seen = sum(b.x.numel() if b.most is None else int((b.most > 0).sum()) for b in problem.blocks)
+    n_seen = count_seen(problem.blocks)
     n_parameters = problem.network.n_edges + problem.n_free * sum(part.shape[1] for part in z)
     freedom = float(n_seen - n_parameters)
     if freedom < _COUNTED * n_parameters:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.kernels import add_systems
+from grnrep.core.kernels import add_active, add_systems
 from grnrep.core.linalg import Pattern, solve_spd
 from grnrep.core.network import Network
 
@@ -26,20 +26,24 @@ class Stats:
 
     Parameters
     ----------
-    gram
-        Σ z z', (m + q, m + q) float64; above the diagonal it need not be filled.
+    squares
+        Σ z² of every column, ``(m + q,)`` float64.
     edge
         Σ r z at the edges, (n_edges,) float64, with r minus half the slope of the loss.
     loss
         Of every gene, ``(n_genes,)`` float64.
+    gram
+        Σ z z', (m + q, m + q) float64; above the diagonal it need not be filled. Empty where nothing asks for more of
+        it than ``systems`` hold.
     systems
         Σ a z z' of every gene at its own columns, with the curvature a of its entries, in rows, gene after gene:
         ``(n_pairs,)`` float64. None where a is 1 everywhere: ``gram`` has them all then.
     """
 
-    gram: Tensor
+    squares: Tensor
     edge: Tensor
     loss: Tensor
+    gram: Tensor
     systems: Tensor | None = None
 
     def parts(self) -> dict[str, Tensor]:
@@ -64,7 +68,8 @@ class Work(NamedTuple):
     r
         Minus half the slope of the loss of every entry, (n_genes, n_cells).
     curvature
-        Half the curvature, (n_genes, n_cells); None where it is 1 everywhere.
+        Half the curvature, (n_genes, n_cells); None where it is 1: of all entries, if genes share a Gram matrix,
+        else of those with a residual.
     loss
         Of every gene, ``(n_genes,)`` float64.
     """
@@ -109,12 +114,19 @@ class GeneSolver:
         Where to compute.
     shared
         Whether all genes share a Gram matrix, from which their systems are taken; else each has its own.
+    active
+        Whether their own are of entries with a residual, whose curvature is 1, and nothing else is asked for.
     """
 
     def __init__(
-        self, network: Network, device: torch.device | str | None = None, *, shared: bool = True
+        self,
+        network: Network,
+        device: torch.device | str | None = None,
+        *,
+        shared: bool = True,
+        active: bool = False,
     ):
-        self.network = network
+        self.network, self.active = network, active
         degree, n_columns = network.regulators_per_gene(), network.n_regulators
         # the systems of all genes, gene after gene, each in rows
         self.first_pair = np.append(0, np.cumsum(degree**2))
@@ -143,19 +155,31 @@ class GeneSolver:
     def no_stats(self, device: torch.device | str | None = None) -> Stats:
         """Nothing summed yet."""
         n_genes, n_edges, n_columns = self.sizes
-        shapes = [(n_columns, n_columns), (n_edges,), (n_genes,)]
+        side = 0 if self.active else n_columns
+        shapes: list[tuple[int, ...]] = [(n_columns,), (n_edges,), (n_genes,), (side, side)]
         if not self.shared:
             shapes.append((self.n_pairs,))
         return Stats(*(torch.zeros(size, dtype=torch.float64, device=device) for size in shapes))
 
-    def stats(self, pattern: Pattern, z: Tensor, work: Work) -> Stats:
-        """Sums over a block of cells with the representations ``z`` (m + q, n_cells).
+    def add(self, total: Stats, pattern: Pattern, z: Tensor, work: Work) -> None:
+        """Add the sums over a block of cells with the representations ``z`` (m + q, n_cells).
 
         In the precision of ``z`` until they are added to others: steps are corrections of the current weights, so
         that rounding here does not move where they end.
         """
-        systems = None if work.curvature is None else self.systems(z, work.curvature)
-        return Stats(_lower(z), pattern.edge_products(work.r, z), work.loss, systems)
+        total.squares.add_(torch.linalg.vecdot(z, z))
+        total.loss.add_(work.loss)
+        if self.active and total.systems is not None and z.device.type == "cpu":
+            by_cell, r = z.mT.contiguous().numpy(), work.r.contiguous().numpy()
+            place = (self.network.indptr, self.network.regulator, self.first_pair)
+            add_active(*place, by_cell, r, total.systems.numpy(), total.edge.numpy())
+            return
+        total.edge.add_(pattern.edge_products(work.r, z))
+        if len(total.gram):
+            total.gram.add_(_lower(z))
+        if total.systems is not None:
+            resists = torch.ne(work.r, 0).to(z) if work.curvature is None else work.curvature
+            total.systems.add_(self.systems(z, resists))
 
     def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
         """Σ a z z' of every gene, as in :class:`Stats`, of z (m + q, n_cells) with curvatures (n_genes, n_cells)."""

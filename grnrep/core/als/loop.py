@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from grnrep.core.als.active import ActiveCells, ActiveSolver
 from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
 from grnrep.core.als.data import Penalty
 from grnrep.core.als.genes import GeneSolver, Stats
@@ -26,6 +27,7 @@ _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 _ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
 # steps of the decoder, each shorter, before a rise ends the search; after the first, of all genes
 _TRIALS, _ALONE = 10, 2
+_GROUPS = 8  # of blocks, at most
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Problem:
         Over blocks: side by side, if it can.
     sums
         Of cells that are in no block, at given weights and at their best representations.
+    active
+        Whether steps go by the curvature of entries with a residual (:mod:`grnrep.core.als.active`), not by a
+        bound: of squared error under a ReLU.
     """
 
     blocks: list[Block]
@@ -77,6 +82,7 @@ class Problem:
     likelihood: Likelihood
     map: Callable[..., Iterator] = map
     sums: Callable[[Tensor], Stats] | None = None
+    active: bool = False
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
     precision: torch.dtype = field(init=False)  # of residuals
@@ -85,35 +91,54 @@ class Problem:
         self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
         device = self.penalty.z.device
         self.pattern = Pattern(self.network).to(device)
-        shared = self.likelihood.constant_curvature
-        self.genes = GeneSolver(self.network, device, shared=shared)
+        shared = self.likelihood.constant_curvature and not self.active
+        self.genes = GeneSolver(self.network, device, shared=shared, active=self.active)
+        if self.active:
+            ridge = self.penalty.z[: self.n_free]
+            self._active_cells = ActiveSolver(self.pattern, self.n_free, ridge)
 
-    def cells(self, weight: Tensor, *, frozen: bool = False) -> CellSolver | NewtonCells:
-        """What finds representations under a decoder: :func:`solver_of`."""
+    def cells(self, weight: Tensor) -> CellSolver | NewtonCells:
+        """What finds representations to the end, under a decoder that is the last: :func:`solver_of`."""
+        if self.active:
+            return self._active_cells(weight.to(self.precision)).solver
+        return self._solver(weight, frozen=True)
+
+    def _solver(self, weight: Tensor, *, frozen: bool) -> CellSolver | NewtonCells:
         weight, m = weight.to(self.precision), self.n_free
         ridge = self.penalty.z[:m]
         return solver_of(self.likelihood, self.pattern, weight, m, ridge, frozen=frozen)
 
+    def _steps(self, weight: Tensor) -> CellSolver | NewtonCells | ActiveCells:
+        """What makes representations better, under a decoder on the way."""
+        if self.active:
+            return self._active_cells(weight.to(self.precision))
+        return self._solver(weight, frozen=False)
+
     def begin(self, weight: Tensor) -> State:
         """First iterate of all cells."""
-        return State(weight, list(self.map(self.cells(weight).begin, self.blocks, self.known)))
+        return State(weight, list(self.map(self._steps(weight).begin, self.blocks, self.known)))
 
     def cell_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
         """Cells given decoder: new representations, the sums for the decoder, and the objective there."""
-        z: list[Tensor] = []
         if self.sums is not None:
-            stats = self.sums(at.weight)
+            z, stats = list[Tensor](), self.sums(at.weight)
         else:
-            cells, stats = self.cells(at.weight), self.genes.no_stats(at.weight.device)
+            cells = self._steps(at.weight)
 
-            def step(block: Block, before: Tensor) -> tuple[Tensor, Stats]:
-                after = cells.step(block, before)
-                return after, self.genes.stats(self.pattern, after, cells.work(block, after))
+            def step(some: slice) -> tuple[list[Tensor], Stats]:
+                """New representations of some blocks, and their sums."""
+                better, total = list[Tensor](), self.genes.no_stats(at.weight.device)
+                for block, before in zip(self.blocks[some], at.z[some], strict=True):
+                    better.append(cells.step(block, before))
+                    self.genes.add(total, self.pattern, better[-1], cells.work(block, better[-1]))
+                return better, total
 
-            for after, part in self.map(step, self.blocks, at.z):
-                z.append(after)
+            parts = self.map(step, _groups(len(self.blocks)))
+            z, stats = next(parts)
+            for better, part in parts:
+                z += better
                 stats.merge(part)
-        penalty = self.penalty.z @ stats.gram.diagonal()
+        penalty = self.penalty.z @ stats.squares
         penalty += self.penalty.w @ (at.weight - self.penalty.anchor).square()
         return z, stats, float(stats.loss.sum() + penalty)
 
@@ -160,6 +185,12 @@ class Problem:
         )
         scale = (self.penalty.scale.p_unit**2 * squares / of_weights).sqrt().sqrt()
         return torch.where(self.penalty.balanced & scale.isfinite() & (scale > 0), scale, 1.0)
+
+
+def _groups(n_blocks: int) -> list[slice]:
+    """Blocks whose sums are added up before they are added to others, which costs as much as some cells."""
+    ends = [n_blocks * (k + 1) // _GROUPS for k in range(_GROUPS)]
+    return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if a < b]
 
 
 def solver_of(
@@ -253,7 +284,7 @@ def alternate(
             weight = torch.lerp(at.weight, weight, length[problem.pattern.gene])
             previous, state = state, State(weight, z)
 
-            scale = problem.balance(stats.gram.diagonal(), state.weight)
+            scale = problem.balance(stats.squares, state.weight)
             previous, state = (a.rescaled(column, scale) for a in (previous, state))
             if bar is not None:
                 bar.set_postfix(objective=f"{objective:.4g}", refresh=False)

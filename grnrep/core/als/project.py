@@ -166,7 +166,9 @@ class Projection:
         total = self._genes.no_stats(self.like.device)
 
         def add(cut: slice, block: Block, z: Tensor) -> Stats:
-            return self._genes.stats(self.pattern, z, self.cells.work(block, z))
+            part = self._genes.no_stats(self.like.device)
+            self._genes.add(part, self.pattern, z, self.cells.work(block, z))
+            return part
 
         for part in self._each_cut(x, covariates, size_factors, add, MAX_ITER, _ROUGH):
             total.merge(part)

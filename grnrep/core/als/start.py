@@ -40,6 +40,10 @@ def first_weights(
     if start is not None:
         weight[free] = start
         return weight
+    anchor = penalty.anchor.cpu().numpy()[free]
+    if (anchor != 0).all():
+        weight[free] = anchor
+        return weight
     blocks = [block.x for block in problem.blocks]
     if data.covariates is not None:
         rest = without_known(data.x, data.known)
@@ -48,7 +52,6 @@ def first_weights(
     # a component has either sign; edges without a prior sign must not start against those with one
     agree = np.bincount(column, weights=draw * network.sign, minlength=network.n_regulators)
     draw *= np.where(agree < 0, -1.0, 1.0)[column]
-    anchor = penalty.anchor.cpu().numpy()[free]
     gram = typical_gram(penalty.scale.squares, network.n_regulators)
     size = np.sqrt(gram / network.targets_per_regulator()[column])
     balanced = penalty.balanced.cpu().numpy()[column]

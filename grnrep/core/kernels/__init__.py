@@ -29,7 +29,7 @@ from grnrep.core.kernels.censored import expect_below
 from grnrep.core.kernels.counts import FAR, CountGenes
 from grnrep.core.kernels.descent import LONGER, SHORTER, descend
 from grnrep.core.kernels.descent_tile import CENSORED, LEFT_OUT
-from grnrep.core.kernels.genes import add_doubt, add_systems, regress_genes
+from grnrep.core.kernels.genes import add_active, add_doubt, add_systems, regress_genes
 from grnrep.core.kernels.newton import Newton, newton_counts
 from grnrep.core.kernels.newton_tile import CountCells
 from grnrep.core.kernels.products import Rows, add_gram
@@ -45,6 +45,7 @@ __all__ = [
     "CountGenes",
     "Newton",
     "Rows",
+    "add_active",
     "add_doubt",
     "add_gram",
     "add_systems",

@@ -11,7 +11,7 @@ from grnrep.core.kernels.blocks import block_gradients, block_residuals, bounded
 from grnrep.core.kernels.censored import LOSS, MEAN, expect_by_table
 from grnrep.core.kernels.counts import CountGenes
 from grnrep.core.kernels.descent import descend
-from grnrep.core.kernels.genes import add_doubt, add_systems, regress_genes
+from grnrep.core.kernels.genes import add_active, add_doubt, add_systems, regress_genes
 from grnrep.core.kernels.newton import Newton, take_newton_steps
 from grnrep.core.kernels.newton_tile import CountCells
 from grnrep.core.kernels.products import Rows, add_gram
@@ -36,6 +36,7 @@ def calls() -> list[tuple[Any, tuple]]:
         (block_residuals, (w, block, x, x)),
         (take_newton_steps, (*of_counts, how, x, place)),
         (add_systems, (*edges, x, x, double)),
+        (add_active, (*edges, x, x, double, double)),
         (expect_by_table, (x, single, LOSS, MEAN, x, sums)),
         (regress_genes, (*edges, *of_genes)),
         (add_doubt, (*edges, double, double, sums)),

@@ -12,6 +12,7 @@ from grnrep.core.kernels.descent_tile import (
     Sums,
     Tile,
     enter,
+    keep,
     look_ahead,
     move,
     precondition,
@@ -66,6 +67,9 @@ def descend(
     ----------
     Polak and Ribière (1969); with β ≥ 0: Nocedal and Wright, Numerical Optimization (2006), section 5.2.
     """
+    if max_iter <= 0:
+        out[:], iterations[:] = z_start, 0
+        return
     (n, n_cells), m, dtype = uncensored.shape, len(z_start), uncensored.dtype
     number, lanes = dtype.type, BYTES // uncensored.itemsize
     waiting = Cells(uncensored, codes, z_start)
@@ -101,10 +105,8 @@ def descend(
             beta[lane] = 0
             if cells[lane] < 0:
                 continue
-            converged = sums.yy[lane] <= tol * tol * sums.zz[lane]
-            if converged or ages[lane] >= max_iter:
-                for j in range(m):
-                    out[j, cells[lane]] = tile.z[j * lanes + lane]
+            if sums.yy[lane] <= tol * tol * sums.zz[lane]:
+                keep(lane, cells[lane], tile, out)
                 iterations[cells[lane]] = ages[lane]
                 cells[lane] = n_entered if n_entered < n_cells else -1
                 ages[lane] = -1
@@ -147,3 +149,13 @@ def descend(
                 step[lane] *= min(max(longer, number(SHORTER)), number(LONGER))
 
         move(step, tile)
+        # Cells that have no step left make room here, so that the next is not kept waiting for an iteration
+        for lane in range(lanes):
+            if cells[lane] >= 0 and ages[lane] >= max_iter:
+                keep(lane, cells[lane], tile, out)
+                iterations[cells[lane]] = ages[lane]
+                cells[lane] = n_entered if n_entered < n_cells else -1
+                ages[lane] = 0
+                n_left, n_entered = n_left - 1, n_entered + 1
+                enter(lane, cells[lane], waiting, tile)
+                sums.last_gy[lane] = np.inf  # as above

@@ -86,6 +86,14 @@ def enter(lane: int, cell: int, waiting: Cells, tile: Tile) -> None:
 
 
 @part
+def keep(lane: int, cell: int, tile: Tile, out: np.ndarray) -> None:
+    """Put the representation of a lane where that of its cell is to be."""
+    lanes = 8 * tile.censored.itemsize
+    for j in range(len(out)):
+        out[j, cell] = tile.z[j * lanes + lane]
+
+
+@part
 def precondition(
     inverse: Rows, gradient: np.ndarray, last: np.ndarray, tile: Tile, sums: Sums
 ) -> None:

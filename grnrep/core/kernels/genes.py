@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from grnrep.core.kernels.kept import compiled, part
-from grnrep.core.kernels.vectors import BYTES, load, load_at, multiply, multiply_add, store
+from grnrep.core.kernels.vectors import BYTES, load, load_at, multiply, multiply_add, splat, store
 
 
 @compiled
@@ -61,6 +61,94 @@ def add_systems(
                 if other < row:
                     out[first_pair[i] + other * d + row] += total
                 pair += 1
+
+
+@compiled
+def add_active(
+    indptr: np.ndarray,
+    column: np.ndarray,
+    first_pair: np.ndarray,
+    z: np.ndarray,
+    r: np.ndarray,
+    systems: np.ndarray,
+    edge: np.ndarray,
+) -> None:
+    """Add Σ z z' of every gene at its own columns, and Σ r z, over its cells with a residual.
+
+    Where most entries are zeros below a ReLU few cells of a gene have one, and this is for them.
+
+    Parameters
+    ----------
+    indptr, column, first_pair
+        As in :func:`add_systems`.
+    z, r
+        Representations cell by cell, (n_cells, m + q), and residuals (n_genes, n_cells), of one precision.
+    systems, edge
+        Σ z z' in rows, gene after gene, and Σ r z, ``(n_edges,)``; float64.
+    """
+    # lanes are regulators of a gene here: a cell adds to rows of its system
+    lanes, n_cells, most = BYTES // z.itemsize, r.shape[1], 0
+    for i in range(len(r)):
+        most = max(most, indptr[i + 1] - indptr[i])
+    n_most = (most + lanes - 1) // lanes
+    own = np.zeros(n_cells * n_most * lanes, z.dtype)  # z of its regulators, cell by cell
+    seen, residual = np.empty(n_cells, np.int64), np.empty(n_cells, z.dtype)
+    row = np.empty(4 * lanes, z.dtype)
+    for i in range(len(r)):
+        first, d = indptr[i], indptr[i + 1] - indptr[i]
+        n = (d + lanes - 1) // lanes  # vectors of a cell
+        n_seen = 0
+        for k in range(n_cells):  # without a branch, which no processor would foresee
+            seen[n_seen], residual[n_seen] = k, r[i, k]
+            n_seen += r[i, k] != 0
+        for k in range(n_seen):
+            start, cell = k * n * lanes, np.uintp(seen[k])
+            for a in range(d):
+                own[np.uintp(start + a)] = z[cell, np.uintp(column[first + a])]
+            for a in range(d, n * lanes):
+                own[np.uintp(start + a)] = 0
+        for q in range(n):
+            store(row, 0, _weighted(residual, own, n_seen, n, q))
+            for a in range(q * lanes, min(d, (q + 1) * lanes)):
+                edge[first + a] += row[a - q * lanes]
+            for a in range(q * lanes, d, 4):
+                _set_four(own, n_seen, n, q, a, d, row)
+                for u in range(min(4, d - a)):
+                    for b in range(q * lanes, min(a + u + 1, (q + 1) * lanes)):
+                        value = row[u * lanes + b - q * lanes]
+                        systems[first_pair[i] + (a + u) * d + b] += value
+                        if b < a + u:
+                            systems[first_pair[i] + b * d + a + u] += value
+
+
+@part
+def _weighted(weight: np.ndarray, own: np.ndarray, n_cells: int, n: int, q: int) -> Any:
+    """Σ_k weight[k] own[k], of vector q of the n of each cell."""
+    total = splat(own.dtype.type(0))
+    for k in range(n_cells):
+        total = multiply_add(splat(weight[k]), load(own, k * n + q), total)
+    return total
+
+
+@part
+def _set_four(
+    own: np.ndarray, n_cells: int, n: int, q: int, a: int, d: int, out: np.ndarray
+) -> None:
+    """Set Σ_k own[k, a + u] own[k] for u up to 3, of vector q of the n of each cell; of rows below d."""
+    zero, lanes = splat(own.dtype.type(0)), BYTES // own.itemsize
+    one, two, three, four = zero, zero, zero, zero
+    # what is behind the last row is read, and left
+    b, c, e = min(a + 1, d - 1), min(a + 2, d - 1), min(a + 3, d - 1)
+    for k in range(n_cells):
+        start, vector = k * n * lanes, load(own, k * n + q)
+        one = multiply_add(splat(own[np.uintp(start + a)]), vector, one)
+        two = multiply_add(splat(own[np.uintp(start + b)]), vector, two)
+        three = multiply_add(splat(own[np.uintp(start + c)]), vector, three)
+        four = multiply_add(splat(own[np.uintp(start + e)]), vector, four)
+    store(out, 0, one)
+    store(out, 1, two)
+    store(out, 2, three)
+    store(out, 3, four)
 
 
 @compiled

@@ -18,6 +18,7 @@ from grnrep.core.likelihoods.base import Block
 
 # conjugate gradients end where one changes the result by less than this share
 _MAX_ITER, _TOL = 30, 0.02
+_CELLS = 250  # whose residuals are looked at, at least, where there are more than twice as many
 
 
 def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed: int = 0) -> float:
@@ -26,28 +27,40 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     By conjugate gradients from zero, each of which costs what an iteration of the fit does. The standard
     error is at most sqrt(2 / result), as a share of the result. ``solver`` has the decoder of the fit, ``z``
     the representations (m + q, cells) of every block of the problem.
+
+    Of many cells v is zero but for some of their blocks; as many others, each of them counted so many times, stand for
+    what all cells say of the weights.
     """
     pattern, m = problem.pattern, problem.n_free
     generator = torch.Generator().manual_seed(seed)
-    r = [_signs(block, generator) for block in problem.blocks]  # v - J x, x the solution so far
+    some, times = _some([part.shape[1] for part in z])
+    blocks, z = [problem.blocks[k] for k in some], [z[k] for k in some]
+    r = [_signs(block, generator) for block in blocks]  # v - J x, x the solution so far
     if not r:
         return 0.0
     # entries of every gene that are not censored
     seen = _total([part.abs().sum(1, dtype=torch.float64) for part in r])
-    freedom, n_cells = float(seen.sum()), sum(part.shape[1] for part in r)
-    if freedom == 0:
+    n_cells = sum(part.shape[1] for part in r)
+    n_seen = count_seen(problem.blocks)
+    if n_seen == 0:
+        return 0.0
+    of_cells = len(seen) * n_cells / max(1.0, float(seen.sum()))
+    for part, n in zip(r, times, strict=True):
+        if n != 1:
+            part.zero_()
+    freedom = n_looked = _dot(r, r)
+    if n_looked == 0:
         return 0.0
     ridge = [problem.penalty.w, *[solver.ridge[:, None] for _ in z]]  # Λ, of weights and of cells
     # preconditioner: the diagonal of J'J + Λ of weights, as if all cells of a gene were like those seen; of
     # cells the solver's inverse, which is of W'W over all genes
-    squares = _total([part.double().square().sum(1) for part in z])
+    squares = _total([n * part.double().square().sum(1) for part, n in zip(z, times, strict=True)])
     diagonal = squares[pattern.regulator] * (seen / n_cells)[pattern.gene] + ridge[0]
     of_weights = torch.where(diagonal > 0, 1 / diagonal, 0.0)
-    of_cells = len(seen) * n_cells / freedom
 
-    def transposed(r: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    def transposed(r: Tensor, z: Tensor, n: float) -> tuple[Tensor, Tensor]:
         """J'r of a block."""
-        return pattern.edge_products(r, z).double(), (solver.matrix_t @ r)[:m]
+        return n * pattern.edge_products(r, z).double(), (solver.matrix_t @ r)[:m]
 
     def product(block: Block, z: Tensor, change: Tensor) -> Tensor:
         """J d of a block: W δz + δW z, at entries that are seen."""
@@ -57,30 +70,46 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
 
     # minimise ½ ‖v - J x‖² + ½ x'Λ x; at its end r = v - J (J'J + Λ)⁻¹ J'v = (I - H) v
     x = [torch.zeros_like(ridge[0]), *[torch.zeros_like(part[:m]) for part in z]]
-    direction, slope = [torch.zeros_like(part) for part in x], math.inf
+    direction, slope, each = [torch.zeros_like(part) for part in x], math.inf, [1.0, *times]
     for _ in range(_MAX_ITER):
-        of_blocks = list(problem.map(transposed, r, z))
+        of_blocks = list(problem.map(transposed, r, z, times))
         of_weight = _total([part for part, _ in of_blocks])
         gradient = [of_weight, *[part for _, part in of_blocks]]  # minus it: J'r - Λ x
         gradient = [g - lam * part for g, lam, part in zip(gradient, ridge, x, strict=True)]
         y = [of_weights * gradient[0], *[of_cells * solver.precondition(g) for g in gradient[1:]]]
         # d = y + β d, with the β of Fletcher and Reeves
-        following = _dot(gradient, y)
+        following = _dot(gradient, y, each)
         direction = [a.add_(d, alpha=following / slope) for a, d in zip(y, direction, strict=True)]
         slope, change_of_matrix = following, pattern.matrix(direction[0].to(z[0]))
-        q = list(problem.map(product, problem.blocks, z, direction[1:]))
+        q = list(problem.map(product, blocks, z, direction[1:]))
         # d'(J'J + Λ) d, and the step to the minimum along d
-        curvature = _dot(q, q) + _dot(
-            direction, [lam * d for lam, d in zip(ridge, direction, strict=True)]
-        )
+        penalties = [lam * d for lam, d in zip(ridge, direction, strict=True)]
+        curvature = _dot(q, q, times) + _dot(direction, penalties, each)
         if not curvature > 0:
             break
         for a, d in zip([*x, *r], [*direction, *(-part for part in q)], strict=True):
             a.add_(d, alpha=slope / curvature)
-        last, freedom = freedom, _dot(r, r)
+        last, freedom = freedom, _dot(r, r, times)
         if last - freedom <= _TOL * freedom:
             break
-    return freedom
+    return freedom * n_seen / n_looked
+
+
+def _some(sizes: list[int]) -> tuple[list[int], list[float]]:
+    """Blocks to use, by their numbers of cells, and how many times each counts: 1 those that are looked at."""
+    typical = sum(sizes) / max(1, len(sizes))
+    n = math.ceil(_CELLS / max(1.0, typical))
+    if 2 * n >= len(sizes):
+        return list(range(len(sizes))), [1.0] * len(sizes)
+    chosen = [len(sizes) * k // (2 * n) for k in range(2 * n)]
+    looked, others = chosen[::2], chosen[1::2]
+    left = sum(sizes) - sum(sizes[k] for k in looked)
+    return [*looked, *others], [1.0] * n + [left / sum(sizes[k] for k in others)] * n
+
+
+def count_seen(blocks: list[Block]) -> int:
+    """Entries that are not censored."""
+    return sum(b.x.numel() if b.most is None else int((b.most > 0).sum()) for b in blocks)
 
 
 def _signs(block: Block, generator: torch.Generator) -> Tensor:
@@ -94,6 +123,9 @@ def _total(parts: list[Tensor]) -> Tensor:
     return sum(parts[1:], parts[0])
 
 
-def _dot(a: list[Tensor], b: list[Tensor]) -> float:
-    """Product of two vectors in parts, summed in float64 over rows."""
-    return sum(float((p * q).sum(-1, dtype=torch.float64).sum()) for p, q in zip(a, b, strict=True))
+def _dot(a: list[Tensor], b: list[Tensor], times: list[float] | None = None) -> float:
+    """Product of two vectors in parts, each counted so many times, summed in float64 over rows."""
+    products = (float((p * q).sum(-1, dtype=torch.float64).sum()) for p, q in zip(a, b, strict=True))
+    if times is None:
+        return sum(products)
+    return sum(n * part for n, part in zip(times, products, strict=True))

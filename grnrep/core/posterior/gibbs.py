@@ -169,7 +169,7 @@ class Chain:
             new = torch.cat([z[:m] + change, z[m:]])
             r = e.add_(p).sub_(matrix @ new)
             work = Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
-            stats.merge(self.genes.stats(self.pattern, new, work))
+            self.genes.add(stats, self.pattern, new, work)
             self.z[k] = new
         return stats, (stats.loss - larger).clamp(min=0)
 
@@ -258,7 +258,7 @@ class Chain:
             mean = torch.as_tensor(self.random.standard_normal(self.m)).to(sd) * sd + total / n
             mean = torch.where(drawn, mean, 0.0)
         # Σ (z - mean)²
-        spread = stats.gram.diagonal()[: self.m] - 2 * mean * total + n * mean.square()
+        spread = stats.squares[: self.m] - 2 * mean * total + n * mean.square()
         fixed = self.prior.fixed_precision(self.typical_noise).clone()
         if drawn.any():
             precision, self.typical_spread = draw_precisions(
