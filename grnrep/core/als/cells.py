@@ -13,10 +13,9 @@ from torch import Tensor
 from grnrep.core.als.genes import Work
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import (
-    CENSORED,
-    LEFT_OUT,
     LONGER,
     SHORTER,
+    Cells,
     Rows,
     descend,
     gradients,
@@ -278,16 +277,24 @@ def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, to
     residual = solver.residual(Block(block.x), start)  # x - p, not censored
     if block.most is None:
         raise ValueError("a block in which nothing is censored takes one step")
-    codes = torch.eq(block.most, 0).to(torch.uint8).mul_(CENSORED)
+    censored = _bits(torch.eq(block.most, 0), residual.dtype)
+    left_out = np.zeros_like(censored)
     if block.least is not None:
-        codes.masked_fill_(block.least == 0, LEFT_OUT)
-    bits = np.zeros(len(residual), f"u{n_lanes(residual.numpy().dtype) // 8}")
+        left_out = _bits(torch.eq(block.least, 0), residual.dtype)
     iterations = np.zeros(residual.shape[1], np.int64)
     # of another layout all would be compiled once more
-    inputs = (solver.ridge, residual, codes, start[:m])
-    parts = (part.contiguous().numpy() for part in inputs)
-    descend(*solver.rows, *parts, bits, max_iter, tol, out[:m].numpy(), iterations)
+    waiting = Cells(residual.numpy(), censored, left_out, start[:m].contiguous().numpy())
+    descend(*solver.rows, solver.ridge.numpy(), waiting, max_iter, tol, out[:m].numpy(), iterations)
     return out
+
+
+def _bits(entries: Tensor, dtype: torch.dtype) -> np.ndarray:
+    """Entries (n_genes, n_cells) as bits, of so many cells in a number as vectors of such numbers have lanes."""
+    lanes = n_lanes(torch.empty(0, dtype=dtype).numpy().dtype)
+    packed = np.packbits(entries.contiguous().numpy(), axis=1, bitorder="little")
+    missing = -packed.shape[1] % (lanes // 8)
+    packed = np.pad(packed, ((0, 0), (0, missing))) if missing else packed
+    return packed.view(f"<u{lanes // 8}")
 
 
 def _times(inverse: Tensor, gradient: Tensor) -> Tensor:

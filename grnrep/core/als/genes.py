@@ -170,9 +170,8 @@ class GeneSolver:
         total.squares.add_(torch.linalg.vecdot(z, z))
         total.loss.add_(work.loss)
         if self.active and total.systems is not None and z.device.type == "cpu":
-            by_cell, r = z.mT.contiguous().numpy(), work.r.contiguous().numpy()
-            place = (self.network.indptr, self.network.regulator, self.first_pair)
-            add_active(*place, by_cell, r, total.systems.numpy(), total.edge.numpy())
+            parts = (part.contiguous().numpy() for part in (z, work.r, total.systems, total.edge))
+            add_active(self.network.indptr, self.network.regulator, self.first_pair, *parts)
             return
         total.edge.add_(pattern.edge_products(work.r, z))
         if len(total.gram):

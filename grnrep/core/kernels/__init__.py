@@ -28,7 +28,7 @@ from grnrep.core.kernels.blocks import gradients, residuals
 from grnrep.core.kernels.censored import expect_below
 from grnrep.core.kernels.counts import FAR, CountGenes
 from grnrep.core.kernels.descent import LONGER, SHORTER, descend
-from grnrep.core.kernels.descent_tile import CENSORED, LEFT_OUT
+from grnrep.core.kernels.descent_tile import Cells
 from grnrep.core.kernels.genes import add_active, add_doubt, add_systems, regress_genes
 from grnrep.core.kernels.newton import Newton, newton_counts
 from grnrep.core.kernels.newton_tile import CountCells
@@ -36,11 +36,10 @@ from grnrep.core.kernels.products import Rows, add_gram
 from grnrep.core.kernels.vectors import n_lanes
 
 __all__ = [
-    "CENSORED",
     "FAR",
-    "LEFT_OUT",
     "LONGER",
     "SHORTER",
+    "Cells",
     "CountCells",
     "CountGenes",
     "Newton",

@@ -11,6 +11,7 @@ from grnrep.core.kernels.blocks import block_gradients, block_residuals, bounded
 from grnrep.core.kernels.censored import LOSS, MEAN, expect_by_table
 from grnrep.core.kernels.counts import CountGenes
 from grnrep.core.kernels.descent import descend
+from grnrep.core.kernels.descent_tile import Cells
 from grnrep.core.kernels.genes import add_active, add_doubt, add_systems, regress_genes
 from grnrep.core.kernels.newton import Newton, take_newton_steps
 from grnrep.core.kernels.newton_tile import CountCells
@@ -27,7 +28,7 @@ def calls() -> list[tuple[Any, tuple]]:
     single, double, place = arrays(np.float32), arrays(np.float64), arrays(np.int64)
     x, sums = arrays(np.float32, 2), arrays(np.float64, 2)
     w, block = Rows(arrays(np.int32), arrays(np.int32), single), bounded(x, None, None)
-    codes, bits = arrays(np.uint8, 2), np.empty(0, f"u{n_lanes(np.float32) // 8}")
+    bits = np.empty((0, 0), f"u{n_lanes(np.float32) // 8}")
     edges = (place, place, place)
     of_counts = (w, w, w, single, CountGenes(single, single), CountCells(x, x, single, x))
     how = Newton(0, 0, 0.0, 0.0, 0.0, 0, 0.0)
@@ -40,7 +41,7 @@ def calls() -> list[tuple[Any, tuple]]:
         (expect_by_table, (x, single, LOSS, MEAN, x, sums)),
         (regress_genes, (*edges, *of_genes)),
         (add_doubt, (*edges, double, double, sums)),
-        (descend, (w, w, w, single, x, codes, x, bits, 0, 0.0, x, place)),
+        (descend, (w, w, w, single, Cells(x, bits, bits, x), 0, 0.0, x, place)),
         (block_gradients, (w, w, single, block, x, x)),
         (add_gram, (place, place, single, x)),
         (add_gram, (place, place, double, sums)),

@@ -12,7 +12,9 @@ from grnrep.core.kernels.descent_tile import (
     Sums,
     Tile,
     enter,
+    enter_all,
     keep,
+    keep_all,
     look_ahead,
     move,
     precondition,
@@ -32,10 +34,7 @@ def descend(
     w_t: Rows,
     inverse: Rows,
     ridge: np.ndarray,
-    uncensored: np.ndarray,
-    codes: np.ndarray,
-    z_start: np.ndarray,
-    censored: np.ndarray,
+    waiting: Cells,
     max_iter: int,
     tol: float,
     out: np.ndarray,
@@ -49,13 +48,8 @@ def descend(
         W (n_genes, m), W', and the preconditioner P (m, m).
     ridge
         One per regulator, ``(m,)``.
-    uncensored, codes
-        x - p at the start, and whether it is ``CENSORED``, ``LEFT_OUT`` or neither (0), uint8;
-        (n_genes, n_cells).
-    z_start
-        Representations to start from, (m, n_cells).
-    censored
-        Room for an unsigned number a gene, ``(n_genes,)``, with as many bits as vectors have lanes.
+    waiting
+        Cells, and where they start.
     max_iter, tol
         As in :func:`grnrep.core.als.cells.project_cells`.
     out
@@ -68,15 +62,14 @@ def descend(
     Polak and Ribière (1969); with β ≥ 0: Nocedal and Wright, Numerical Optimization (2006), section 5.2.
     """
     if max_iter <= 0:
-        out[:], iterations[:] = z_start, 0
+        out[:], iterations[:] = waiting.z, 0
         return
-    (n, n_cells), m, dtype = uncensored.shape, len(z_start), uncensored.dtype
-    number, lanes = dtype.type, BYTES // uncensored.itemsize
-    waiting = Cells(uncensored, codes, z_start)
+    (n, n_cells), m, dtype = waiting.uncensored.shape, len(waiting.z), waiting.uncensored.dtype
+    number, lanes = dtype.type, BYTES // waiting.uncensored.itemsize
     # one by one: numba does not take rows of one array, unpacked, for contiguous
     tile = Tile(
         np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
-        censored, np.zeros_like(censored),
+        np.zeros(n, waiting.censored.dtype), np.zeros(n, waiting.censored.dtype),
         np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
     )  # fmt: skip
     sums = Sums(
@@ -93,7 +86,11 @@ def descend(
     for lane in range(lanes):
         cells[lane] = n_entered if n_entered < n_cells else -1
         n_entered += 1
-        enter(lane, cells[lane], waiting, tile)
+    if n_cells >= lanes:
+        enter_all(0, waiting, tile)
+    else:
+        for lane in range(lanes):
+            enter(lane, cells[lane], waiting, tile)
 
     while n_left > 0:
         gradient, last = last, gradient
@@ -149,13 +146,32 @@ def descend(
                 step[lane] *= min(max(longer, number(SHORTER)), number(LONGER))
 
         move(step, tile)
-        # Cells that have no step left make room here, so that the next is not kept waiting for an iteration
+
+        # Cells that have no step left make room here, so that the next is not kept waiting for an iteration: all at
+        # once where they entered so
+        n_old = 0
         for lane in range(lanes):
-            if cells[lane] >= 0 and ages[lane] >= max_iter:
+            n_old += ages[lane] >= max_iter and cells[lane] >= 0
+        if n_old == 0:
+            continue
+        first = cells[0]
+        together = n_old == lanes and first % lanes == 0
+        for lane in range(lanes):
+            together = together and cells[lane] == first + lane
+        if together:
+            keep_all(first, tile, out)
+        replaced = together and n_entered + lanes <= n_cells
+        if replaced:
+            enter_all(n_entered, waiting, tile)
+        for lane in range(lanes):
+            if cells[lane] < 0 or ages[lane] < max_iter:
+                continue
+            if not together:
                 keep(lane, cells[lane], tile, out)
-                iterations[cells[lane]] = ages[lane]
-                cells[lane] = n_entered if n_entered < n_cells else -1
-                ages[lane] = 0
-                n_left, n_entered = n_left - 1, n_entered + 1
+            iterations[cells[lane]] = ages[lane]
+            cells[lane] = n_entered if n_entered < n_cells else -1
+            ages[lane] = 0
+            n_left, n_entered = n_left - 1, n_entered + 1
+            if not replaced:
                 enter(lane, cells[lane], waiting, tile)
-                sums.last_gy[lane] = np.inf  # as above
+            sums.last_gy[lane] = np.inf  # as above

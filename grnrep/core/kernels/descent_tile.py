@@ -18,24 +18,30 @@ from grnrep.core.kernels.products import Rows, row_times
 from grnrep.core.kernels.vectors import (
     BYTES,
     load,
+    load_at,
     minimum,
     multiply,
     multiply_add,
     splat,
     store,
+    store_at,
     subtract,
     where,
     where_zero,
 )
 
-CENSORED, LEFT_OUT = 1, 2  # codes of entries: a zero under a ReLU; one that is not to count
-
 
 class Cells(NamedTuple):
-    """Cells to be projected: x - W z at the start and codes, (n_genes, n_cells); z, (m, n_cells)."""
+    """Cells to be projected.
+
+    ``uncensored`` is x - W z at the start, (n_genes, n_cells); ``z`` are representations, (m, n_cells). Whether an
+    entry is censored, a zero under a ReLU, and whether it is left out, are bits: as many in a number as vectors have
+    lanes, (n_genes, n_cells / lanes), those of the first cells lowest.
+    """
 
     uncensored: np.ndarray
-    codes: np.ndarray
+    censored: np.ndarray
+    left_out: np.ndarray
     z: np.ndarray
 
 
@@ -70,19 +76,41 @@ class Sums(NamedTuple):
 @part
 def enter(lane: int, cell: int, waiting: Cells, tile: Tile) -> None:
     """Put a cell into a lane of the tile, or nothing (all entries left out) where it is -1."""
-    lanes, bit = 8 * tile.censored.itemsize, tile.censored.dtype.type(1 << lane)
-    for g in range(len(waiting.codes)):
-        k, code, value = g * lanes + lane, LEFT_OUT, tile.r.dtype.type(0)
+    lanes, number, bits = 8 * tile.censored.itemsize, tile.r.dtype.type, tile.censored.dtype.type
+    one, others = bits(1), bits(~(1 << lane))
+    where_cell, shift = max(cell, 0) // lanes, bits(max(cell, 0) % lanes)
+    for g in range(len(waiting.uncensored)):
+        k, is_censored, is_left_out, value = g * lanes + lane, bits(0), one, number(0)
         if cell >= 0:
-            code, value = waiting.codes[g, cell], waiting.uncensored[g, cell]
-        tile.censored[g] = tile.censored[g] | bit if code == CENSORED else tile.censored[g] & ~bit
-        tile.left_out[g] = tile.left_out[g] | bit if code == LEFT_OUT else tile.left_out[g] & ~bit
+            is_censored = (waiting.censored[g, where_cell] >> shift) & one
+            is_left_out = (waiting.left_out[g, where_cell] >> shift) & one
+            value = waiting.uncensored[g, cell]
+        tile.censored[g] = (tile.censored[g] & others) | bits(is_censored << lane)
+        tile.left_out[g] = (tile.left_out[g] & others) | bits(is_left_out << lane)
         tile.uncensored[k] = value
-        tile.r[k] = 0 if code == LEFT_OUT or (code == CENSORED and value > 0) else value
+        residual = min(value, number(0)) if is_censored else value
+        tile.r[k] = number(0) if is_left_out else residual
     for j in range(len(waiting.z)):
         k = j * lanes + lane
         tile.z[k] = waiting.z[j, cell] if cell >= 0 else 0
         tile.y[k], tile.direction[k] = 0, 0  # so that it stays where it is in this iteration
+
+
+@part
+def enter_all(first: int, waiting: Cells, tile: Tile) -> None:
+    """Put as many cells into the tile as it has lanes, from a whole number of tiles on."""
+    lanes = 8 * tile.censored.itemsize
+    n_cells, k = waiting.uncensored.shape[1], first // lanes
+    zero = splat(tile.r.dtype.type(0))
+    for g in range(len(waiting.uncensored)):
+        tile.censored[g], tile.left_out[g] = waiting.censored[g, k], waiting.left_out[g, k]
+        uncensored = load_at(waiting.uncensored, g * n_cells + first)
+        store(tile.uncensored, g, uncensored)
+        store(tile.r, g, _censor(uncensored, tile.censored[g], tile.left_out[g]))
+    for j in range(len(waiting.z)):
+        store(tile.z, j, load_at(waiting.z, j * n_cells + first))
+        store(tile.y, j, zero)
+        store(tile.direction, j, zero)
 
 
 @part
@@ -91,6 +119,13 @@ def keep(lane: int, cell: int, tile: Tile, out: np.ndarray) -> None:
     lanes = 8 * tile.censored.itemsize
     for j in range(len(out)):
         out[j, cell] = tile.z[j * lanes + lane]
+
+
+@part
+def keep_all(first: int, tile: Tile, out: np.ndarray) -> None:
+    """Put all representations of a tile where those of its cells are to be."""
+    for j in range(len(out)):
+        store_at(out, j * out.shape[1] + first, load(tile.z, j))
 
 
 @part

@@ -82,7 +82,7 @@ def add_active(
     indptr, column, first_pair
         As in :func:`add_systems`.
     z, r
-        Representations cell by cell, (n_cells, m + q), and residuals (n_genes, n_cells), of one precision.
+        Representations (m + q, n_cells) and residuals (n_genes, n_cells), of one precision.
     systems, edge
         Σ z z' in rows, gene after gene, and Σ r z, ``(n_edges,)``; float64.
     """
@@ -101,12 +101,11 @@ def add_active(
         for k in range(n_cells):  # without a branch, which no processor would foresee
             seen[n_seen], residual[n_seen] = k, r[i, k]
             n_seen += r[i, k] != 0
-        for k in range(n_seen):
-            start, cell = k * n * lanes, np.uintp(seen[k])
-            for a in range(d):
-                own[np.uintp(start + a)] = z[cell, np.uintp(column[first + a])]
-            for a in range(d, n * lanes):
-                own[np.uintp(start + a)] = 0
+        for a in range(n * lanes):
+            j = column[first + a] if a < d else -1
+            for k in range(n_seen):
+                place = np.uintp(k * n * lanes + a)
+                own[place] = z[j, np.uintp(seen[k])] if j >= 0 else 0
         for q in range(n):
             store(row, 0, _weighted(residual, own, n_seen, n, q))
             for a in range(q * lanes, min(d, (q + 1) * lanes)):
