@@ -94,3 +94,24 @@ def test_signs_that_are_right_are_not_doubted_for_want_of_counted_degrees_of_fre
 def test_where_nothing_is_said_the_noise_is_unknown():
     _, network, _ = problem(0, n_cells=3)
     assert fit_decoder(np.zeros((3, 40)), network).noise_variance is None
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "tobit"])
+@pytest.mark.parametrize("ridge", [1e-3, 0.3])
+def test_some_of_many_cells_tell_what_all_do(monkeypatch, likelihood, ridge):
+    x, network, _ = problem(1, n_cells=1200, n_genes=60, m=12, likelihood=likelihood)
+    monkeypatch.setattr("grnrep.core.als.data._BLOCK", 48)
+    estimates = {}
+
+    def both(problem, solver, z):
+        for n_cells in (10_000, 250):
+            monkeypatch.setattr("grnrep.core.posterior.freedom._CELLS", n_cells)
+            found = [residual_freedom(problem, solver, z, seed) for seed in range(4)]
+            estimates[n_cells] = np.mean(found)
+        return estimates[250]
+
+    monkeypatch.setattr("grnrep.core.als.fit.residual_freedom", both)
+    monkeypatch.setattr("grnrep.core.als.fit._COUNTED", np.inf)
+    fit_decoder(x, network, likelihood=likelihood, ridge=ridge, prior=0.0, tol=1e-2)
+    assert estimates[250] != estimates[10_000]
+    assert estimates[250] == pytest.approx(estimates[10_000], rel=0.03)

@@ -147,7 +147,11 @@ def fit_decoder(
         known = split_rows(data.known, [block.x for block in blocks])
         of_fit = penalty(ridge)
         # where prior signs hold every regulator, long steps lose none
-        active = same_curvature and not data.likelihood.zeros_are_values and not bool(of_fit.balanced[:m].any())
+        active = (
+            same_curvature
+            and not data.likelihood.zeros_are_values
+            and not bool(of_fit.balanced[:m].any())
+        )
         member = data.likelihood.to(data.x)
         problem = Problem(blocks, known, full, m, of_fit, member, each, active=active)
         window = _ACTIVE_WINDOW if active else _WINDOW if same_curvature else _NEWTON_WINDOW

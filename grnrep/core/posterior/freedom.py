@@ -125,7 +125,9 @@ def _total(parts: list[Tensor]) -> Tensor:
 
 def _dot(a: list[Tensor], b: list[Tensor], times: list[float] | None = None) -> float:
     """Product of two vectors in parts, each counted so many times, summed in float64 over rows."""
-    products = (float((p * q).sum(-1, dtype=torch.float64).sum()) for p, q in zip(a, b, strict=True))
+    products = (
+        float((p * q).sum(-1, dtype=torch.float64).sum()) for p, q in zip(a, b, strict=True)
+    )
     if times is None:
         return sum(products)
     return sum(n * part for n, part in zip(times, products, strict=True))
