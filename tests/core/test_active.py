@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from grnrep.core.als import cells
 from grnrep.core.als.active import ActiveSolver
-from grnrep.core.als.cells import diagonal_solver, project_cells
+from grnrep.core.als.cells import project_cells
 from grnrep.core.als.data import Data, Penalty
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.genes import GeneSolver, Work
-from grnrep.core.als.loop import Problem, alternate
+from grnrep.core.als.loop import alternate
+from grnrep.core.als.preconditioners import diagonal_solver
+from grnrep.core.als.problem import Problem
 from grnrep.core.als.start import first_weights
 from grnrep.core.design import split_rows
 from grnrep.core.likelihoods.gaussian import Tobit

@@ -8,7 +8,8 @@ import torch
 from scipy.optimize import minimize
 
 from grnrep.core.als import cells
-from grnrep.core.als.cells import cell_solver, project_cells, quick_solver
+from grnrep.core.als.cells import project_cells
+from grnrep.core.als.preconditioners import cell_solver, quick_solver
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.linalg import Pattern

@@ -12,7 +12,8 @@ from tqdm.auto import tqdm
 from grnrep.core.als import loop
 from grnrep.core.als.data import Penalty, Scale
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.loop import Problem, State, alternate
+from grnrep.core.als.loop import alternate
+from grnrep.core.als.problem import Problem, State
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian
 from grnrep.core.network import Network

@@ -17,7 +17,7 @@ import torch
 import zarr
 
 import grnrep as gr
-from grnrep.core.als.loop import Problem
+from grnrep.core.als.problem import Problem
 from grnrep.core.choose import shrinkage
 
 CHOSEN = {"ridge": 1e-3, "sign_shrinkage": 0.3}

@@ -12,14 +12,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from grnrep.core.als.cells import (
-    CellSolver,
-    cell_solver,
-    diagonal_solver,
-    diagonal_will_do,
-    project_cells,
-)
+from grnrep.core.als.cells import CellSolver, project_cells
 from grnrep.core.als.genes import Work
+from grnrep.core.als.preconditioners import cell_solver, diagonal_solver, diagonal_will_do
 from grnrep.core.design import known_rows
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.linalg import Pattern

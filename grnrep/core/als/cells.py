@@ -23,16 +23,9 @@ from grnrep.core.kernels import (
     residuals,
 )
 from grnrep.core.likelihoods.base import Block
-from grnrep.core.linalg import Pattern, conjugate_gradients, inverse_spd
 
 MAX_ITER = 500  # steps of a cell at most
 TOL = 1e-5
-_SPARSE = 2.5  # times as long as an entry of a dense product takes one of a sparse product
-_PASSES = 13  # edges that the rest of an iteration costs, per gene
-_ACTIVE = 3  # one gene in so many constrains the typical cell: what preconditioners are compared on
-_WELL_CONDITIONED = 1e3  # bound on the condition number up to which float32 is precise enough
-# of the trial system, by which preconditioners are compared
-_PROBE_ITERATIONS, _PROBE_TOL = 200, 1e-5
 
 
 @dataclass(frozen=True)
@@ -48,8 +41,8 @@ class CellSolver:
     ridge
         λ of the penalty λ‖z‖², one per regulator, ``(m,)``.
     inverse
-        (W'W + λ)⁻¹ over the regulators, from :func:`cell_solver`; or of its diagonal alone, (m, 1),
-        from :func:`quick_solver`, which will do for :func:`project_cells`, but not for a step.
+        (W'W + λ)⁻¹ over the regulators; or of its diagonal alone, (m, 1), which will do for :func:`project_cells`,
+        but not for a step (:mod:`grnrep.core.als.preconditioners`).
     edges
         W and W' once more, for compiled code on the CPU; elsewhere None.
     """
@@ -107,7 +100,7 @@ class CellSolver:
 
     def precondition(self, gradient: Tensor) -> Tensor:
         """The inverse times ``gradient`` (m, n_cells)."""
-        return _times(self.inverse, gradient)
+        return times(self.inverse, gradient)
 
     @cached_property
     def rows(self) -> tuple[Rows, Rows, Rows]:
@@ -124,81 +117,6 @@ class CellSolver:
 
 def _rows(a: sp.csr_array) -> Rows:
     return Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data)
-
-
-def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
-    """Factorise the Gram matrix of the decoder for use on any number of cells.
-
-    In float64, unless the ridge bounds the condition number so far that the precision of ``weight`` will do.
-    """
-    system = _system(pattern, weight, n_free, ridge)
-    largest = torch.linalg.vector_norm(system, ord=1, dim=1).max() if n_free else 0.0
-    if n_free and bool(largest <= _WELL_CONDITIONED * ridge.min()):
-        system = system.to(weight)
-    return _solver(pattern, weight, n_free, ridge, inverse_spd(system, weight.dtype).to(weight))
-
-
-def quick_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
-    """The solver with which :func:`project_cells` will be done first under a ReLU."""
-    dense = cell_solver(pattern, weight, n_free, ridge)
-    if diagonal_will_do(pattern, weight, dense):
-        return diagonal_solver(pattern, weight, n_free, ridge)
-    return dense
-
-
-def diagonal_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
-    """The solver with the inverse of the diagonal alone, of which nothing is factorised."""
-    squares = torch.zeros(pattern.shape[1], dtype=torch.float64, device=weight.device)
-    squares.index_add_(0, pattern.regulator, weight.double().square())
-    diagonal = squares[:n_free] + ridge.double()
-    inverse = torch.where(diagonal > 0, 1 / diagonal, 0.0)[:, None].to(weight)
-    return _solver(pattern, weight, n_free, ridge, inverse)
-
-
-def diagonal_will_do(pattern: Pattern, weight: Tensor, dense: CellSolver) -> bool:
-    """Whether :func:`project_cells` is done sooner with the inverse of the diagonal alone.
-
-    With many regulators of few targets the product with the dense inverse takes longer than all
-    else. Iterations are those of a trial system, of as many genes as constrain a typical cell.
-    """
-    m = dense.n_free
-    per_iteration = 2 * len(weight) + _PASSES * pattern.shape[0]
-    extra = m**2 / _SPARSE
-    if extra <= 0.1 * per_iteration:
-        return False
-    active = torch.arange(pattern.shape[0], device=weight.device) % _ACTIVE == 0
-    system = _system(pattern, weight * active[pattern.gene], m, dense.ridge)
-    quick = diagonal_solver(pattern, weight, m, dense.ridge)
-    slow, fast = (_n_iterations(system, some.inverse.double()) for some in (dense, quick))
-    return bool(fast * per_iteration < slow * (per_iteration + extra))
-
-
-def _solver(
-    pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor, inverse: Tensor
-) -> CellSolver:
-    edges = pattern.rows(weight) if weight.device.type == "cpu" else None
-    matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
-    return CellSolver(*matrices, n_free, ridge.to(weight), inverse, edges)
-
-
-def _system(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> Tensor:
-    """W'W + λ over the regulators, float64."""
-    gram = pattern.gram(weight.double())[:n_free, :n_free]
-    gram.diagonal().add_(ridge.double())
-    return gram
-
-
-def _n_iterations(system: Tensor, inverse: Tensor) -> int:
-    """Iterations of conjugate gradients, preconditioned, for a system of known solution."""
-    generator = torch.Generator().manual_seed(0)
-    truth = torch.randn(len(system), 1, generator=generator, dtype=torch.float64).to(system)
-    right = system @ truth
-    enough = _PROBE_TOL * torch.linalg.vector_norm(right)
-    steps = conjugate_gradients(right, lambda d: system @ d, lambda r: _times(inverse, r))
-    for i, (_, residual) in zip(range(1, _PROBE_ITERATIONS), steps, strict=False):
-        if torch.linalg.vector_norm(residual) <= enough:
-            return i
-    return _PROBE_ITERATIONS
 
 
 def project_cells(
@@ -297,7 +215,7 @@ def _bits(entries: Tensor, dtype: torch.dtype) -> np.ndarray:
     return packed.view(f"<u{lanes // 8}")
 
 
-def _times(inverse: Tensor, gradient: Tensor) -> Tensor:
+def times(inverse: Tensor, gradient: Tensor) -> Tensor:
     """Product with an inverse, which may be that of a diagonal, (m, 1)."""
     return inverse * gradient if inverse.shape[1] == 1 else inverse @ gradient
 

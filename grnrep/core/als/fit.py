@@ -19,8 +19,9 @@ from torch import Tensor
 
 from grnrep.core.als.cells import TOL, CellSolver, project_cells
 from grnrep.core.als.data import Data, Penalty, cuts
-from grnrep.core.als.loop import Problem, State, alternate, check_finite
+from grnrep.core.als.loop import alternate, check_finite
 from grnrep.core.als.newton import NewtonCells
+from grnrep.core.als.problem import Problem, State
 from grnrep.core.als.start import first_weights
 from grnrep.core.design import full_network, split_rows, split_weights, unconfound
 from grnrep.core.fitted import Fit, Interrupted

@@ -1,25 +1,15 @@
-"""Cells given decoder, decoder given cells, in turn: what is minimised, its two half-steps, and their loop."""
+"""Cells given decoder, decoder given cells, in turn, accelerated: the loop of a fit."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
-from grnrep.core.als.active import ActiveCells, ActiveSolver
-from grnrep.core.als.cells import CellSolver, cell_solver, quick_solver
-from grnrep.core.als.data import Penalty
-from grnrep.core.als.genes import GeneSolver, Stats
-from grnrep.core.als.newton import NewtonCells, gene_lengths
+from grnrep.core.als.problem import Problem, State
 from grnrep.core.fitted import Interrupted
-from grnrep.core.likelihoods.base import Block, Likelihood
-from grnrep.core.linalg import Pattern
-from grnrep.core.network import Network
 
 logger = logging.getLogger("grnrep")
 
@@ -27,184 +17,6 @@ _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 _ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
 # steps of the decoder, each shorter, before a rise ends the search; after the first, of all genes
 _TRIALS, _ALONE = 10, 2
-_GROUPS = 8  # of blocks, at most
-
-
-@dataclass(frozen=True)
-class State:
-    """Weights and representations of one iterate; z in the blocks of the data."""
-
-    weight: Tensor
-    z: list[Tensor]
-
-    def extrapolated(self, previous: State, beta: float) -> State:
-        """From ``previous`` through this iterate, and on by the share ``beta``."""
-        if beta == 0:
-            return self
-        z = [torch.lerp(b, a, 1 + beta) for a, b in zip(self.z, previous.z, strict=True)]
-        return State(torch.lerp(previous.weight, self.weight, 1 + beta), z)
-
-    def rescaled(self, column: Tensor, scale: Tensor) -> State:
-        """Multiply w by ``scale`` and divide z by it; predictions stay."""
-        return State(self.weight * scale[column], [z / scale.to(z)[:, None] for z in self.z])
-
-
-@dataclass
-class Problem:
-    """Data in blocks of cells, and known rows (q, cells) of each, and all that is fixed during a search.
-
-    Parameters
-    ----------
-    blocks, known
-        Data in memory; none where ``sums`` are given.
-    network
-        Edges, those of known columns too.
-    n_free
-        m, the number of regulators.
-    penalty
-        Of weights and representations.
-    likelihood
-        How expression scatters about W z.
-    map
-        Over blocks: side by side, if it can.
-    sums
-        Of cells that are in no block, at given weights and at their best representations.
-    active
-        Whether steps go by the curvature of entries with a residual (:mod:`grnrep.core.als.active`), not by a
-        bound: of squared error under a ReLU.
-    """
-
-    blocks: list[Block]
-    known: list[Tensor]
-    network: Network
-    n_free: int
-    penalty: Penalty
-    likelihood: Likelihood
-    map: Callable[..., Iterator] = map
-    sums: Callable[[Tensor], Stats] | None = None
-    active: bool = False
-    pattern: Pattern = field(init=False)
-    genes: GeneSolver = field(init=False)
-    precision: torch.dtype = field(init=False)  # of residuals
-
-    def __post_init__(self) -> None:
-        self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
-        device = self.penalty.z.device
-        self.pattern = Pattern(self.network).to(device)
-        shared = self.likelihood.constant_curvature and not self.active
-        self.genes = GeneSolver(self.network, device, shared=shared, active=self.active)
-        if self.active:
-            ridge = self.penalty.z[: self.n_free]
-            self._active_cells = ActiveSolver(self.pattern, self.n_free, ridge)
-
-    def cells(self, weight: Tensor) -> CellSolver | NewtonCells:
-        """What finds representations to the end, under a decoder that is the last: :func:`solver_of`."""
-        if self.active:
-            return self._active_cells(weight.to(self.precision)).solver
-        return self._solver(weight, frozen=True)
-
-    def _solver(self, weight: Tensor, *, frozen: bool) -> CellSolver | NewtonCells:
-        weight, m = weight.to(self.precision), self.n_free
-        ridge = self.penalty.z[:m]
-        return solver_of(self.likelihood, self.pattern, weight, m, ridge, frozen=frozen)
-
-    def _steps(self, weight: Tensor) -> CellSolver | NewtonCells | ActiveCells:
-        """What makes representations better, under a decoder on the way."""
-        if self.active:
-            return self._active_cells(weight.to(self.precision))
-        return self._solver(weight, frozen=False)
-
-    def begin(self, weight: Tensor) -> State:
-        """First iterate of all cells."""
-        return State(weight, list(self.map(self._steps(weight).begin, self.blocks, self.known)))
-
-    def cell_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
-        """Cells given decoder: new representations, the sums for the decoder, and the objective there."""
-        if self.sums is not None:
-            z, stats = list[Tensor](), self.sums(at.weight)
-        else:
-            cells = self._steps(at.weight)
-
-            def step(some: slice) -> tuple[list[Tensor], Stats]:
-                """New representations of some blocks, and their sums."""
-                better, total = list[Tensor](), self.genes.no_stats(at.weight.device)
-                for block, before in zip(self.blocks[some], at.z[some], strict=True):
-                    better.append(cells.step(block, before))
-                    self.genes.add(total, self.pattern, better[-1], cells.work(block, better[-1]))
-                return better, total
-
-            parts = self.map(step, _groups(len(self.blocks)))
-            z, stats = next(parts)
-            for better, part in parts:
-                z += better
-                stats.merge(part)
-        penalty = self.penalty.z @ stats.squares
-        penalty += self.penalty.w @ (at.weight - self.penalty.anchor).square()
-        return z, stats, float(stats.loss.sum() + penalty)
-
-    def gene_step(self, stats: Stats, at: State) -> Tensor:
-        """Decoder given cells: weights, from the sums at the weights and representations ``at``.
-
-        Where curvatures change on the way, every gene halves its step until its own objective does not rise.
-        Cells that are in no block are not there to ask; :func:`alternate` sees to it then.
-        """
-        penalty = self.penalty
-        weight = self.genes.step(stats, at.weight, penalty.w, penalty.anchor, self.precision)
-        if self.likelihood.constant_curvature or not self.blocks:
-            return weight
-        gene, change = self.pattern.gene, weight - at.weight
-        matrix, other = (self.pattern.matrix(w.to(at.z[0])) for w in (at.weight, change))
-        length = gene_lengths(
-            self.likelihood,
-            self.blocks,
-            # z must be the rows that stats were summed at
-            list(self.map(lambda z: (matrix @ z, other @ z), at.z)),
-            lambda length: self.shrinkage(at.weight + length[gene] * change),
-            self.by_gene(stats, at.weight),
-            self.map,
-        )
-        return at.weight + length[gene] * change
-
-    def shrinkage(self, weight: Tensor) -> Tensor:
-        """Σ λ (w - a)² over the edges of every gene, ``(n_genes,)``."""
-        squares = self.penalty.w * (weight - self.penalty.anchor).square()
-        zero = torch.zeros(self.network.n_genes, dtype=torch.float64, device=weight.device)
-        return zero.index_add_(0, self.pattern.gene, squares)
-
-    def by_gene(self, stats: Stats, weight: Tensor) -> Tensor:
-        """Loss and penalty of every gene's weights, at which ``stats`` were summed, ``(n_genes,)``."""
-        return stats.loss + self.shrinkage(weight)
-
-    def balance(self, squares: Tensor, weight: Tensor) -> Tensor:
-        """Scale of every column at which ‖w_j‖ = ‖z_j‖ in the unit of penalties, so that these are least.
-
-        ``squares`` are Σ z². Columns whose scale is not free have 1.
-        """
-        of_weights = torch.zeros_like(squares).index_add_(
-            0, self.pattern.regulator, weight.double().square()
-        )
-        scale = (self.penalty.scale.p_unit**2 * squares / of_weights).sqrt().sqrt()
-        return torch.where(self.penalty.balanced & scale.isfinite() & (scale > 0), scale, 1.0)
-
-
-def _groups(n_blocks: int) -> list[slice]:
-    """Blocks whose sums are added up before they are added to others, which costs as much as some cells."""
-    ends = [n_blocks * (k + 1) // _GROUPS for k in range(_GROUPS)]
-    return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if a < b]
-
-
-def solver_of(
-    likelihood: Likelihood, pattern: Pattern, weight: Tensor, m: int, ridge: Tensor, *, frozen: bool
-) -> CellSolver | NewtonCells:
-    """What finds the representations of any cells under a decoder; ``weight`` is in the precision of the data.
-
-    Either has the same methods: ``begin``, ``step`` and ``work`` of an iteration, and ``project`` to the end. A
-    decoder that is ``frozen`` is for the last alone, by what is quickest then.
-    """
-    if not likelihood.constant_curvature:
-        return NewtonCells.of(likelihood, pattern, weight, m, ridge)
-    quick = frozen and not likelihood.zeros_are_values
-    return (quick_solver if quick else cell_solver)(pattern, weight, m, ridge)
 
 
 def alternate(

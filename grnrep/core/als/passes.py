@@ -11,7 +11,8 @@ from torch import Tensor
 
 from grnrep.core.als.data import Penalty, Scale
 from grnrep.core.als.genes import Stats
-from grnrep.core.als.loop import Problem, State, alternate
+from grnrep.core.als.loop import alternate
+from grnrep.core.als.problem import Problem, State
 from grnrep.core.design import full_network, share_of_known, split_weights, with_effects
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from grnrep.core.als.data import Data, cuts, typical_gram
 from grnrep.core.als.evidence import LEAST_VARIANCE
-from grnrep.core.als.loop import Problem
 from grnrep.core.als.moments import Moments, Prior
+from grnrep.core.als.problem import Problem
 from grnrep.core.design import full_network, regress, without_known
 from grnrep.core.fitted import Fit
 from grnrep.core.linalg import Pattern

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver
-from grnrep.core.als.loop import Problem
+from grnrep.core.als.problem import Problem
 from grnrep.core.likelihoods.base import Block
 
 # conjugate gradients end where one changes the result by less than this share
