@@ -19,6 +19,8 @@ from grnrep.core.network import Network
 
 _BLOCK = 512  # cells a block at most
 _BLOCK_ENTRIES = 2**19  # values a block at most, so that its products stay in the processor's cache
+# on another device, which has to be kept busy: some ten arrays of as many values are in its memory at a time
+_DEVICE_BLOCK, _DEVICE_ENTRIES = 65_536, 2**26
 _WHOLE = 16  # cells that fill vectors of either precision
 _LOW_LOAD = 1.5  # effective load below which a fit does not find its optimum from anywhere
 
@@ -143,7 +145,9 @@ def precision_of(x: np.ndarray) -> torch.dtype:
 
 def cuts(x: Tensor) -> list[slice]:
     """Cells (n_cells, n_genes) in blocks."""
-    size = max(1, min(_BLOCK, _BLOCK_ENTRIES // max(1, x.shape[1])))
+    here = x.device.type == "cpu"
+    most, entries = (_BLOCK, _BLOCK_ENTRIES) if here else (_DEVICE_BLOCK, _DEVICE_ENTRIES)
+    size = max(1, min(most, entries // max(1, x.shape[1])))
     if size > _WHOLE:
         size -= size % _WHOLE
     return [slice(k, k + size) for k in range(0, len(x), size)]

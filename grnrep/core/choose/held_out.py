@@ -119,8 +119,9 @@ def predict_by_signs(
         return p
     zeros = (x == 0).mean(0)
     rank = np.ceil(zeros * (len(x) - 1)).astype(np.int64)
-    cut = np.take_along_axis(np.sort(p, axis=0), rank[None, :], axis=0)
-    return np.maximum(p - cut, 0)
+    by_gene = np.sort(np.ascontiguousarray(p.T), axis=1)
+    cut = np.take_along_axis(by_gene, rank[:, None], axis=1)
+    return np.maximum(p - cut.T, 0)
 
 
 def of_genes(network: Network, genes: np.ndarray) -> Network:
