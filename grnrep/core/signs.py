@@ -7,8 +7,10 @@ from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from grnrep.core.fitted import Fit
+from grnrep.core.linalg import inverse_spd
 from grnrep.core.network import Network
 
 F = TypeVar("F", bound=Fit)
@@ -204,7 +206,8 @@ def _noise_share(fit: Fit, network: Network) -> np.ndarray:
     ridge = prior + _JITTER * gram.diagonal()
     # a regulator without weights gets a 1
     gram[np.diag_indices_from(gram)] += np.where(gram.diagonal() > 0, ridge, 1.0)
-    error = noise_variance * np.linalg.inv(gram).diagonal()
+    inverse = inverse_spd(torch.from_numpy(gram), torch.float64)
+    error = noise_variance * inverse.diagonal().numpy()
     return _ratio(error * len(fit.activity), np.square(fit.activity).sum(0))
 
 
