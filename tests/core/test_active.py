@@ -41,7 +41,9 @@ def prepared(x, network, *, ridge=0.1, prior=0.3, active, without=None):
     penalty = Penalty.of(full, m, data.scale, ridge=ridge, prior=prior)
     blocks = data.blocks(without)
     known = split_rows(data.known, [block.x for block in blocks])
-    problem = Problem(blocks, known, full, m, penalty, data.likelihood, active=active)
+    solver = ActiveSolver.of(full, m, penalty, data.x) if active else None
+    assert (solver is not None) == active
+    problem = Problem(blocks, known, full, m, penalty, data.likelihood, active=solver)
     return problem, problem.begin(torch.as_tensor(first_weights(problem, data, network, 0, None)))
 
 
@@ -125,13 +127,19 @@ def test_values_left_out_do_not_matter():
     torch.testing.assert_close(*ends, rtol=0, atol=1e-8)
 
 
-def test_regulators_without_any_sign_are_fitted_by_the_bound():
-    """Their scale is free, and long steps could lose them."""
-    x, network = simulated(3)
+def test_the_bound_is_kept_where_long_steps_could_lose_regulators_or_cells_are_loosely_held():
+    x, network = simulated(3, m=60)
     sign = np.where(network.regulator == 1, 0.0, network.sign)
-    unsigned = Network.from_edges(network.gene, network.regulator, sign, 80, 12)
-    assert len(fit_decoder(x, network, ridge=0.1, prior=0.3).history) < 15
-    assert len(fit_decoder(x, unsigned, ridge=0.1, prior=0.3).history) > 10
+    unsigned = Network.from_edges(network.gene, network.regulator, sign, 80, 60)
+    for some, ridge, active in (
+        (network, 0.3, True),
+        (unsigned, 0.3, False),
+        (network, 1e-5, False),
+    ):
+        data, full = Data.of(x, "tobit", None, True, None, None), with_known_columns(some, 1)
+        penalty = Penalty.of(full, 60, data.scale, ridge=ridge, prior=0.3)
+        assert (ActiveSolver.of(full, 60, penalty, data.x) is not None) == active
+        assert fit_decoder(x, some, ridge=ridge, prior=0.3, intercept=True).converged
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -151,12 +159,3 @@ def test_steps_of_a_cell_do_not_hang_on_those_that_enter_with_it(dtype, n_cells,
         some = torch.tensor([k])
         alone = project_cells(solver, block.cells(some), start[:, some], max_iter=limit, tol=1e-12)
         assert bool((alone[:, 0] == found[:, k]).all())
-
-
-def test_the_preconditioner_is_chosen_once():
-    _, network = simulated(2, n_cells=5)
-    solver = ActiveSolver(Pattern(network), 12, torch.full((12,), 0.1, dtype=torch.float64))
-    weight = torch.as_tensor(network.sign)
-    kinds = [solver(weight * scale).solver.inverse.shape for scale in (1.0, 0.1)]
-    assert kinds[0] == kinds[1]
-    assert solver.diagonal is not None

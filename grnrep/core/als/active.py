@@ -9,17 +9,21 @@ falls is seen to by `alternate`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver, project_cells
+from grnrep.core.als.data import Penalty
 from grnrep.core.als.genes import Work
-from grnrep.core.als.preconditioners import cell_solver, diagonal_solver, diagonal_will_do
+from grnrep.core.als.preconditioners import cell_solver, diagonal_solver, tried
 from grnrep.core.design import known_rows
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.linalg import Pattern
+from grnrep.core.network import Network
 
 _STEPS = 3  # conjugate gradients of an iteration
+_MOST = 40  # iterations for a trial system of the prior decoder, from which on the bound is better
 
 
 @dataclass(frozen=True)
@@ -47,18 +51,38 @@ class ActiveCells:
         return self.solver.work(block, z)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ActiveSolver:
-    """Makes `ActiveCells` of the decoders of one search, with the kind of preconditioner that is best for its first."""
+    """Makes `ActiveCells` of the decoders of one search, all with the same kind of preconditioner.
+
+    Parameters
+    ----------
+    pattern, n_free, ridge
+        As :func:`grnrep.core.als.preconditioners.cell_solver` takes them.
+    diagonal
+        Whether with the inverse of the diagonal alone.
+    """
 
     pattern: Pattern
     n_free: int
     ridge: Tensor
-    diagonal: bool | None = None
+    diagonal: bool
+
+    @classmethod
+    def of(cls, network: Network, n_free: int, penalty: Penalty, like: Tensor) -> Self | None:
+        """For decoders about the prior one, in the precision and on the device of ``like``.
+
+        None where the bound is better: where a regulator is not drawn to prior signs, since long steps could lose it;
+        and where cells are so loosely held that some conjugate gradients do not get near.
+        """
+        ridge = penalty.z[:n_free]
+        if not n_free or bool(penalty.balanced[:n_free].any()):
+            return None
+        pattern, weight = Pattern(network).to(like.device), penalty.anchor.to(like)
+        trial = tried(pattern, weight, cell_solver(pattern, weight, n_free, ridge))
+        return cls(pattern, n_free, ridge, trial.diagonal) if trial.iterations <= _MOST else None
 
     def __call__(self, weight: Tensor) -> ActiveCells:
         """Prepare ``weight``, in the precision of the data."""
-        arguments = (self.pattern, weight, self.n_free, self.ridge)
-        if self.diagonal is None:
-            self.diagonal = diagonal_will_do(self.pattern, weight, cell_solver(*arguments))
-        return ActiveCells((diagonal_solver if self.diagonal else cell_solver)(*arguments))
+        make = diagonal_solver if self.diagonal else cell_solver
+        return ActiveCells(make(self.pattern, weight, self.n_free, self.ridge))

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.active import ActiveSolver
 from grnrep.core.als.cells import TOL, CellSolver, project_cells
 from grnrep.core.als.data import Data, Penalty, cuts
 from grnrep.core.als.loop import alternate, check_finite
@@ -146,17 +147,12 @@ def fit_decoder(
         check_finite(data.scale.squares, [])  # the objective where nothing is explained
         blocks = data.blocks(without)
         known = split_rows(data.known, [block.x for block in blocks])
-        of_fit = penalty(ridge)
-        # where prior signs hold every regulator, long steps lose none
-        active = (
-            same_curvature
-            and not data.likelihood.zeros_are_values
-            and not bool(of_fit.balanced[:m].any())
-        )
-        member = data.likelihood.to(data.x)
+        of_fit, member, active = penalty(ridge), data.likelihood.to(data.x), None
+        if same_curvature and not member.zeros_are_values and prior > 0:
+            active = ActiveSolver.of(full, m, of_fit, data.x)
         problem = Problem(blocks, known, full, m, of_fit, member, each, active=active)
-        window = _ACTIVE_WINDOW if active else _WINDOW if same_curvature else _NEWTON_WINDOW
-        run = partial(alternate, problem, window=window)
+        window = _WINDOW if same_curvature else _NEWTON_WINDOW
+        run = partial(alternate, problem, window=window if active is None else _ACTIVE_WINDOW)
         if start is None and not same_curvature:
             weight = _first_fit(data, network, ridge=ridge, prior=prior, rng=rng, progress=progress)
         else:

@@ -17,6 +17,7 @@ _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 _ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
 # steps of the decoder, each shorter, before a rise ends the search; after the first, of all genes
 _TRIALS, _ALONE = 10, 2
+_LEFT = 0.1  # of the tolerance: what may be left to fall
 
 
 def alternate(
@@ -42,7 +43,8 @@ def alternate(
     max_iter
         Limit of iterations.
     tol, window
-        The end is where the objective fell by less than the share ``tol`` over so many iterations.
+        The end is where the objective fell by less than the share ``tol`` over so many iterations; where steps go by
+        the entries with a residual, where a tenth of that is left to fall (:func:`fall_left`).
     bar
         Shows every iteration.
 
@@ -103,11 +105,32 @@ def alternate(
                 bar.update()
             if float(stats.loss.sum()) <= _FLOOR * sum_squares:
                 return state, history, True
-            if len(history) > window and history[-1 - window] - objective <= tol * objective:
+            if _is_done(history, tol, window, ahead=problem.active is not None):
                 return state, history, True
     except KeyboardInterrupt as stop:
         raise Interrupted(state) from stop
     return state, history, False
+
+
+def _is_done(history: list[float], tol: float, window: int, *, ahead: bool) -> bool:
+    """Whether the objective fell by too little to go on, and ``ahead``, will fall by too little as well."""
+    enough = tol * history[-1]
+    if len(history) <= window or history[-1 - window] - history[-1] > enough:
+        return False
+    return not ahead or fall_left(history, window) <= _LEFT * enough
+
+
+def fall_left(history: list[float], window: int) -> float:
+    """How far the objective will still fall, by its falls over the last two windows of iterations.
+
+    Falls over windows that shrink by the factor ρ add up to ρ / (1 - ρ) times the last. Where steps are long ρ is
+    small, and the end is near; where regulators are nearly alike much is left to gain by small steps.
+    """
+    if len(history) <= 2 * window:
+        return math.inf
+    fall = history[-1 - window] - history[-1]
+    before = history[-1 - 2 * window] - history[-1 - window]
+    return fall * fall / (before - fall) if fall < before else math.inf
 
 
 def check_finite(objective: float, history: list[float]) -> None:

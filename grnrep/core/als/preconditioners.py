@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -28,10 +30,17 @@ def cell_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) ->
     return _solver(pattern, weight, n_free, ridge, inverse_spd(system, weight.dtype).to(weight))
 
 
+class Trial(NamedTuple):
+    """Which preconditioner is done first: of the diagonal alone, or the whole; and in how many iterations."""
+
+    diagonal: bool
+    iterations: int
+
+
 def quick_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> CellSolver:
     """The solver with which :func:`grnrep.core.als.cells.project_cells` will be done first under a ReLU."""
     dense = cell_solver(pattern, weight, n_free, ridge)
-    if diagonal_will_do(pattern, weight, dense):
+    if _extra(pattern, dense) > 0 and tried(pattern, weight, dense).diagonal:
         return diagonal_solver(pattern, weight, n_free, ridge)
     return dense
 
@@ -45,22 +54,25 @@ def diagonal_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor
     return _solver(pattern, weight, n_free, ridge, inverse)
 
 
-def diagonal_will_do(pattern: Pattern, weight: Tensor, dense: CellSolver) -> bool:
-    """Whether :func:`grnrep.core.als.cells.project_cells` is done sooner with the inverse of the diagonal alone.
+def tried(pattern: Pattern, weight: Tensor, dense: CellSolver) -> Trial:
+    """Try either preconditioner on a system of as many genes as constrain a typical cell.
 
-    With many regulators of few targets the product with the dense inverse takes longer than all
-    else. Iterations are those of a trial system, of as many genes as constrain a typical cell.
+    With many regulators of few targets the product with the dense inverse takes longer than all else.
     """
     m = dense.n_free
-    per_iteration = 2 * len(weight) + _PASSES * pattern.shape[0]
-    extra = m**2 / _SPARSE
-    if extra <= 0.1 * per_iteration:
-        return False
     active = torch.arange(pattern.shape[0], device=weight.device) % _ACTIVE == 0
     system = _system(pattern, weight * active[pattern.gene], m, dense.ridge)
     quick = diagonal_solver(pattern, weight, m, dense.ridge)
     slow, fast = (_n_iterations(system, some.inverse.double()) for some in (dense, quick))
-    return bool(fast * per_iteration < slow * (per_iteration + extra))
+    diagonal = fast < slow * (1 + _extra(pattern, dense))
+    return Trial(diagonal, fast if diagonal else slow)
+
+
+def _extra(pattern: Pattern, dense: CellSolver) -> float:
+    """How much longer an iteration takes with the dense inverse, as a share; 0 where it is hardly any."""
+    per_iteration = 2 * len(pattern.gene) + _PASSES * pattern.shape[0]
+    extra = dense.n_free**2 / _SPARSE / per_iteration
+    return extra if extra > 0.1 else 0.0
 
 
 def _solver(

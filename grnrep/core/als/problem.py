@@ -61,8 +61,8 @@ class Problem:
     sums
         Of cells that are in no block, at given weights and at their best representations.
     active
-        Whether steps go by the curvature of entries with a residual (:mod:`grnrep.core.als.active`), not by a
-        bound: of squared error under a ReLU.
+        Makes steps by the curvature of entries with a residual (:mod:`grnrep.core.als.active`), of squared error under
+        a ReLU; None where a bound is better.
     """
 
     blocks: list[Block]
@@ -73,7 +73,7 @@ class Problem:
     likelihood: Likelihood
     map: Callable[..., Iterator] = map
     sums: Callable[[Tensor], Stats] | None = None
-    active: bool = False
+    active: ActiveSolver | None = None
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
     precision: torch.dtype = field(init=False)  # of residuals
@@ -82,16 +82,14 @@ class Problem:
         self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
         device = self.penalty.z.device
         self.pattern = Pattern(self.network).to(device)
-        shared = self.likelihood.constant_curvature and not self.active
-        self.genes = GeneSolver(self.network, device, shared=shared, active=self.active)
-        if self.active:
-            ridge = self.penalty.z[: self.n_free]
-            self._active_cells = ActiveSolver(self.pattern, self.n_free, ridge)
+        active = self.active is not None
+        shared = self.likelihood.constant_curvature and not active
+        self.genes = GeneSolver(self.network, device, shared=shared, active=active)
 
     def cells(self, weight: Tensor) -> CellSolver | NewtonCells:
         """What finds representations to the end, under a decoder that is the last: :func:`solver_of`."""
-        if self.active:
-            return self._active_cells(weight.to(self.precision)).solver
+        if self.active is not None:
+            return self.active(weight.to(self.precision)).solver
         return self._solver(weight, frozen=True)
 
     def _solver(self, weight: Tensor, *, frozen: bool) -> CellSolver | NewtonCells:
@@ -101,8 +99,8 @@ class Problem:
 
     def _steps(self, weight: Tensor) -> CellSolver | NewtonCells | ActiveCells:
         """What makes representations better, under a decoder on the way."""
-        if self.active:
-            return self._active_cells(weight.to(self.precision))
+        if self.active is not None:
+            return self.active(weight.to(self.precision))
         return self._solver(weight, frozen=False)
 
     def begin(self, weight: Tensor) -> State:
