@@ -128,17 +128,17 @@ def test_values_left_out_do_not_matter():
 
 
 def test_the_bound_is_kept_where_long_steps_could_lose_regulators_or_cells_are_loosely_held():
-    x, network = simulated(3, m=60)
+    x, network = simulated(3, n_genes=240, m=120, n_cells=20)
     sign = np.where(network.regulator == 1, 0.0, network.sign)
-    unsigned = Network.from_edges(network.gene, network.regulator, sign, 80, 60)
+    unsigned = Network.from_edges(network.gene, network.regulator, sign, 240, 120)
     for some, ridge, active in (
         (network, 0.3, True),
         (unsigned, 0.3, False),
         (network, 1e-5, False),
     ):
         data, full = Data.of(x, "tobit", None, True, None, None), with_known_columns(some, 1)
-        penalty = Penalty.of(full, 60, data.scale, ridge=ridge, prior=0.3)
-        assert (ActiveSolver.of(full, 60, penalty, data.x) is not None) == active
+        penalty = Penalty.of(full, 120, data.scale, ridge=ridge, prior=0.3)
+        assert (ActiveSolver.of(full, 120, penalty, data.x) is not None) == active
         assert fit_decoder(x, some, ridge=ridge, prior=0.3, intercept=True).converged
 
 
