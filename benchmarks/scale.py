@@ -50,10 +50,8 @@ USES = ("second", "first", "new")
 CELLS = (700, 10_000, 50_000, 100_000, 1_000_000)
 SUBSAMPLE_CELLS, MAX_CELLS = 20_000, (1000, 2000, 4000, 8000, 16_000)
 AT_ONCE = 250_000  # cells that decoupler makes dense and works on at a time
-_SHORT, _REPEATS = (
-    10,
-    3,
-)  # seconds below which a measurement is repeated, and how many there are then
+_SHORT = 10  # seconds below which a measurement is repeated
+_REPEATS = 3  # measurements of what is short
 _LONG = 30  # seconds of a second use from which on the first one of a peer is not measured
 _MEASURED = "measured"
 _MARK = "measured: "  # as in _scale_measure.py
@@ -66,10 +64,11 @@ def jobs(args: argparse.Namespace) -> list[dict]:
     """All measurements that were asked for, from few cells to many."""
     setting = {name: getattr(args, name) for name in SETTING}
     sizes = sorted(args.cells)
+    of_rates = next((n for n in sizes if n >= 10_000), sizes[-1])
 
     def uses(method: str, n: int) -> list[str]:
         if method not in ("grnrep", *PEERS):
-            return ["second"] if method != "rates" or n == min(10_000, sizes[-1]) else []
+            return ["second"] if method != "rates" or n == of_rates else []
         compiles = method != "vae" and n == sizes[0]
         return [use for use in USES if use in args.uses and (use != "new" or compiles)]
 
