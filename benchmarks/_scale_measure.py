@@ -1,200 +1,19 @@
-"""One measurement of scale.py, in a process of its own: python _scale_measure.py '{"method": ...}'."""
+"""One measurement of scale.py, in a process of its own: python _scale_measure.py '{"method": ..., "use": ...}'.
+
+The clock of a first use starts before anything is imported that a method needs.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
-import shutil
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import anndata
-import numpy as np
-import pandas as pd
+from _scale_clock import Clock
 
 MARK = "measured: "
-STORE_FROM = 100_000  # cells from which on activities go to disk
-N_TRUTH = 10_000  # first cells, whose true activities are kept to compare with
-_READ_ROWS = 4096
-_BLOCK, _ITERATIONS = 256, 20  # cells of a block of the solver, about; and what it is timed with
-
-
-class Clock:
-    """Time since the beginning, and the most memory so far, imports included."""
-
-    def __init__(self):
-        self.began = time.perf_counter(), time.process_time()
-
-    def spent(self) -> tuple[float, float]:
-        """Wall and CPU seconds."""
-        return time.perf_counter() - self.began[0], time.process_time() - self.began[1]
-
-    def cost(self) -> dict[str, float]:
-        """All three, by name."""
-        wall, cpu = self.spent()
-        # not ru_maxrss, which begins with what the parent process held when it made this one
-        status = Path("/proc/self/status").read_text().splitlines()
-        peak = next(line for line in status if line.startswith("VmHWM")).split()[1]
-        return {"seconds": wall, "cpu_seconds": cpu, "peak_mb": int(peak) * 1024 / 1e6}
-
-
-def simulate(job: dict, clock: Clock) -> dict:
-    """Write cells, the network with signs, and the true activities of the first cells."""
-    import h5py
-
-    import grnrep as gr
-
-    path, n_genes, n_regulators = Path(job["data"]), job["genes"], job["regulators"]
-    rough, part = path.with_suffix(".rough.h5ad"), path.with_suffix(".part")
-    rough.unlink(missing_ok=True)
-    model = {"connectivity": job["edges"] / (n_genes * n_regulators), "zero_fraction": 0.9}
-    sizes = {"n_vars": n_genes, "n_regulators": n_regulators}
-    adata, net = gr.ds.simulate(job["cells"], **sizes, **model, path=rough, progress=False)
-    net.assign(weight=np.sign(net["weight"])).to_csv(job["net"], index=False)
-    adata.obsm["true_activity"].iloc[:N_TRUTH].to_parquet(job["truth"])
-    with h5py.File(rough) as source, h5py.File(part, "w") as target:
-        target.attrs.update(source.attrs)
-        for name in source:
-            # true activities of all cells, which opening would read
-            if name not in ("obsm", "uns", "raw"):
-                source.copy(name, target)
-    rough.unlink()
-    part.rename(path)
-    return clock.cost()
-
-
-def read(job: dict, clock: Clock) -> dict:
-    """Read the file once, block by block, and do nothing with it."""
-    x, stored = anndata.read_h5ad(job["data"], backed="r").X, 0
-    for start in range(0, x.shape[0], _READ_ROWS):
-        stored += x[start : start + _READ_ROWS].nnz
-    megabytes = Path(job["data"]).stat().st_size / 1e6
-    return clock.cost() | {"stored_values": stored, "file_mb": megabytes}
-
-
-def rates(job: dict, clock: Clock) -> dict:
-    """CPU nanoseconds that an edge and a gene add to an iteration of a cell, on one thread.
-
-    From a quarter and a half of the edges, so that the model predicts the whole, and not what it was made of.
-    """
-    import torch
-
-    from grnrep.core.als import cells
-    from grnrep.core.likelihoods.gaussian import Tobit
-    from grnrep.core.linalg import Pattern
-    from grnrep.core.network import Network
-
-    torch.set_num_threads(1)
-    net, found = pd.read_csv(job["net"]), []
-    gene, regulator = (pd.factorize(net[name], sort=True)[0] for name in ("target", "source"))
-    sign, shape, draw = (
-        net["weight"].to_numpy(),
-        (gene.max() + 1, regulator.max() + 1),
-        np.random.default_rng(0),
-    )
-    x = torch.rand(shape[0], _BLOCK) * (torch.rand(shape[0], _BLOCK) < 0.1)
-    block, start = Tobit().block(x), torch.zeros(shape[1], _BLOCK)
-    for share in (4, 2):
-        some = draw.permutation(len(net))[: len(net) // share]
-        network = Network.from_edges(gene[some], regulator[some], sign[some], *shape)
-        weight, ridge = torch.as_tensor(network.sign).float(), torch.ones(shape[1])
-        solver = cells.cell_solver(Pattern(network), weight, shape[1], ridge)
-        solver = dataclasses.replace(solver, inverse=torch.full((shape[1], 1), 0.01))
-
-        def call(solver=solver) -> None:
-            cells.project_cells(solver, block, start, max_iter=_ITERATIONS, tol=0.0)
-
-        found.append((network.n_edges, 1e9 * _fastest(call) / _BLOCK / _ITERATIONS))
-    (few, fast), (many, slow) = found
-    per_edge = (slow - fast) / (many - few)
-    per_gene = (fast - per_edge * few) / shape[0]
-    told = {"ns_edge": per_edge, "ns_gene": per_gene, "n_edges": len(net), "n_genes": shape[0]}
-    return clock.cost() | {name: float(value) for name, value in told.items()}
-
-
-def grnrep(job: dict, clock: Clock) -> dict:
-    """Fit and activities of all cells; also its parts, and the iterations of a cell."""
-    import grnrep as gr
-    from grnrep.core.als import cells
-    from grnrep.tl import _run
-
-    spent: dict[str, float] = {}
-    seen = []  # iterations of the cells of every block, and whether with the dense inverse; threads append
-    descend = cells.descend
-
-    def timed(name: str, function: Callable) -> Callable:
-        def call(*args, **options):
-            seen.clear()  # iterations of learning are not those of inferring
-            part = Clock()
-            result = function(*args, **options)
-            spent[f"{name}_seconds"], spent[f"{name}_cpu_seconds"] = part.spent()
-            return result
-
-        return call
-
-    def counted(w, w_t, inverse, *others) -> None:
-        descend(w, w_t, inverse, *others)
-        seen.append((int(others[-1].sum()), len(inverse.values) > len(inverse.indptr)))
-
-    _run.look = timed("look", _run.look)
-    _run.infer = timed("infer", _run.infer)
-    cells.descend = counted
-    store = Path(job["data"]).with_suffix(".activity.zarr") if job["cells"] >= STORE_FROM else None
-    if store is not None:
-        shutil.rmtree(store, ignore_errors=True)
-    adata, net = anndata.read_h5ad(job["data"], backed="r"), pd.read_csv(job["net"])
-    max_cells = None if job["max_cells"] == "all" else job["max_cells"]
-    gr.tl.fit(adata, net, max_cells=max_cells, activity_store=store, progress=False)
-    cost = clock.cost()
-    spent["learn_seconds"] = cost["seconds"] - spent["look_seconds"] - spent["infer_seconds"]
-    first = adata.obsm["grnrep"][:N_TRUTH]
-    first = first.to_numpy() if store is None else first.compute()
-    if store is not None:
-        shutil.rmtree(store)
-    record = adata.uns["grnrep"]
-    told = ("n_obs_learned", "ridge", "sign_shrinkage", "sign_variance", "intercept", "converged")
-    return {
-        **cost,
-        **spent,
-        "iterations": sum(n for n, _ in seen) / adata.n_obs,
-        "dense_iterations": sum(n for n, dense in seen if dense) / adata.n_obs,
-        **{name: record["params"][name] for name in told if name in record["params"]},
-        "pcc": _pcc(pd.DataFrame(first, columns=record["regulators"].index), job),
-    }
-
-
-def peer(job: dict, clock: Clock) -> dict:
-    """One of decoupler's methods, in memory."""
-    import decoupler
-
-    adata = anndata.read_h5ad(job["data"])
-    getattr(decoupler.mt, job["method"])(adata, pd.read_csv(job["net"]))
-    cost = clock.cost()
-    return cost | {"pcc": _pcc(adata.obsm[f"score_{job['method']}"].iloc[:N_TRUTH], job)}
-
-
-def warm_up(method: str) -> None:
-    """Import, compile and load what there is, so that it is not part of the time."""
-    import scipy.sparse as sp
-
-    genes, x = (
-        [f"g{i}" for i in range(60)],
-        np.random.default_rng(0).random((50, 60), dtype=np.float32),
-    )
-    cells = pd.DataFrame(index=[f"c{i}" for i in range(50)])
-    adata = anndata.AnnData(sp.csr_matrix(x), obs=cells, var=pd.DataFrame(index=genes))
-    net = pd.DataFrame({"source": np.repeat(list("PQRS"), 14), "target": genes[:56], "weight": 1.0})
-    if method == "grnrep":
-        import grnrep
-
-        grnrep.tl.fit(adata, net, signed=True, progress=False)
-    elif method in ("ulm", "mlm"):
-        import decoupler
-
-        getattr(decoupler.mt, method)(adata, net)
+_AS_IT_IS = ("simulate", "install", "read, cached")  # methods that no file has to be forgotten for
 
 
 def forget(path: Path) -> None:
@@ -204,40 +23,17 @@ def forget(path: Path) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _fastest(call: Callable, n: int = 20) -> float:
-    seconds = []
-    for _ in range(n):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
-
-
-def _pcc(activity: pd.DataFrame, job: dict) -> float:
-    """Mean over regulators of the signed correlation with the truth, over the first cells."""
-    truth = pd.read_parquet(job["truth"])
-    a, b = activity.to_numpy(dtype=np.float64), truth[activity.columns].to_numpy(dtype=np.float64)
-    a, b = a - a.mean(0), b - b.mean(0)
-    return float(((a * b).sum(0) / np.sqrt((a**2).sum(0) * (b**2).sum(0)).clip(min=1e-300)).mean())
-
-
-WORK = {
-    "simulate": simulate,
-    "read": read,
-    "read, cached": read,
-    "rates": rates,
-    "grnrep": grnrep,
-    "ulm": peer,
-    "mlm": peer,
-}
-
-
 def main() -> None:
     job = json.loads(sys.argv[1])
-    warm_up(job["method"])
-    if job["method"] not in ("simulate", "read, cached"):
+    if job["method"] not in _AS_IT_IS:
         forget(Path(job["data"]))
-    print(MARK + json.dumps(WORK[job["method"]](job, Clock())), flush=True)
+    clock = Clock()
+    import _scale_methods as methods
+
+    if job["use"] == "second":
+        methods.warm_up(job["method"])
+        clock = Clock()
+    print(MARK + json.dumps(methods.WORK[job["method"]](job, clock)), flush=True)
 
 
 if __name__ == "__main__":
