@@ -15,7 +15,7 @@ from grnrep._checks import gene_names, some
 from grnrep._inputs import expression_of
 from grnrep._match_names import why_few
 from grnrep._record import Decoder
-from grnrep._values import another_scale, check_values, open_values, report_empty, where
+from grnrep._values import another_scale, check_values, matrix, open_values, report_empty, where
 from grnrep.rows.blocks import Blocks
 
 logger = logging.getLogger("grnrep")
@@ -88,7 +88,7 @@ def open_expression(
         client=client,
         progress=progress,
     )
-    remedy = f"Normalise {name} as the data that was fitted, which had no negative values"
+    remedy = f"Normalise {what} as the data that was fitted, which had no negative values"
     check_values(decoder.likelihood, scan, adata, known.genes, what=what, remedy=remedy)
     if is_count(decoder.likelihood):
         report_empty(scan, what=what)
@@ -114,25 +114,24 @@ def _report(
     named = None if layer == _keys.RAW else cells
     cause = why_few(decoder.genes, names, named, name=name)
     cause = f". {cause}" if cause else ""
+    place = f"{name}.raw.var_names" if layer == _keys.RAW else f"{name}.var_names"
     if len(known.genes) == 0:
-        place = f"{name}.raw.var_names" if layer == _keys.RAW else f"{name}.var_names"
         hint = f". {other[0].upper()}{other[1:]}. Otherwise name" if other else ". Name"
         hint = cause or f"{hint} genes as in the data that was fitted"
         raise ValueError(
-            f"{name} has no gene of the decoder among {place}; first genes of the decoder: "
-            f"{some(decoder.genes)}, of {name}: {some(names)}{hint}"
+            f"{place} must have genes of the decoder, {some(decoder.genes)}; found only others: "
+            f"{some(names)}{hint}"
         )
     missing = decoder.genes.difference(known.genes)
     if len(missing):
-        sizes = (name, len(missing), len(decoder.genes))
         logger.warning(
-            "%s: %s lacks %d of %d genes of the decoder: %s%s", verb, *sizes, some(missing), cause
-        )
+            "%s: %d of %d genes of the decoder are not among %s: %s%s",
+            verb, len(missing), len(decoder.genes), place, some(missing), cause
+        )  # fmt: skip
     lost = decoder.regulators.difference(known.regulators)
     if len(lost):
         logger.warning(
-            "%s: %d regulators have no target in %s and get NaN: %s",
-            verb, len(lost), name, some(lost)
+            "%s: %d regulator(s) have no target there and get NaN: %s", verb, len(lost), some(lost)
         )  # fmt: skip
     if other and not (len(missing) == 0 and decoder.layer == _keys.RAW and cells.raw is None):
         logger.warning("%s: reading %s; %s", verb, where(layer, name=name), other)
@@ -142,7 +141,7 @@ def _other_place(decoder: Decoder, cells: AnnData, layer: str | None, *, name: s
     """Say where the fit read expression, and how to read it there too; empty where that is done."""
     if layer == decoder.layer:
         return ""
-    text = f"the fit read {where(decoder.layer)}"
+    text = f"the fit read {matrix(decoder.layer)}"
     if decoder.layer == _keys.RAW:
         n_raw = 0 if cells.raw is None else int(decoder.genes.isin(cells.raw.var_names).sum())
         if n_raw:

@@ -164,10 +164,15 @@ def check_values(
 
 
 def where(layer: str | None, *, name: str = "adata") -> str:
-    """Name the matrix that is read, for messages."""
+    """Name the matrix of some data that is read, for messages."""
+    return f"{name}.{matrix(layer)}"
+
+
+def matrix(layer: str | None) -> str:
+    """Name the matrix that is read, of no data in particular."""
     if layer == _keys.RAW:
-        return f"{name}.raw.X"
-    return f"{name}.X" if layer is None else f"{name}.layers[{layer!r}]"
+        return "raw.X"
+    return "X" if layer is None else f"layers[{layer!r}]"
 
 
 def _first(bad: Odd, adata: AnnData, genes: pd.Index) -> str:

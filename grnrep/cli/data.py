@@ -61,10 +61,14 @@ class Data:
 def opened(path: Path) -> Iterator[Data]:
     """Open data; whatever is computed of them reads their expression block by block."""
     from grnrep.io.codecs import check_codecs
+    from grnrep.io.packaged import model_path
     from grnrep.io.store import is_model
 
-    if path.exists() and is_model(path):  # whose name may end in .zarr.zip
-        raise ValueError(f"{str(path)!r} is a model, which has no cells; give data")
+    if is_model(model_path(path)):  # whose name may end in .zarr.zip, or in nothing
+        raise ValueError(
+            f"{str(path)!r} is a model, which has no cells; give data. To infer activities of cells with it: "
+            "grnrep transform CELLS MODEL"
+        )
     check_input(path, DATA)
     check_codecs(path)
     with telling(path):
@@ -85,10 +89,14 @@ def read_fits(path: Path) -> AnnData:
 
     from grnrep import io
     from grnrep.io.codecs import check_codecs
+    from grnrep.io.packaged import model_path, not_there
     from grnrep.io.store import is_model
 
+    path = model_path(path)
     if is_model(path):  # also one in a file
         return io.load(path)
+    if not path.exists():
+        raise FileNotFoundError(not_there(path))
     check_input(path, DATA)
     check_codecs(path)
     with telling(path):

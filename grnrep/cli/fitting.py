@@ -239,7 +239,10 @@ def transform(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Cells to project: .h5ad or .zarr.")],
     adata: Annotated[
         Path,
-        typer.Argument(metavar="FITTED", help="Data that were fitted, .h5ad or .zarr, or a model."),
+        typer.Argument(
+            metavar="FITTED",
+            help="Data that were fitted, .h5ad or .zarr; a model; or the name of one that comes along: blood_cells.",
+        ),
     ],
     output: MaybeOutput = None,
     activity_store: ActivityStore = None,

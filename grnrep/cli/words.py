@@ -96,7 +96,9 @@ def _command(match: re.Match[str]) -> str:
 
 def _named(text: str, name: str, file: str) -> str:
     """Call an argument by its file; a part of it, such as adata.obs['batch'], too."""
-    text = re.sub(rf"(?<![\w.'/\-]){name}\.(\w+(?:\[[^\]]*\])?)", rf"\1 of {_literal(file)}", text)
+    text = re.sub(
+        rf"(?<![\w.'/\-]){name}\.((?:raw\.)?\w+(?:\[[^\]]*\])?)", rf"\1 of {_literal(file)}", text
+    )
     if name == "new":  # a word of English
         return re.sub(r"^new (?=must|has)", lambda _: f"{file} ", text)
     return re.sub(rf"(?<![\w.'/\-]){name}(?![\w=.'/\-]|\.\w)", lambda _: file, text)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anndata as ad
 import pandas as pd
 
 from grnrep._checks import some
 from grnrep.io import load
+from grnrep.io.packaged import MODELS, packaged, packaged_model
 
-_DECODERS = ("blood_cells",)
 _FILES = ("example.h5ad", "example_network.csv")
 
 
@@ -59,7 +57,8 @@ def decoder(name: str = "blood_cells") -> ad.AnnData:
     Returns
     -------
     Annotated data without cells, 0 × genes of the decoder, as :func:`grnrep.io.load` gives it: the second
-    argument of :func:`grnrep.tl.transform`. ``uns["grnrep"]["card"]`` says what it was learned from.
+    argument of :func:`grnrep.tl.transform`. ``uns["grnrep"]["card"]`` says what it was learned from. The name also
+    does as a path of :func:`grnrep.io.load` and at the shell: ``grnrep transform cells.h5ad blood_cells -o out.h5ad``.
 
     Raises
     ------
@@ -80,19 +79,6 @@ def decoder(name: str = "blood_cells") -> ad.AnnData:
     >>> new.obsm["grnrep"].shape
     (50, 162)
     """
-    if name not in _DECODERS:
-        raise ValueError(f"name must be one of {some(_DECODERS)}; found {name!r}")
-    return load(packaged(f"{name}.zarr.zip", made_by="make_decoder.py"))
-
-
-def packaged(name: str, *, made_by: str) -> Path:
-    """Path of a file that comes with the package, or lies in a source checkout."""
-    package = Path(__file__).resolve().parents[1]
-    folders = [package / "ds" / "data", package.parent / "data"]  # installed; source checkout
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    raise FileNotFoundError(
-        f"{name} is in none of {[str(folder) for folder in folders]}; "
-        f"reinstall grnrep, or run data/{made_by} in a source checkout"
-    )
+    if name not in MODELS:
+        raise ValueError(f"name must be one of {some(MODELS)}; found {name!r}")
+    return load(packaged_model(name))

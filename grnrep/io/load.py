@@ -17,6 +17,7 @@ from grnrep import __version__
 from grnrep._checks import check_key, some
 from grnrep._record import read_decoder
 from grnrep.io.codecs import check_codecs
+from grnrep.io.packaged import model_path, not_there
 from grnrep.io.store import (
     DOCUMENT,
     FORMAT,
@@ -24,7 +25,6 @@ from grnrep.io.store import (
     SHA256,
     VERSION,
     WHOLE,
-    as_path,
     checksum,
     is_store,
     read_document,
@@ -38,7 +38,8 @@ def load(path: str | Path) -> AnnData:
     Parameters
     ----------
     path
-        What :func:`grnrep.io.save` wrote, a folder or one file.
+        What :func:`grnrep.io.save` wrote, a folder or one file. Where nothing is there, the name of a model that comes
+        with the package (:func:`grnrep.ds.decoder`).
 
     Returns
     -------
@@ -77,7 +78,7 @@ def load(path: str | Path) -> AnnData:
 
 def read_model(path: str | Path) -> tuple[AnnData, Mapping[str, Any]]:
     """Read a model, and what it says beside its record: its key, version and checksum."""
-    path = as_path(path)
+    path = model_path(path)
     with unpacked(path) as store:
         attributes = _check(store)
         try:
@@ -105,7 +106,7 @@ def _check(path: Path) -> Mapping[str, Any]:
     """Check that this is a model, whole, of a format that is known; return its attributes."""
     what = f"path {str(path)!r}"
     if not path.exists():
-        raise FileNotFoundError(f"{what} does not exist")
+        raise FileNotFoundError(f"path {not_there(path)}")
     if not is_store(path):
         raise ValueError(f"{what} is no zarr store. Pass what grnrep.io.save wrote")
     document = read_document(path)

@@ -398,3 +398,15 @@ def test_check_network_advises(grnrep, work):
     ad.read_h5ad("data.h5ad")[:3].write_h5ad("few.h5ad")
     result = grnrep("check-network", "few.h5ad", "net.csv")
     assert "below 1.2: too few values per parameter" in result.stdout
+
+
+def test_transform_by_a_model_that_comes_along(grnrep, work):
+    model = gr.ds.decoder("blood_cells")
+    draw = np.random.default_rng(0)
+    new = ad.AnnData(draw.exponential(size=(4, model.n_vars)).astype("float32"), var=model.var)
+    new.write_h5ad("cells.h5ad")
+    result = grnrep("transform", "cells.h5ad", "blood_cells", "-o", "out.h5ad")
+    assert result.exit_code == 0, result.output
+    gr.tl.transform(new, model, progress=False)
+    found = ad.read_h5ad("out.h5ad").obsm["grnrep"]
+    pd.testing.assert_frame_equal(found, new.obsm["grnrep"])

@@ -31,9 +31,9 @@ def test_example_matches_its_description():
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        import_module("grnrep.ds.example"),
+        import_module("grnrep.io.packaged"),
         "__file__",
-        str(tmp_path / "grnrep" / "ds" / "example.py"),
+        str(tmp_path / "grnrep" / "io" / "packaged.py"),
     )
     with pytest.raises(FileNotFoundError, match=r"example.h5ad is in none of"):
         example()

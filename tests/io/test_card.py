@@ -158,3 +158,25 @@ def test_the_decoder_that_comes_along_knows_the_lineages_of_blood():
 def test_a_decoder_that_nobody_made():
     with pytest.raises(ValueError, match="name must be one of 'blood_cells'; found 'liver'"):
         gr.ds.decoder("liver")
+
+
+def test_a_model_that_comes_along_goes_by_its_name_unless_something_lies_there(
+    fitted, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    model = gr.io.load("blood_cells")
+    assert list(model.var_names) == list(gr.ds.decoder("blood_cells").var_names)
+    assert gr.io.card("blood_cells")["licence"] == "CC-BY-4.0"
+    with pytest.raises(
+        FileNotFoundError, match=r"'blood_cell' does not exist; models .* 'blood_cells'"
+    ):
+        gr.io.load("blood_cell")
+    with pytest.raises(FileNotFoundError, match=r"'lost\.zarr' does not exist$"):
+        gr.io.load("lost.zarr")
+    (tmp_path / "blood_cells").mkdir()  # what is there wins, whatever it is
+    with pytest.raises(ValueError, match="is no zarr store"):
+        gr.io.load("blood_cells")
+    gr.io.save(fitted[0], "kept.zarr")
+    (tmp_path / "blood_cells").rmdir()
+    (tmp_path / "kept.zarr").rename("blood_cells")
+    assert list(gr.io.load("blood_cells").var_names) != list(model.var_names)

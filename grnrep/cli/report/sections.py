@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from grnrep import _keys, get, pp
-from grnrep._values import where
+from grnrep._values import matrix
 from grnrep.cli.report import figures
 from grnrep.cli.report.comparison import Comparison
 from grnrep.cli.report.fitted import Fitted
@@ -78,7 +78,7 @@ def network(fitted: Fitted) -> Section:
     """How well the network that was fitted suits the data."""
     title = "Network and data"
     if not fitted.has_expression:
-        expression = where(fitted.layer, name="").removeprefix(".")
+        expression = matrix(fitted.layer)
         return Section(
             title=title, text=(f"Not checked: {expression}, which was fitted, is not in the file.",)
         )
