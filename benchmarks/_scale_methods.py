@@ -61,7 +61,7 @@ def rates(job: dict, clock: Clock) -> dict:
     """
     import torch
 
-    from grnrep.core.als import cells
+    from grnrep.core.als import cells, preconditioners
     from grnrep.core.likelihoods.gaussian import Tobit
     from grnrep.core.linalg import Pattern
     from grnrep.core.network import Network
@@ -80,7 +80,7 @@ def rates(job: dict, clock: Clock) -> dict:
         some = draw.permutation(len(net))[: len(net) // share]
         network = Network.from_edges(gene[some], regulator[some], sign[some], *shape)
         weight, ridge = torch.as_tensor(network.sign).float(), torch.ones(shape[1])
-        solver = cells.cell_solver(Pattern(network), weight, shape[1], ridge)
+        solver = preconditioners.cell_solver(Pattern(network), weight, shape[1], ridge)
         solver = dataclasses.replace(solver, inverse=torch.full((shape[1], 1), 0.01))
 
         def call(solver=solver) -> None:
