@@ -247,4 +247,5 @@ def _noise(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     ax.set(xlabel="noise of the encoder's inputs, sd of the data", ylabel=what)
     ax.set(title=f"encoders on a decoder, {'images' if images else 'Eq. 6'}")
     ax.set_ylim(0, None if images else 1.02)
-    ax.legend(title="images" if images else "cells", fontsize=8, loc="lower left", framealpha=0.9)
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 6}
+    ax.legend(title="images" if images else "cells", frameon=False, fontsize=8, **below)
