@@ -84,7 +84,7 @@ def main() -> None:
     panels, made, settings = read(DOCS / "autoencoders.json")
     mnist, mnist_made, mnist_settings = read(DOCS / "autoencoders-mnist" / "autoencoders.json")
     digits, larger = encoders(panels, DOCS), encoders(mnist, DOCS / "autoencoders-mnist")
-    some = larger["image-encoders", 500]
+    some, more = larger["image-encoders", 500], larger["image-encoders", 2000]
     cells, many = larger["regulator-encoders", 50], larger["regulator-encoders", 100]
 
     def pair(means: pd.Series) -> str:
@@ -108,6 +108,7 @@ def main() -> None:
         digits_100=pair(digits["image-encoders", 100]),
         digits_1437=pair(digits["image-encoders", 1437]),
         mnist_500=f"{some['noise 0.5']:.4f} at half a standard deviation, {some['noise 0']:.4f} without",
+        mnist_2000=f"{more['noise 0.5']:.4f} and {more['noise 0']:.4f}",
         cells_0=f"{cells['noise 0']:.2f}",
         cells_1=f"{cells['noise 1']:.2f}",
         cells_d=f"{cells['decoder']:.2f}",

@@ -5,7 +5,8 @@
 
 NAME is mnist or cifar10. A row is in docs/results/NAME.json as soon as it is there. Stop it whenever you like, by an
 interrupt or a kill: the same command trains what is missing; MNIST, and CIFAR-10 without a curve, goes on within a
-training too. Hours on one core: mnist 30, cifar10 40.
+training too. Hours on one core: mnist 20, cifar10 45, of which the 4x4 networks 4. A batch of 64 takes the time of its
+products (37 ms for the decoder of MNIST, of which 31 in convolutions, at the speed of a product of matrices).
 """
 
 from __future__ import annotations

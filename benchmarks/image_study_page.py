@@ -63,7 +63,9 @@ def grids(name: str) -> list[str]:
                 epoch = f", epoch {key.removeprefix('epoch')}" if several else ""
                 row = key if key == "originals" else MODELS[model] + epoch
                 sets.setdefault(stem, {})[row] = saved[key]
-    sets = {stem: rows for stem, rows in sets.items() if len(rows) > 2}  # of two models or more
+    # of two models or more; the shorter name is the smaller size
+    several_models = (stem for stem, rows in sets.items() if len(rows) > 2)
+    sets = {stem: sets[stem] for stem in sorted(several_models, key=lambda stem: (len(stem), stem))}
     for stem, rows in sets.items():
         n = len(rows["originals"])
         ax = pl.image_grid(np.concatenate(list(rows.values())), n_columns=n, row_labels=list(rows))

@@ -30,7 +30,7 @@ _LINES: Final = {
     "exact": INK, "decoder": BLUE, "encoder-reconstruction": ORANGE, "encoder-noise": VERMILION,
     "vae": GREEN, "autoencoder": GREY,
 }  # fmt: skip
-_SIZES: Final = (ORANGE, BLUE, GREEN, VERMILION)
+SIZES: Final = (ORANGE, BLUE, GREEN, VERMILION)
 _SAMPLED: Final = ("gan", "vae", "beta-vae", "infovae", "decoder", "autoencoder")
 _REACH: Final = 2.5  # of a traversal
 
@@ -188,7 +188,7 @@ def _classification(ax: Axes, rows: pd.DataFrame) -> None:
 def dots(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     """A line a member, a dot a seed, a colour a size."""
     names = list(dict.fromkeys(rows["member"]))
-    for (n, part), colour in zip(rows.groupby("n"), _SIZES, strict=False):
+    for (n, part), colour in zip(rows.groupby("n"), SIZES, strict=False):
         y = [names.index(name) for name in part["member"]]
         ax.scatter(part[column], y, s=18, color=colour, label=f"{n:,}")
     ax.set_yticks(range(len(names)), names)
@@ -235,7 +235,7 @@ def _noise(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     noisy = rows[rows["member"].str.startswith("noise")]
     noisy = noisy.assign(sd=noisy["member"].str.split().str[1].astype(float))
     others = {"decoder": ("descent", "--"), "encoder-reconstruction": ("by reconstruction", ":")}
-    for (n, part), colour in zip(noisy.groupby("n"), _SIZES, strict=False):
+    for (n, part), colour in zip(noisy.groupby("n"), SIZES, strict=False):
         mean = part.groupby("sd")[column].mean()
         ax.plot(mean.index, mean, "o-", markersize=4, color=colour, label=f"{n:,}")
         for name, (_, style) in others.items():
@@ -247,4 +247,5 @@ def _noise(ax: Axes, rows: pd.DataFrame, column: str) -> None:
     ax.set(xlabel="noise of the encoder's inputs, sd of the data", ylabel=what)
     ax.set(title=f"encoders on a decoder, {'images' if images else 'Eq. 6'}")
     ax.set_ylim(0, None if images else 1.02)
-    ax.legend(title="images" if images else "cells", fontsize=8, loc="lower left", framealpha=0.9)
+    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "ncols": 6}
+    ax.legend(title="images" if images else "cells", frameon=False, fontsize=8, **below)

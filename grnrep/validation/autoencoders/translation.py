@@ -28,7 +28,7 @@ from grnrep.nn.model import Model
 from grnrep.nn.representation import Representation
 from grnrep.pl._axes import GREY
 from grnrep.pl.images import image_grid
-from grnrep.validation.autoencoders.figures import dots
+from grnrep.validation.autoencoders.figures import SIZES, dots
 from grnrep.validation.autoencoders.panels import FULL, QUICK, Settings, flat, load_digits, pick
 from grnrep.validation.runs import Runs
 
@@ -155,8 +155,8 @@ def translation_figure(table: pd.DataFrame) -> Figure:
 
     Returns
     -------
-    Figure, a row for each domain; dots are seeds. Lines: the mean image, and how often the true images are
-    taken for another class.
+    Figure, a row for each domain; dots are seeds. Lines, in the colours of the sizes: the mean image, and how
+    often the true images are taken for another class.
 
     Examples
     --------
@@ -177,7 +177,9 @@ def translation_figure(table: pd.DataFrame) -> Figure:
     for axes, domain in zip(figure.subplots(len(domains), 2, squeeze=False), domains, strict=True):
         part = table[table["domain"] == domain]
         for ax, (column, (line, label, title)) in zip(axes, columns.items(), strict=True):
-            ax.axvline(part[line].mean(), color=GREY, linestyle=":", linewidth=1, label=label)
+            for (_, own), colour in zip(part.groupby("n"), SIZES, strict=False):
+                ax.axvline(own[line].mean(), color=colour, linestyle=":", linewidth=1)
+            ax.plot([], [], color=GREY, linestyle=":", linewidth=1, label=label)
             dots(ax, part, column)
             ax.set(xlabel=title, xlim=(0, None), title=f"digits ↔ {domain}")
     return figure

@@ -89,14 +89,9 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
             rows = table[table["model"] == model].groupby(size)[column].agg(["mean", "std"])
             if len(rows):
                 name = f"{label}, {column.split('_')[0]}"
-                look: dict[str, Any] = {
-                    "fmt": marker + style,
-                    "color": colour,
-                    "capsize": 3,
-                    "ms": 5,
-                }
+                look: dict[str, Any] = {"fmt": marker + style, "color": colour, "label": name}
                 spread = rows["std"].fillna(0)
-                axis.errorbar(rows.index, rows["mean"], spread, label=name, **look)
+                axis.errorbar(rows.index, rows["mean"], spread, capsize=3, ms=5, **look)
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
     below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
