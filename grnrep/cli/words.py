@@ -42,6 +42,7 @@ _REMEDIES: Final = (
     (r"; 'link' .*", ""),
     (r"by sample=None, which", "without --sample, which"),
     (r"None or 'auto'", "'all' or 'auto'"),
+    (r"grnrep\.tl\.transform\(cells, model\)", "grnrep transform CELLS MODEL"),
     (r"device must be None or one", "device must be one"),
 )
 _VERBS: Final = {

@@ -116,6 +116,7 @@ def ranked(adata: AnnData, *, key: str) -> Ranking:
     check_adata(adata, min_obs=0)
     table = adata.uns.get(key)
     if not isinstance(table, pd.DataFrame) or not {*COLUMNS, *_ASKED} <= {*table}:
+        check_adata(adata)
         there = [name for name, value in adata.uns.items() if isinstance(value, pd.DataFrame)]
         raise KeyError(
             f"key={key!r} is no table of grnrep.tl.rank_regulators in adata.uns{closest(key, there)}; tables "

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grnrep import _keys
-from grnrep._checks import check_choice, check_whole, obs_column, some
+from grnrep._checks import check_adata, check_choice, check_whole, obs_column, some
 from grnrep.pl._axes import diverging, finish
 from grnrep.pl._read import CellActivities, activities_of, ranked
 
@@ -95,6 +95,7 @@ def top_regulators(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['TF_001', 'TF_002', 'TF_003']
     """
+    check_adata(adata)
     check_choice("kind", kind, ("matrix", "dots"))
     check_whole("n", n)
     group = _groups(obs_column(adata, groupby, argument="groupby"))

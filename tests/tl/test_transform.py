@@ -325,7 +325,7 @@ def test_cells_that_have_all_genes_and_no_raw_go_with_a_fit_of_raw(small, caplog
 def test_a_model_in_place_of_cells_is_called_so(halves, refuses):
     adata, new = halves
     model = adata[:0].copy()
-    with refuses(ValueError, "new must have at least 1 cell(s); found 0. This is a model"):
+    with refuses(ValueError, "new is a model, which has no cells; give data"):
         gr.tl.transform(model, adata)
     with refuses(TypeError, "adata must be an AnnData; found str; read it first, a model with"):
         gr.tl.transform(new, "model.zarr.zip")
