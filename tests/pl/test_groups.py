@@ -95,6 +95,19 @@ def test_top_regulators_leave_out_cells_without_a_group(changed):
     assert _names(ax.get_xticklabels()) == ["a", "b"]
 
 
+def test_matrix_of_cells_that_share_names(cells, changed):
+    expected = gr.pl.top_regulators(cells[0], "state").collections[0].get_array()
+    changed.obs_names = ["cell"] * changed.n_obs
+    found = gr.pl.top_regulators(changed, "state").collections[0].get_array()
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_top_regulators_where_no_cell_has_a_group(changed):
+    changed.obs["none"] = np.nan
+    with pytest.raises(ValueError, match=r"obs\['none'\] must have at least one group; found none"):
+        gr.pl.top_regulators(changed, "none", regulators=["TF_001"])
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
