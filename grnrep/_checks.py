@@ -52,11 +52,12 @@ def check_adata(adata: object, *, name: str = "adata", min_obs: int = 1) -> None
             hint = f"; read it first, {hint}"
         raise TypeError(f"{name} must be an AnnData; found {type(adata).__name__}{one}{hint}")
     if adata.n_obs < min_obs:
-        model = adata.n_obs == 0 and any(map(_is_fit, adata.uns.values()))
-        hint = ". This is a model: give cells here, and to grnrep.tl.transform the model after them"
-        raise ValueError(
-            f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}{hint if model else ''}"
-        )
+        if adata.n_obs == 0 and any(map(_is_fit, adata.uns.values())):
+            raise ValueError(
+                f"{name} is a model, which has no cells; give data. To infer activities of cells with it: "
+                "grnrep.tl.transform(cells, model)"
+            )
+        raise ValueError(f"{name} must have at least {min_obs} cell(s); found {adata.n_obs}")
 
 
 def report_names(adata: AnnData, *, name: str = "adata") -> None:
@@ -208,6 +209,7 @@ def obs_column(adata: AnnData, column: str, *, argument: str, name: str = "adata
 def activities(adata: AnnData, key: str, *, argument: str = "key") -> pd.DataFrame:
     """Get the table cells × regulators under a key of obsm."""
     if key not in adata.obsm:
+        check_adata(adata)
         tables = [k for k, value in adata.obsm.items() if isinstance(value, pd.DataFrame)]
         raise KeyError(f"{argument}={key!r} is not in adata.obsm; tables there: {some(tables, 10)}")
     table = adata.obsm[key]

@@ -83,7 +83,9 @@ def why_few(genes: pd.Index, names: pd.Index, adata: AnnData | None, *, name: st
             "{} would match but for upper and lower case: are both from one species? If not, use the names of "
             "orthologs",
         ),
+        _versions(genes, names),
         *([] if adata is None else _columns(genes, adata, name=name)),
+        *([] if adata is None else [_transposed(genes, adata, name=name)]),
     ]
     n_more, remedy = _best(remedies)
     return remedy if _is_more(n_more, _n_in(genes, names), genes, names) else ""
@@ -112,11 +114,23 @@ def _columns(targets: pd.Index, adata: AnnData, *, name: str = "adata") -> list[
     ]
 
 
+def _versions(targets: pd.Index, names: pd.Index) -> tuple[int, str]:
+    """The same without the versions of Ensembl IDs."""
+    without = (ids.str.replace(_VERSION, r"\1", regex=True) for ids in (targets, names))
+    words = "Without the version, the part after the dot, {} would match: .str.split('.').str[0]"
+    return _n_in(*without), words
+
+
+def _transposed(targets: pd.Index, adata: AnnData, *, name: str = "adata") -> tuple[int, str]:
+    """The same among the cells."""
+    words = f"{{}} of them are among {name}.obs_names: {name} must be cells × genes; use {name} = {name}.T"
+    return _n_in(targets, adata.obs_names.astype(str)), words
+
+
 def _remedies(
     net: pd.DataFrame, targets: pd.Index, adata: AnnData, names: pd.Index
 ) -> list[tuple[int, str]]:
     """Of each of the usual causes: how many targets would match, and words in which {} is this number."""
-    without_version = (ids.str.replace(_VERSION, r"\1", regex=True) for ids in (targets, names))
     upper = (names.str.upper() == names).mean() > 0.5
     side = "net['target']" if upper else "adata.var_names"  # which has to change
     remedies = [
@@ -129,14 +143,10 @@ def _remedies(
             "{} would match but for upper and lower case: are both from one species? If so, make both upper "
             f"case, e.g. {side} = {side}.str.upper()",
         ),
-        (
-            _n_in(*without_version),
-            "Without the version, the part after the dot, {} would match: .str.split('.').str[0]",
-        ),
+        _versions(targets, names),
         *_columns(targets, adata),
+        _transposed(targets, adata),
     ]
-    words = "{} of them are among adata.obs_names: adata must be cells × genes; use adata = adata.T"
-    remedies.append((_n_in(targets, adata.obs_names.astype(str)), words))
     sources = pd.Index(net[_keys.SOURCE].unique())
     if len(sources) > len(targets):  # which no network has that is worth a fit
         words = (

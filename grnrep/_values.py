@@ -129,7 +129,7 @@ _WANTED: Final = {
     "counts": (
         "be counts, whole numbers of at least 0",
         "other",
-        "Name the layer with raw counts, or use likelihood='gaussian' or 'tobit'",
+        "Name the layer with raw counts, or use likelihood='gaussian'{or_tobit}",
     ),
     "binary": (
         "be 0 or 1",
@@ -148,6 +148,7 @@ def check_values(
         return
     wanted, others, what_would_do = _WANTED[values]
     bad = scan.negative if scan.negative.count or values == "not negative" else scan.fraction
+    what_would_do = what_would_do.format(or_tobit="" if scan.negative.count else " or 'tobit'")
     if bad.count:
         raise ValueError(
             f"{what} must {wanted}; found {bad.count} {others} value(s), first {bad.value:g} in "

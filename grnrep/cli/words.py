@@ -31,7 +31,7 @@ _REMEDIES: Final = (
         r"set new\.var_names = new\.var\['([^']*)'\]",
         r"make the column \1 of var its var_names",
     ),
-    (r"; use adata = adata\.T", ": transpose it"),
+    (r"; use (adata|new) = \1\.T", ": transpose it"),
     (r"Call (adata|new)\.var_names_make_unique\(\)", "Make them unique first"),
     (r", or remove it first: del .*", ""),
     (r", or show the difference without a test, from grnrep\.get\.activity", ""),
@@ -42,6 +42,7 @@ _REMEDIES: Final = (
     (r"; 'link' .*", ""),
     (r"by sample=None, which", "without --sample, which"),
     (r"None or 'auto'", "'all' or 'auto'"),
+    (r"grnrep\.tl\.transform\(cells, model\)", "grnrep transform CELLS MODEL"),
     (r"device must be None or one", "device must be one"),
 )
 _VERBS: Final = {
@@ -100,7 +101,7 @@ def _named(text: str, name: str, file: str) -> str:
         rf"(?<![\w.'/\-]){name}\.((?:raw\.)?\w+(?:\[[^\]]*\])?)", rf"\1 of {_literal(file)}", text
     )
     if name == "new":  # a word of English
-        return re.sub(r"^new (?=must|has)", lambda _: f"{file} ", text)
+        return re.sub(r"(?:^|(?<=: ))new (?=must|has)", lambda _: f"{file} ", text)
     return re.sub(rf"(?<![\w.'/\-]){name}(?![\w=.'/\-]|\.\w)", lambda _: file, text)
 
 

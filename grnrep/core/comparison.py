@@ -72,6 +72,10 @@ class Moments:
         """Root mean squares of the values."""
         return np.sqrt(self.mean**2 + self.scatter / self.n)
 
+    def sd(self) -> np.ndarray:
+        """Standard deviations of the values (their own, not an estimate of others)."""
+        return np.sqrt(self.scatter / self.n)
+
     def variance_of_mean(self) -> np.ndarray:
         """Squared standard errors of the means."""
         return self.scatter / (self.n - 1) / self.n

@@ -88,8 +88,8 @@ def activity(adata: AnnData, *, key: str = _keys.FIT, marginal: bool = False) ->
     KeyError, TypeError
         If there is no table of activities under ``key``; for marginal ones, no fit.
     ValueError
-        If there is no expression for marginal activities, it cannot be that of the fit, the fit is of counts, or rows
-        are differences (``contrast=True``).
+        If ``adata`` is a model, which has no cells; for marginal activities if there is no expression, it cannot be
+        that of the fit, the fit is of counts, or rows are differences (``contrast=True``).
 
     Examples
     --------

@@ -28,7 +28,7 @@ _RANKED: Final = {
     "pvals": "p",
     "pvals_adj": "fdr",
 }
-_ASKED: Final = ("unit", "marginal", "key")  # columns that say what was compared
+_ASKED: Final = ("sd", "unit", "marginal")  # further columns: of all cells, and what was compared
 
 
 def known(
@@ -101,9 +101,10 @@ def unit(kept: object) -> str:
 class Ranking(NamedTuple):
     """Regulators that were compared between groups.
 
-    ``table`` has ``group``, ``regulator``, ``effect`` (difference of means), ``std_err`` (of it), ``statistic``, ``p``
-    and ``fdr``, the clearest difference of every group first; nothing that never varies, which has no test.
-    ``label`` says what the difference is of. ``caveat`` is empty unless cells were compared, which are no replicates.
+    ``table`` has ``group``, ``regulator``, ``effect`` (difference of means) and ``std_err`` (of it), both in standard
+    deviations of the regulator over all cells, so that regulators can be compared, ``statistic``, ``p`` and ``fdr``,
+    the clearest difference of every group first; nothing that never varies, which has no test. ``label`` says what the
+    difference is of. ``caveat`` is empty unless cells were compared, which are no replicates.
     """
 
     table: pd.DataFrame
@@ -116,6 +117,7 @@ def ranked(adata: AnnData, *, key: str) -> Ranking:
     check_adata(adata, min_obs=0)
     table = adata.uns.get(key)
     if not isinstance(table, pd.DataFrame) or not {*COLUMNS, *_ASKED} <= {*table}:
+        check_adata(adata)
         there = [name for name, value in adata.uns.items() if isinstance(value, pd.DataFrame)]
         raise KeyError(
             f"key={key!r} is no table of grnrep.tl.rank_regulators in adata.uns{closest(key, there)}; tables "
@@ -123,7 +125,9 @@ def ranked(adata: AnnData, *, key: str) -> Ranking:
         )
     first = table.iloc[0]
     of = "slope by itself" if first["marginal"] else "mean activity"
-    label = f"difference of {of} ({unit(adata.uns.get(first['key']))})"
+    label = f"difference of {of} (sd of all cells)"
     caveat = "of cells, no replicates" if first["unit"] == CELL else ""
     table = table.rename(columns=_RANKED).dropna(subset=["p"]).sort_values("p", kind="stable")
+    for name in ("effect", "std_err"):
+        table[name] = table[name] / table["sd"]
     return Ranking(table[[*_RANKED.values()]].reset_index(drop=True), label, caveat)

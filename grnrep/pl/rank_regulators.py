@@ -34,9 +34,10 @@ def rank_regulators(
 ) -> Axes | list[Axes]:
     """Plot the regulators whose activity differs the most clearly between groups.
 
-    Bars are differences of mean activity, in the unit of the activities, with a standard error on either side.
-    They are sorted by p-value: the first is the clearest, not the largest. Grey ones are not significant at a false
-    discovery rate of 5 %.
+    Bars are differences of mean activity, in standard deviations of the regulator over all cells, with a standard error
+    on either side: their lengths compare regulators, whatever the units of the activities. They are
+    sorted by p-value: the first is the clearest, not the largest. Grey ones are not significant at a false discovery
+    rate of 5 %.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grnrep import _keys
-from grnrep._checks import check_choice, check_whole, obs_column, some
+from grnrep._checks import check_adata, check_choice, check_whole, obs_column, some
 from grnrep.pl._axes import diverging, finish
 from grnrep.pl._read import CellActivities, activities_of, ranked
 
@@ -95,9 +95,12 @@ def top_regulators(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['TF_001', 'TF_002', 'TF_003']
     """
+    check_adata(adata)
     check_choice("kind", kind, ("matrix", "dots"))
     check_whole("n", n)
     group = _groups(obs_column(adata, groupby, argument="groupby"))
+    if len(group) == 0:
+        raise ValueError(f"adata.obs[{groupby!r}] must have at least one group; found none")
     if regulators is None:
         table = ranked(adata, key=rank_key).table
         order = list(group.cat.categories)
@@ -113,8 +116,9 @@ def draw_regulators(
     """Draw activities that are at hand, without a title; the rest is as in :func:`top_regulators`."""
     import scanpy as sc
 
-    group = _groups(found.data.obs[groupby])
-    data = found.data[group.index].copy()
+    column = found.data.obs[groupby]
+    group = _groups(column)
+    data = found.data[column.notna().to_numpy()].copy()  # not by name: two cells may have one
     data.obs[groupby] = group
     spread = np.nanstd(data.X, axis=0)
     data.X = (data.X - np.nanmean(data.X, axis=0)) / np.where(spread > 0, spread, 1.0)

@@ -75,6 +75,7 @@ def unexplained(
     check_whole("n_genes", n_genes, least=0)
     found = record(adata, key).get(_keys.UNEXPLAINED)
     if not isinstance(found, Mapping):
+        check_adata(adata)
         raise KeyError(f"adata.uns[{key!r}] has no 'unexplained'. Run grnrep.tl.unexplained first")
     share, n = np.square(np.asarray(found["singular_values"])), int(found["n_programmes"])
     if len(share) == 0:

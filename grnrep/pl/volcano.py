@@ -29,8 +29,8 @@ def volcano(
 ) -> Axes:
     """Plot the p-value of every regulator over the difference of its mean activity.
 
-    Activities of different regulators share their unit only roughly: of two regulators the one further up differs
-    more clearly, the one further out not always more strongly.
+    Differences are in standard deviations of the regulator over all cells, whatever the units of the activities: of two
+    regulators the one further up differs more clearly, the one further out more strongly.
 
     Parameters
     ----------

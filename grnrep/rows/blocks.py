@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
@@ -62,8 +63,12 @@ class Blocks:
     ) -> Blocks:
         """Open the values of ``adata`` for reading; blocks of 32 MiB unless ``n_rows`` says how large."""
         x = source(adata, layer=layer, name=name)
+        part = getattr(x, "group", x)  # of a sparse matrix
+        if isinstance(part, h5py.HLObject) and not part:
+            raise ValueError(f"{name} must be in an open file; found a closed one. Open it again")
         if np.dtype(x.dtype).kind not in "biuf":
-            raise TypeError(f"{name} must hold real numbers; found dtype {x.dtype}")
+            remedy = ". Make them numbers: .astype('float32')" if x.dtype == object else ""
+            raise TypeError(f"{name} must hold real numbers; found dtype {x.dtype}{remedy}")
         if (
             getattr(x, "format", None) == "csc"
         ):  # kept by gene: a row can only be had with all others

@@ -46,13 +46,19 @@ def compare_groups(
     }
     for name, side in sides.items():
         _check_units(side, name, None if replicate is None else str(replicate.name))
+    regulators = pd.DataFrame(
+        {
+            "regulator": table.columns.astype(str),
+            "sd": reduce(add, sides.values()).moments.sd(),
+        }
+    )
     parts = []
     for name, side in sides.items():
         if name == reference != REST:
             continue
         others = [other for other in sides.values() if other is not side]
         against = reduce(add, others) if reference == REST else sides[reference]
-        parts.append(_rows(side, against, table.columns).assign(group=name))
+        parts.append(_rows(side, against, regulators).assign(group=name))
     result = pd.concat(parts, ignore_index=True).assign(
         reference=reference, groupby=str(group.name)
     )
@@ -145,8 +151,8 @@ def _check_units(side: _Side, name: str, sample: str | None) -> None:
         )
 
 
-def _rows(side: _Side, against: _Side, regulators: pd.Index) -> pd.DataFrame:
-    """Test one side against another; a row for every regulator."""
+def _rows(side: _Side, against: _Side, regulators: pd.DataFrame) -> pd.DataFrame:
+    """Test one side against another; a row for every regulator, with what is known of it."""
     shared = np.zeros(0, dtype=np.intp)
     if side.samples is None or against.samples is None:
         found = welch(side.moments, against.moments)
@@ -155,23 +161,20 @@ def _rows(side: _Side, against: _Side, regulators: pd.Index) -> pd.DataFrame:
         found = compare(side.means(), against.means(), shared)
     p = found.pvalue()
     return (
-        pd.DataFrame(
-            {
-                "regulator": regulators.astype(str),
-                "difference": found.difference,
-                "std_err": found.std_err,
-                "scores": found.t(),
-                "dof": found.dof,
-                "pvals": p,
-                "pvals_adj": adjusted(p),
-                "test": found.test,
-                "unit": CELL if side.samples is None else SAMPLE,
-                "n_samples": side.n_samples,
-                "n_samples_reference": against.n_samples,
-                "n_samples_shared": int((shared >= 0).sum()),
-                "n_cells": side.moments.n,
-                "n_cells_reference": against.moments.n,
-            }
+        regulators.assign(
+            difference=found.difference,
+            std_err=found.std_err,
+            scores=found.t(),
+            dof=found.dof,
+            pvals=p,
+            pvals_adj=adjusted(p),
+            test=found.test,
+            unit=CELL if side.samples is None else SAMPLE,
+            n_samples=side.n_samples,
+            n_samples_reference=against.n_samples,
+            n_samples_shared=int((shared >= 0).sum()),
+            n_cells=side.moments.n,
+            n_cells_reference=against.moments.n,
         )
         # of many cells p may be 0 for several
         .assign(size=abs(found.t()))

@@ -73,7 +73,8 @@ def rank_regulators(
         Hochberg within the group). Where nothing varies there is no test, and these are NaN. What was compared:
         ``test`` ("welch", "paired" or "mixed"), ``unit`` ("sample", or "cell, no replicate"), ``n_samples``,
         ``n_samples_reference`` and ``n_samples_shared`` (on both sides; all 0 where cells are compared), ``n_cells``,
-        ``n_cells_reference``, ``groupby``, ``marginal`` and ``key``.
+        ``n_cells_reference``, ``groupby``, ``marginal`` and ``key``. And ``sd``, the standard deviation of the
+        activity over the cells of all groups: ``difference / sd`` compares regulators, as plots do.
 
     The result of :func:`grnrep.get.activity` has the same under the same name in the layout of
     :func:`scanpy.tl.rank_genes_groups`, with differences as "logfoldchanges", for scanpy's functions:

@@ -86,3 +86,11 @@ def test_array_without_names_is_refused(fitted, refuses):
 def test_not_anndata_is_refused():
     with pytest.raises(TypeError, match="adata must be an AnnData; found dict"):
         gr.get.activity({})
+
+
+def test_no_cells_have_no_activities_and_a_model_is_called_so(small, refuses):
+    adata, net = small()
+    gr.tl.fit(adata, net, ridge=0.1, sign_shrinkage=0.0, max_iter=2, progress=False)
+    assert gr.get.activity(adata[:0]).shape == (0, net["source"].nunique())
+    with refuses(ValueError, "adata is a model, which has no cells; give data"):
+        gr.get.activity(gr.ds.decoder("blood_cells"))

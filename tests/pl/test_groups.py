@@ -18,7 +18,8 @@ def _names(labels):
 
 def _ranked(adata, group):
     table = adata.uns["rank_regulators"]
-    return table[table["group"] == group].sort_values("pvals").reset_index(drop=True)
+    table = table[table["group"] == group].sort_values("pvals").reset_index(drop=True)
+    return table.assign(effect=table["difference"] / table["sd"])
 
 
 # top regulators
@@ -94,6 +95,19 @@ def test_top_regulators_leave_out_cells_without_a_group(changed):
     assert _names(ax.get_xticklabels()) == ["a", "b"]
 
 
+def test_matrix_of_cells_that_share_names(cells, changed):
+    expected = gr.pl.top_regulators(cells[0], "state").collections[0].get_array()
+    changed.obs_names = ["cell"] * changed.n_obs
+    found = gr.pl.top_regulators(changed, "state").collections[0].get_array()
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_top_regulators_where_no_cell_has_a_group(changed):
+    changed.obs["none"] = np.nan
+    with pytest.raises(ValueError, match=r"obs\['none'\] must have at least one group; found none"):
+        gr.pl.top_regulators(changed, "none", regulators=["TF_001"])
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -124,7 +138,7 @@ def test_bars_are_differences_with_standard_errors(cells, legend):
     table = _ranked(adata, "ill")
     ax = gr.pl.rank_regulators(adata, "ill", n=5)
     top = table.iloc[:5]
-    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], top["difference"])
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], top["effect"])
     assert _names(ax.get_yticklabels()) == list(top["regulator"])
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the clearest is the uppermost
     expected = [
@@ -135,7 +149,8 @@ def test_bars_are_differences_with_standard_errors(cells, legend):
     assert len({*expected}) > 1
     (bars,) = (c for c in ax.collections if len(c.get_segments()) == 5)
     half = [np.ptp(segment[:, 0]) / 2 for segment in bars.get_segments()]
-    np.testing.assert_allclose(half, np.abs(top["difference"] / top["scores"]))
+    np.testing.assert_allclose(half, np.abs(top["effect"] / top["scores"]))
+    assert ax.get_xlabel() == "difference of mean activity\n(sd of all cells)"
     assert legend(ax) == [
         "higher, FDR < 5 %",
         "lower, FDR < 5 %",
@@ -150,8 +165,16 @@ def test_all_groups_have_axes_each_and_one_legend(cells):
     assert [ax.get_legend() is not None for ax in every] == [False, True, False]
 
 
+def test_units_of_activities_change_no_bar(changed):
+    before = [bar.get_width() for bar in gr.pl.rank_regulators(changed, "ill").patches]
+    changed.obsm["grnrep"] = changed.obsm["grnrep"] * np.geomspace(1e-2, 1e2, 6)
+    gr.tl.rank_regulators(changed, "state", sample="donor")
+    after = [bar.get_width() for bar in gr.pl.rank_regulators(changed, "ill").patches]
+    np.testing.assert_allclose(after, before, rtol=1e-5)
+
+
 def test_standard_errors_of_the_table_are_taken(changed):
-    changed.uns["rank_regulators"] = changed.uns["rank_regulators"].assign(std_err=0.25)
+    changed.uns["rank_regulators"] = changed.uns["rank_regulators"].assign(std_err=0.5, sd=2.0)
     ax = gr.pl.rank_regulators(changed, "ill", n=2)
     (bars,) = (c for c in ax.collections if len(c.get_segments()) == 2)
     np.testing.assert_allclose([np.ptp(s[:, 0]) for s in bars.get_segments()], 0.5)
@@ -177,7 +200,7 @@ def test_volcano_has_every_regulator_that_was_tested(changed, dots, legend):
     ax = gr.pl.volcano(changed, "ill", n=3)
     tested = _ranked(changed, "ill").dropna(subset="pvals")
     drawn = np.concatenate(dots(ax))
-    expected = np.column_stack([tested["difference"], -np.log10(tested["pvals"])])
+    expected = np.column_stack([tested["effect"], -np.log10(tested["pvals"])])
     np.testing.assert_allclose(drawn[drawn[:, 0].argsort()], expected[expected[:, 0].argsort()])
     significant = tested["pvals_adj"] < 0.05
     higher, lower, rest = dots(ax)

@@ -64,6 +64,22 @@ def test_has_a_title_and_labels_and_no_small_text(cells, name):
     assert ax.figure.get_size_inches()[0] <= 7.5  # the width of a page
 
 
+OF_CELLS = (
+    "activities", "embedding", "rank_regulators", "recovery", "top_regulators", "uncertainty", "unexplained", "volcano"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_CELLS)
+def test_a_model_which_has_no_cells_is_called_so(cells, name, refuses, tmp_path):
+    gr.io.save(cells[0], tmp_path / "model.zarr.zip")
+    model = gr.io.load(tmp_path / "model.zarr.zip")
+    if name == "unexplained":
+        del model.uns["grnrep"]["unexplained"]  # which a model keeps
+    with refuses(ValueError, "adata is a model, which has no cells; give data"):
+        PLOTS[name](model, cells[1])
+    assert not plt.get_fignums()
+
+
 def test_files_have_200_dots_an_inch_and_any_format(cells, tmp_path):
     _, ax = plt.subplots(figsize=(4, 3))
     gr.pl.history(cells[0], ax=ax, save=tmp_path / "plot.png")

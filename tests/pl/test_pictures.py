@@ -27,7 +27,7 @@ def _adata(sign: float = 1.0) -> AnnData:
             "std_err": np.abs(difference),
             "group": "ill", "regulator": names, "difference": sign * difference * scores,
             "scores": sign * difference * scores, "pvals": p, "pvals_adj": np.minimum(4 * p, 1),
-            "reference": "rest", "dof": 8.0, "unit": "sample", "marginal": False, "key": "grnrep",
+            "reference": "rest", "dof": 8.0, "sd": 2.0, "unit": "sample", "marginal": False, "key": "grnrep",
         }
     )  # fmt: skip
     net = pd.DataFrame({"source": "P", "target": list("abcdefgh")})

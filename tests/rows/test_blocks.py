@@ -233,6 +233,25 @@ def test_complex_numbers_are_refused(values, refuses):
         Blocks.of(adata, GENES)
 
 
+def test_objects_are_refused_and_what_would_do_is_said(values, refuses):
+    adata = data(values.astype(object))
+    with refuses(
+        TypeError, "found dtype object. Make them numbers: .astype('float32')", adata=adata
+    ):
+        Blocks.of(adata, GENES)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_closed_file_is_called_so(values, sparse, tmp_path):
+    adata = data(sp.csr_matrix(values) if sparse else values)
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad") as file:
+        adata.X = ad.io.sparse_dataset(file["X"]) if sparse else file["X"]
+        assert Blocks.of(adata, GENES).in_memory is False
+    with pytest.raises(ValueError, match="adata must be in an open file; found a closed one"):
+        Blocks.of(adata, GENES)
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(15, 5), (23, 4), (30, 5), (30, 7)])
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 def test_a_file_that_changes_shape(values, tmp_path, kind, rows, columns):

@@ -124,6 +124,16 @@ def test_nothing_varies_or_unknown_gives_nan():
     )
 
 
+def test_sd_is_of_the_cells_of_all_groups():
+    adata = make(effect=3.0)
+    adata.obs["group"] = np.random.default_rng(3).choice(["g0", "g1", "g2"], adata.n_obs)
+    adata.obs.loc[adata.obs_names[:40], "group"] = None
+    expected = adata.obsm["grnrep"].iloc[40:].std(ddof=0)
+    for options in ({}, {"reference": "g0"}, {"sample": None}):
+        table = rank(adata, **options)
+        np.testing.assert_allclose(table["sd"], expected[table["regulator"]])
+
+
 def test_in_place_and_saved(tmp_path):
     adata = make()
     assert rank_regulators(adata, "group", sample="sample", key_added="r") is None

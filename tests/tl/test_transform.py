@@ -322,10 +322,24 @@ def test_cells_that_have_all_genes_and_no_raw_go_with_a_fit_of_raw(small, caplog
     assert "raw" not in caplog.text
 
 
+def test_versions_of_genes_and_transposed_cells_are_named(small, refuses):
+    adata, net = small()
+    ids = {gene: f"ENSG{10_000_000 + i}" for i, gene in enumerate(adata.var_names)}
+    adata.var_names = [*ids.values()]
+    net = net.assign(target=net["target"].map(ids))
+    gr.tl.fit(adata, net, ridge=0.01, sign_shrinkage=0.0, max_iter=2, progress=False)
+    new = adata.copy()
+    new.var_names = new.var_names + ".2"
+    with refuses(ValueError, f"Without the version, the part after the dot, {new.n_vars} would"):
+        gr.tl.transform(new, adata)
+    with refuses(ValueError, "among new.obs_names: new must be cells × genes; use new = new.T"):
+        gr.tl.transform(adata.to_df().T, adata)
+
+
 def test_a_model_in_place_of_cells_is_called_so(halves, refuses):
     adata, new = halves
     model = adata[:0].copy()
-    with refuses(ValueError, "new must have at least 1 cell(s); found 0. This is a model"):
+    with refuses(ValueError, "new is a model, which has no cells; give data"):
         gr.tl.transform(model, adata)
     with refuses(TypeError, "adata must be an AnnData; found str; read it first, a model with"):
         gr.tl.transform(new, "model.zarr.zip")
