@@ -216,7 +216,7 @@ def check_net(net: pd.DataFrame) -> pd.DataFrame:
         edges = [f"{s} -> {t}" for s, t in out[twice].itertuples(index=False)]
         sign = pd.Series(np.sign(_weights(net))).groupby([out[_keys.SOURCE], out[_keys.TARGET]])
         n_opposite = (sign.min() * sign.max() < 0).sum()
-        against = f", {n_opposite} of them with opposite signs," if n_opposite else ""
+        against = f", {n_opposite} of them with opposite signs" if n_opposite else ""
         raise ValueError(
             f"net must have every edge once; {len(edges)} row(s) repeat one{against}: {some(edges)}. Keep "
             "one with net.drop_duplicates(['source', 'target']), or average with "

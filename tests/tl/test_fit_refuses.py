@@ -168,7 +168,7 @@ NETS = {
     "signs that contradict each other": (
         lambda n: pd.concat([n, n.iloc[:2].assign(weight=-n["weight"]), n.iloc[2:3]]),
         ValueError,
-        ("3 row(s) repeat one, 2 of them with opposite signs", "->"),
+        ("3 row(s) repeat one, 2 of them with opposite signs: ", "->"),
     ),
     "slash": (
         lambda n: n.assign(source="A/" + n["source"]),
