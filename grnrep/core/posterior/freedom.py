@@ -28,13 +28,12 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     error is at most sqrt(2 / result), as a share of the result. ``solver`` has the decoder of the fit, ``z``
     the representations (m + q, cells) of every block of the problem.
 
-    Of many cells v is zero but for some of their blocks; as many others, each of them counted so many times, stand for
+    Of many cells v is zero but for some, spread evenly; as many others, each of them counted so many times, stand for
     what all cells say of the weights.
     """
     pattern, m = problem.pattern, problem.n_free
     generator = torch.Generator().manual_seed(seed)
-    some, times = _some([part.shape[1] for part in z])
-    blocks, z = [problem.blocks[k] for k in some], [z[k] for k in some]
+    blocks, z, times = _some(problem.blocks, z)
     r = [_signs(block, generator) for block in blocks]  # v - J x, x the solution so far
     if not r:
         return 0.0
@@ -95,16 +94,27 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     return freedom * n_seen / n_looked
 
 
-def _some(sizes: list[int]) -> tuple[list[int], list[float]]:
-    """Blocks to use, by their numbers of cells, and how many times each counts: 1 those that are looked at."""
-    typical = sum(sizes) / max(1, len(sizes))
-    n = math.ceil(_CELLS / max(1.0, typical))
-    if 2 * n >= len(sizes):
-        return list(range(len(sizes))), [1.0] * len(sizes)
-    chosen = [len(sizes) * k // (2 * n) for k in range(2 * n)]
-    looked, others = chosen[::2], chosen[1::2]
-    left = sum(sizes) - sum(sizes[k] for k in looked)
-    return [*looked, *others], [1.0] * n + [left / sum(sizes[k] for k in others)] * n
+def _some(blocks: list[Block], z: list[Tensor]) -> tuple[list[Block], list[Tensor], list[float]]:
+    """Some cells of every block, and how many times each counts: once those that are looked at.
+
+    Spread evenly, so that they are of all kinds of cells in whatever order these come.
+    """
+    n_cells = sum(part.shape[1] for part in z)
+    if n_cells <= 2 * _CELLS:
+        return blocks, z, [1.0] * len(blocks)
+    step, start = max(3, n_cells // _CELLS), 0
+    looked, others = list[tuple[Block, Tensor]](), list[tuple[Block, Tensor]]()
+    for block, part in zip(blocks, z, strict=True):
+        place = torch.arange(start, start + part.shape[1], device=part.device) % step
+        for chosen, k in ((looked, 0), (others, step // 2)):
+            some = (place == k).nonzero()[:, 0]
+            if len(some):
+                chosen.append((block.cells(some), part[:, some]))
+        start += part.shape[1]
+    n_looked, n_others = (sum(p.shape[1] for _, p in chosen) for chosen in (looked, others))
+    times = [1.0] * len(looked) + [(n_cells - n_looked) / n_others] * len(others)
+    both = looked + others
+    return [block for block, _ in both], [part for _, part in both], times
 
 
 def count_seen(blocks: list[Block]) -> int:
