@@ -138,11 +138,17 @@ def solve_spd(system: Tensor, rhs: Tensor, precision: torch.dtype) -> Tensor:
     return torch.cholesky_solve(rhs, _factor(system, precision))
 
 
+def soundness(precision: torch.dtype) -> tuple[float, np.ndarray]:
+    """Share of a column below which it is rounding, and by which shares of the diagonal systems are damped in turn."""
+    least = _TELLABLE[precision]
+    return least, np.array([0.0, *(2 * least * 10.0**k for k in range(_ATTEMPTS))])
+
+
 def _factor(system: Tensor, precision: torch.dtype) -> Tensor:
     """Cholesky factors (b, k, k) of systems, or of systems damped as little as makes every pivot sound."""
-    least = _TELLABLE[precision]
+    least, dampings = soundness(precision)
     factor, info = torch.linalg.cholesky_ex(system)
-    for damping in (0.0, *(2 * least * 10**k for k in range(_ATTEMPTS))):
+    for damping in dampings:
         diagonal = system.diagonal(dim1=1, dim2=2)
         # l_ii² / a_ii is the share of column i that the columns before it do not explain
         pivot = factor.diagonal(dim1=1, dim2=2).square()

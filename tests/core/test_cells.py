@@ -168,6 +168,18 @@ def test_both_ways_of_computing_agree(dtype, atol, whole, n_known, left_out):
     torch.testing.assert_close(compiled[m:], start[m:], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("max_iter", [0, 3, 500])
+@pytest.mark.parametrize("n_cells", [5, 16, 37])
+@pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
+def test_residuals_are_those_of_the_representations(max_iter, n_cells, likelihood):
+    pattern, weight, lam, block, start = large(torch.float64, 0.3)
+    few = torch.arange(n_cells)
+    block, start = OF_NAME[likelihood].block(block.x[:, few]), start[:, few]
+    solver, r = cell_solver(pattern, weight, 300, lam), torch.full_like(block.x, torch.nan)
+    z = project_cells(solver, block, start, max_iter=max_iter, tol=1e-3, residual=r)
+    torch.testing.assert_close(r, solver.residual(block, z), rtol=1e-11, atol=1e-11)
+
+
 @pytest.mark.parametrize("n_known", [0, 2])
 @pytest.mark.parametrize("likelihood", ["tobit", "gaussian"])
 def test_steps_agree_with_those_of_torch(likelihood, n_known):

@@ -6,13 +6,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grnrep.core.linalg import inverse_spd, solve_spd
+from grnrep.core.kernels import solve_genes
+from grnrep.core.linalg import inverse_spd, solve_spd, soundness
 
 
 def gram(rng, k, rank, dtype=np.float64):
     a = rng.normal(size=(50, rank)) @ rng.normal(size=(rank, k)) * np.exp(rng.normal(size=k))
     a = torch.as_tensor(a.astype(dtype))
     return a, (a.mT @ a).double()
+
+
+def compiled(systems, rhs, precision, ridge=0.0):
+    """By :func:`grnrep.core.kernels.solve_genes`, a gene for every system; above the diagonal there is nothing."""
+    b, k = systems.shape[:2]
+    edges = (k * np.arange(b + 1), np.tile(np.arange(k), b), k * k * np.arange(b + 1))
+    lower = np.where(np.tri(k, dtype=bool), systems.numpy(), np.nan).ravel()
+    out = np.empty(b * k)
+    given = (lower, 0, np.full(b * k, ridge), rhs.numpy().ravel().copy())
+    solve_genes(*edges, *given, *soundness(precision), out)
+    return torch.as_tensor(out.reshape(b, k, 1))
 
 
 def test_inverse_of_a_definite_matrix():
@@ -35,6 +47,7 @@ def test_steps_of_singular_systems_leave_a_residual_no_larger_than_least_squares
     for found in (
         solve_spd(system[None].repeat(3, 1, 1), rhs[None].repeat(3, 1, 1), precision)[1],
         inverse_spd(system, precision).to(a).double() @ rhs,
+        compiled(system[None].repeat(3, 1, 1), rhs[None].repeat(3, 1, 1), precision)[1],
     ):
         residual = np.square(a.double().numpy() @ found.numpy() - x.numpy()).sum()
         assert residual <= least * 1.02
@@ -44,10 +57,41 @@ def test_a_batch_damps_only_what_is_singular():
     rng = np.random.default_rng(1)
     systems = torch.stack([gram(rng, 4, rank)[1] for rank in (4, 2, 4)])
     rhs = torch.as_tensor(rng.normal(size=(3, 4, 1)))
-    found = solve_spd(systems, rhs, torch.float64)
-    for i in (0, 2):
-        np.testing.assert_allclose(found[i], np.linalg.solve(systems[i], rhs[i]), rtol=1e-9)
-    assert torch.isfinite(found).all()
+    for found in (solve(systems, rhs, torch.float64) for solve in (solve_spd, compiled)):
+        for i in (0, 2):
+            np.testing.assert_allclose(found[i], np.linalg.solve(systems[i], rhs[i]), rtol=1e-9)
+        assert torch.isfinite(found).all()
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(seed=st.integers(0, 10**6), k=st.integers(1, 40), ridge=st.sampled_from([0.0, 0.7]))
+def test_compiled_code_solves_and_damps_as_torch_does(seed, k, ridge):
+    rng = np.random.default_rng(seed)
+    systems = torch.stack([gram(rng, k, int(rng.integers(1, k + 1)))[1] for _ in range(3)])
+    systems[1, :, k // 2], systems[1, k // 2] = 0, 0  # a column of zeros
+    rhs = systems @ torch.as_tensor(rng.normal(size=(3, k, 1)))
+    plus = systems + ridge * torch.eye(k, dtype=torch.float64)
+    found, expected = (
+        compiled(systems, rhs, torch.float32, ridge),
+        solve_spd(plus, rhs, torch.float32),
+    )
+    of_found, of_expected = plus @ found, plus @ expected
+    np.testing.assert_allclose(of_found, of_expected, atol=1e-5 * float(rhs.abs().max()))
+
+
+def test_compiled_code_reads_the_systems_of_genes_from_a_shared_gram_matrix():
+    rng = np.random.default_rng(3)
+    _, shared = gram(rng, 30, 30)
+    columns = [np.sort(rng.choice(30, k, replace=False)) for k in (0, 1, 7, 0, 30, 16)]
+    indptr = np.append(0, np.cumsum([len(of_gene) for of_gene in columns]))
+    ridge, right = rng.uniform(0, 1, indptr[-1]), rng.normal(size=indptr[-1])
+    out, lower = np.empty(indptr[-1]), np.where(np.tri(30, dtype=bool), shared.numpy(), np.nan)
+    edges = (indptr, np.concatenate(columns), np.zeros(7, np.int64))
+    solve_genes(*edges, lower.ravel(), 30, ridge, right, *soundness(torch.float64), out)
+    for i, of_gene in enumerate(columns):
+        own = slice(indptr[i], indptr[i + 1])
+        system = shared.numpy()[np.ix_(of_gene, of_gene)] + np.diag(ridge[own])
+        np.testing.assert_allclose(out[own], np.linalg.solve(system, right[own]), rtol=1e-8)
 
 
 def test_columns_of_zeros_do_not_matter_to_the_others():

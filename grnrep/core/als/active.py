@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+import torch
 from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver, project_cells
@@ -40,15 +41,14 @@ class ActiveCells:
 
     def begin(self, block: Block, known: Tensor) -> Tensor:
         """Representations (m + q, n_cells) some steps from zero, beside ``known`` (q, n_cells)."""
-        return self.step(block, known_rows(block.x, self.solver.n_free, known))
+        start = known_rows(block.x, self.solver.n_free, known)
+        return project_cells(self.solver, block, start, max_iter=_STEPS)
 
-    def step(self, block: Block, z: Tensor) -> Tensor:
-        """Better representations (m + q, n_cells)."""
-        return project_cells(self.solver, block, z, max_iter=_STEPS)
-
-    def work(self, block: Block, z: Tensor) -> Work:
-        """Residuals of representations (m + q, n_cells), and their squared sums."""
-        return self.solver.work(block, z)
+    def advance(self, block: Block, z: Tensor) -> tuple[Tensor, Work]:
+        """Better representations (m + q, n_cells), and what the block says there."""
+        r = torch.empty_like(block.x)
+        better = project_cells(self.solver, block, z, max_iter=_STEPS, residual=r)
+        return better, Work.of_residual(r)
 
 
 @dataclass(frozen=True)

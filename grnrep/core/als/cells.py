@@ -19,7 +19,6 @@ from grnrep.core.kernels import (
     Rows,
     descend,
     gradients,
-    n_lanes,
     residuals,
 )
 from grnrep.core.likelihoods.base import Block
@@ -67,10 +66,14 @@ class CellSolver:
         """Representations (m + q, n_cells) by one step from zero, beside ``known`` (q, n_cells)."""
         return self.step(block, known_rows(block.x, self.n_free, known))
 
+    def advance(self, block: Block, z: Tensor) -> tuple[Tensor, Work]:
+        """Better representations (m + q, n_cells) by one step, and what the block says there."""
+        better = self.step(block, z)
+        return better, self.work(block, better)
+
     def work(self, block: Block, z: Tensor) -> Work:
         """Residuals of representations (m + q, n_cells), and their squared sums."""
-        r = self.residual(block, z)
-        return Work(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
+        return Work.of_residual(self.residual(block, z))
 
     def project(
         self, block: Block, known: Tensor, *, max_iter: int = MAX_ITER, tol: float | None = None
@@ -120,7 +123,13 @@ def _rows(a: sp.csr_array) -> Rows:
 
 
 def project_cells(
-    solver: CellSolver, block: Block, start: Tensor, *, max_iter: int = MAX_ITER, tol: float = TOL
+    solver: CellSolver,
+    block: Block,
+    start: Tensor,
+    *,
+    max_iter: int = MAX_ITER,
+    tol: float = TOL,
+    residual: Tensor | None = None,
 ) -> Tensor:
     """Representations of cells under a frozen decoder, (m + q, n_cells).
 
@@ -128,11 +137,15 @@ def project_cells(
     Each cell runs preconditioned conjugate gradients (Polak-Ribière+) with its own steps
     and end, so that cells do not influence each other. A cell is done when its preconditioned gradient is less
     than the share ``tol`` of its representation. ``start`` (m + q, n_cells) has the values of known columns.
+    ``residual`` (n_genes, n_cells), if there is one, becomes that of the representations.
     """
-    if block.most is None:
-        return solver.step(block, start)
-    descent = _in_cache if start.device.type == "cpu" else _by_torch
-    return descent(solver, block, start, max_iter, tol)
+    if start.device.type == "cpu" and block.most is not None and max_iter > 0:
+        return _in_cache(solver, block, start, max_iter, tol, residual)
+    few = block.most is None
+    z = solver.step(block, start) if few else _by_torch(solver, block, start, max_iter, tol)
+    if residual is not None:
+        residual.copy_(solver.residual(block, z))
+    return z
 
 
 def _by_torch(solver: CellSolver, block: Block, start: Tensor, max_iter: int, tol: float) -> Tensor:
@@ -189,30 +202,24 @@ def _by_torch(solver: CellSolver, block: Block, start: Tensor, max_iter: int, to
     return out
 
 
-def _in_cache(solver: CellSolver, block: Block, start: Tensor, max_iter: int, tol: float) -> Tensor:
+def _in_cache(
+    solver: CellSolver,
+    block: Block,
+    start: Tensor,
+    max_iter: int,
+    tol: float,
+    residual: Tensor | None = None,
+) -> Tensor:
     """Compiled: all that there is to do with some cells, while they are in the cache of the processor."""
     m, out = solver.n_free, start.contiguous().clone()
-    residual = solver.residual(Block(block.x), start)  # x - p, not censored
-    if block.most is None:
-        raise ValueError("a block in which nothing is censored takes one step")
-    censored = _bits(torch.eq(block.most, 0), residual.dtype)
-    left_out = np.zeros_like(censored)
-    if block.least is not None:
-        left_out = _bits(torch.eq(block.least, 0), residual.dtype)
-    iterations = np.zeros(residual.shape[1], np.int64)
+    uncensored = solver.residual(Block(block.x), start)
     # of another layout all would be compiled once more
-    waiting = Cells(residual.numpy(), censored, left_out, start[:m].contiguous().numpy())
-    descend(*solver.rows, solver.ridge.numpy(), waiting, max_iter, tol, out[:m].numpy(), iterations)
+    waiting = Cells(uncensored.numpy(), *block.bits, start[:m].contiguous().numpy())
+    left = uncensored[:0] if residual is None else residual
+    iterations = np.zeros(start.shape[1], np.int64)
+    result = (out[:m].numpy(), left.numpy(), iterations)
+    descend(*solver.rows, solver.ridge.numpy(), waiting, max_iter, tol, *result)
     return out
-
-
-def _bits(entries: Tensor, dtype: torch.dtype) -> np.ndarray:
-    """Entries (n_genes, n_cells) as bits, of so many cells in a number as vectors of such numbers have lanes."""
-    lanes = n_lanes(torch.empty(0, dtype=dtype).numpy().dtype)
-    packed = np.packbits(entries.contiguous().numpy(), axis=1, bitorder="little")
-    missing = -packed.shape[1] % (lanes // 8)
-    packed = np.pad(packed, ((0, 0), (0, missing))) if missing else packed
-    return packed.view(f"<u{lanes // 8}")
 
 
 def times(inverse: Tensor, gradient: Tensor) -> Tensor:

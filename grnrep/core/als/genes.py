@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.kernels import add_active, add_systems
-from grnrep.core.linalg import Pattern, solve_spd
+from grnrep.core.kernels import add_active, add_systems, solve_genes
+from grnrep.core.linalg import Pattern, solve_spd, soundness
 from grnrep.core.network import Network
 
 _STRIP = 128  # rows of a product of which only one triangle is needed
@@ -78,6 +79,11 @@ class Work(NamedTuple):
     curvature: Tensor | None
     loss: Tensor
 
+    @classmethod
+    def of_residual(cls, r: Tensor) -> Work:
+        """Under squared error, of residuals (n_genes, n_cells)."""
+        return cls(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
+
 
 class _Group(NamedTuple):
     """Genes of similar numbers of regulators, padded to the largest of them.
@@ -101,9 +107,9 @@ class _Group(NamedTuple):
 
 
 class GeneSolver:
-    """Batches the normal equations of all genes by their number of regulators.
+    """The normal equations of all genes: compiled on the CPU, elsewhere in batches by numbers of regulators.
 
-    Genes of similar numbers (:func:`similar`) are padded to the largest of them, and each group is one batched
+    There genes of similar numbers (:func:`similar`) are padded to the largest of them, and each group is one batched
     Cholesky factorisation. No loop over genes.
 
     Parameters
@@ -126,37 +132,48 @@ class GeneSolver:
         shared: bool = True,
         active: bool = False,
     ):
-        self.network, self.active = network, active
-        degree, n_columns = network.regulators_per_gene(), network.n_regulators
+        self.network, self.device = network, device
+        self.shared, self.active = shared, active
         # the systems of all genes, gene after gene, each in rows
-        self.first_pair = np.append(0, np.cumsum(degree**2))
-        self.shared, self.n_pairs = shared, int(self.first_pair[-1])
-        self.groups: list[_Group] = []
-        slots = []
+        self.first_pair = np.append(0, np.cumsum(network.regulators_per_gene() ** 2))
+        self.n_pairs = int(self.first_pair[-1])
+
+    @cached_property
+    def groups(self) -> list[_Group]:
+        """Genes of similar numbers of regulators."""
+        network, n_columns = self.network, self.network.n_regulators
+        degree, groups = network.regulators_per_gene(), list[_Group]()
         for genes in similar(degree):
             slot, n = np.arange(degree[genes].max()), degree[genes][:, None]
             real = slot < n
             edge = np.where(real, network.indptr[genes][:, None] + slot, network.n_edges)
             column = np.append(network.regulator, n_columns)[edge]
-            if shared:
+            if self.shared:
                 row, other = column[:, :, None], column[:, None, :]
                 entry = np.maximum(row, other) * n_columns + np.minimum(row, other)
             else:
                 entry = (self.first_pair[genes][:, None] + slot * n)[:, :, None] + slot
-            last = n_columns**2 if shared else self.n_pairs
+            last = n_columns**2 if self.shared else self.n_pairs
             entry = np.where(real[:, :, None] & real[:, None, :], entry, last)
-            parts = (torch.as_tensor(part, device=device) for part in (genes, edge, column, entry))
-            self.groups.append(_Group(*parts))
-            slots.append(edge.ravel())
-        order = np.argsort(np.concatenate([*slots, []]), kind="stable")[: network.n_edges]
-        self.slot_of_edge = torch.as_tensor(order, device=device)
-        self.sizes = (network.n_genes, network.n_edges, n_columns)
+            parts = (
+                torch.as_tensor(part, device=self.device) for part in (genes, edge, column, entry)
+            )
+            groups.append(_Group(*parts))
+        return groups
+
+    @cached_property
+    def slot_of_edge(self) -> Tensor:
+        """Where every edge is among those of all groups, ``(n_edges,)``."""
+        none = torch.zeros(0, dtype=torch.int64, device=self.device)
+        edges = torch.cat([none, *(group.edge.reshape(-1) for group in self.groups)])
+        return torch.argsort(edges, stable=True)[: self.network.n_edges]
 
     def no_stats(self, device: torch.device | str | None = None) -> Stats:
         """Nothing summed yet."""
-        n_genes, n_edges, n_columns = self.sizes
+        network, n_columns = self.network, self.network.n_regulators
         side = 0 if self.active else n_columns
-        shapes: list[tuple[int, ...]] = [(n_columns,), (n_edges,), (n_genes,), (side, side)]
+        shapes: list[tuple[int, ...]] = [(n_columns,), (network.n_edges,), (network.n_genes,)]
+        shapes.append((side, side))
         if not self.shared:
             shapes.append((self.n_pairs,))
         return Stats(*(torch.zeros(size, dtype=torch.float64, device=device) for size in shapes))
@@ -212,15 +229,22 @@ class GeneSolver:
         """
         weight, lam = weight.double(), ridge.double()
         # every gene: (Σ a z z' + λ) Δw = Σ r z + λ (anchor - w)
-        rhs = append(torch.addcmul(stats.edge, lam, anchor - weight), 0.0)
-        values = stats.gram if stats.systems is None else stats.systems
-        lam, values = append(lam, 1.0), append(values.reshape(-1), 0.0)
-        change = [weight[:0]]
+        rhs = torch.addcmul(stats.edge, lam, anchor - weight)
+        values = (stats.gram if stats.systems is None else stats.systems).reshape(-1)
+        if weight.device.type == "cpu":
+            change = torch.empty_like(weight)
+            n_columns = len(stats.gram) if stats.systems is None else 0
+            edges = (self.network.indptr, self.network.regulator, self.first_pair)
+            given, out = (values.numpy(), n_columns, lam.numpy(), rhs.numpy()), change.numpy()
+            solve_genes(*edges, *given, *soundness(precision), out)
+            return weight + change
+        rhs, lam, values = append(rhs, 0.0), append(lam, 1.0), append(values, 0.0)
+        changes = [weight[:0]]
         for _, edge, _, entry in self.groups:
             system = take(values, entry)
             system.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
-            change.append(solve_spd(system, take(rhs, edge)[:, :, None], precision).reshape(-1))
-        return weight + torch.cat(change)[self.slot_of_edge]
+            changes.append(solve_spd(system, take(rhs, edge)[:, :, None], precision).reshape(-1))
+        return weight + torch.cat(changes)[self.slot_of_edge]
 
 
 def _lower(z: Tensor) -> Tensor:

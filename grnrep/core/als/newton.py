@@ -84,6 +84,11 @@ class NewtonCells:
         """Better representations (m + q, n_cells)."""
         return self._go(block, z, 1, 0.0)
 
+    def advance(self, block: Block, z: Tensor) -> tuple[Tensor, Work]:
+        """Better representations (m + q, n_cells) by one step, and what the block says there."""
+        better = self.step(block, z)
+        return better, self.work(block, better)
+
     def work(self, block: Block, z: Tensor) -> Work:
         """Slopes, curvatures and losses at representations (m + q, n_cells)."""
         p = self.matrix @ z

@@ -118,8 +118,9 @@ class Problem:
                 """New representations of some blocks, and their sums."""
                 better, total = list[Tensor](), self.genes.no_stats(at.weight.device)
                 for block, before in zip(self.blocks[some], at.z[some], strict=True):
-                    better.append(cells.step(block, before))
-                    self.genes.add(total, self.pattern, better[-1], cells.work(block, better[-1]))
+                    z, work = cells.advance(block, before)
+                    better.append(z)
+                    self.genes.add(total, self.pattern, z, work)
                 return better, total
 
             parts = self.map(step, _groups(len(self.blocks)))

@@ -10,7 +10,8 @@ those named before it:
 ``descent_tile``, ``descent``           conjugate gradients for the representations of cells
 ``counts``, ``newton_tile``, ``newton`` what counts say at a prediction; Newton steps for the representations
 ``censored``                            what is expected below zeros
-``genes``                               systems and regressions of genes
+``systems``                             systems of genes: their sums, and their solution
+``genes``                               regressions of genes: the posterior of their weights
 ``ahead``                               what is compiled ahead
 ======================================= ============================================================================
 
@@ -29,10 +30,11 @@ from grnrep.core.kernels.censored import expect_below
 from grnrep.core.kernels.counts import FAR, CountGenes
 from grnrep.core.kernels.descent import LONGER, SHORTER, descend
 from grnrep.core.kernels.descent_tile import Cells
-from grnrep.core.kernels.genes import add_active, add_doubt, add_systems, regress_genes
+from grnrep.core.kernels.genes import add_doubt, regress_genes
 from grnrep.core.kernels.newton import Newton, newton_counts
 from grnrep.core.kernels.newton_tile import CountCells
 from grnrep.core.kernels.products import Rows, add_gram
+from grnrep.core.kernels.systems import add_active, add_systems, solve_genes
 from grnrep.core.kernels.vectors import n_lanes
 
 __all__ = [
@@ -57,4 +59,5 @@ __all__ = [
     "newton_counts",
     "regress_genes",
     "residuals",
+    "solve_genes",
 ]

@@ -38,6 +38,7 @@ def descend(
     max_iter: int,
     tol: float,
     out: np.ndarray,
+    residual: np.ndarray,
     iterations: np.ndarray,
 ) -> None:
     """Minimise Σ residual(x, W z)² + Σ ridge z² for every cell.
@@ -54,6 +55,8 @@ def descend(
         As in :func:`grnrep.core.als.cells.project_cells`.
     out
         Becomes the representations, (m, n_cells).
+    residual
+        Becomes the residuals of these, (n_genes, n_cells); without rows it stays so.
     iterations
         Becomes the number of iterations of every cell, ``(n_cells,)``.
 
@@ -61,9 +64,6 @@ def descend(
     ----------
     Polak and Ribière (1969); with β ≥ 0: Nocedal and Wright, Numerical Optimization (2006), section 5.2.
     """
-    if max_iter <= 0:
-        out[:], iterations[:] = waiting.z, 0
-        return
     (n, n_cells), m, dtype = waiting.uncensored.shape, len(waiting.z), waiting.uncensored.dtype
     number, lanes = dtype.type, BYTES // waiting.uncensored.itemsize
     # one by one: numba does not take rows of one array, unpacked, for contiguous
@@ -103,7 +103,7 @@ def descend(
             if cells[lane] < 0:
                 continue
             if sums.yy[lane] <= tol * tol * sums.zz[lane]:
-                keep(lane, cells[lane], tile, out)
+                keep(lane, cells[lane], tile, out, residual)
                 iterations[cells[lane]] = ages[lane]
                 cells[lane] = n_entered if n_entered < n_cells else -1
                 ages[lane] = -1
@@ -159,7 +159,7 @@ def descend(
         for lane in range(lanes):
             together = together and cells[lane] == first + lane
         if together:
-            keep_all(first, tile, out)
+            keep_all(first, tile, out, residual)
         replaced = together and n_entered + lanes <= n_cells
         if replaced:
             enter_all(n_entered, waiting, tile)
@@ -167,7 +167,7 @@ def descend(
             if cells[lane] < 0 or ages[lane] < max_iter:
                 continue
             if not together:
-                keep(lane, cells[lane], tile, out)
+                keep(lane, cells[lane], tile, out, residual)
             iterations[cells[lane]] = ages[lane]
             cells[lane] = n_entered if n_entered < n_cells else -1
             ages[lane] = 0

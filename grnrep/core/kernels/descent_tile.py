@@ -114,18 +114,22 @@ def enter_all(first: int, waiting: Cells, tile: Tile) -> None:
 
 
 @part
-def keep(lane: int, cell: int, tile: Tile, out: np.ndarray) -> None:
-    """Put the representation of a lane where that of its cell is to be."""
+def keep(lane: int, cell: int, tile: Tile, out: np.ndarray, residual: np.ndarray) -> None:
+    """Put representation and residuals of a lane where those of its cell are to be."""
     lanes = 8 * tile.censored.itemsize
     for j in range(len(out)):
         out[j, cell] = tile.z[j * lanes + lane]
+    for g in range(len(residual)):
+        residual[g, cell] = tile.r[g * lanes + lane]
 
 
 @part
-def keep_all(first: int, tile: Tile, out: np.ndarray) -> None:
-    """Put all representations of a tile where those of its cells are to be."""
+def keep_all(first: int, tile: Tile, out: np.ndarray, residual: np.ndarray) -> None:
+    """Put all representations and residuals of a tile where those of its cells are to be."""
     for j in range(len(out)):
         store_at(out, j * out.shape[1] + first, load(tile.z, j))
+    for g in range(len(residual)):
+        store_at(residual, g * residual.shape[1] + first, load(tile.r, g))
 
 
 @part

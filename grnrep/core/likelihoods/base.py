@@ -10,14 +10,16 @@ share one Gram matrix W'W, and all genes Z'Z; elsewhere every cell and every gen
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.kernels import CountGenes
+from grnrep.core.kernels import CountGenes, n_lanes
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class Block:
         size = None if self.size is None else self.size[cells]
         return Block(self.x[entries], most, least, size, log_x)
 
+    @classmethod
+    def joined(cls, blocks: Sequence[Block]) -> Block:
+        """The cells of blocks of one kind, of which there is at least one."""
+        parts = {
+            field.name: [getattr(block, field.name) for block in blocks] for field in fields(cls)
+        }
+        return cls(**{name: torch.cat(p, dim=-1) for name, p in parts.items() if p[0] is not None})
+
     def censor(self, r: Tensor, out: Tensor | None = None) -> Tensor:
         """Turn x - p into residuals, in place or in ``out``."""
         out = r if out is None else out
@@ -81,6 +91,21 @@ class Block:
             None if a is None else a.contiguous().numpy() for a in (self.most, self.least)
         )
         return self.x.contiguous().numpy(), most, least
+
+    @cached_property
+    def bits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Which entries are censored, and which left out, as :class:`grnrep.core.kernels.Cells` has them."""
+        lanes = n_lanes(self.x.numpy().dtype)
+        shape = (len(self.x), -(-self.x.shape[1] // lanes) * lanes // 8)
+
+        def packed(bound: Tensor | None) -> np.ndarray:
+            out = np.zeros(shape, np.uint8)
+            if bound is not None:
+                bits = np.packbits(torch.eq(bound, 0).numpy(), axis=1, bitorder="little")
+                out[:, : bits.shape[1]] = bits
+            return out.view(f"<u{lanes // 8}")
+
+        return packed(self.most), packed(self.least)
 
 
 @dataclass(frozen=True)

@@ -111,10 +111,11 @@ def _some(blocks: list[Block], z: list[Tensor]) -> tuple[list[Block], list[Tenso
             if len(some):
                 chosen.append((block.cells(some), part[:, some]))
         start += part.shape[1]
-    n_looked, n_others = (sum(p.shape[1] for _, p in chosen) for chosen in (looked, others))
-    times = [1.0] * len(looked) + [(n_cells - n_looked) / n_others] * len(others)
-    both = looked + others
-    return [block for block, _ in both], [part for _, part in both], times
+    # one block of each: a few cells of every block would cost calls alone
+    both = [Block.joined([block for block, _ in chosen]) for chosen in (looked, others)]
+    parts = [torch.cat([part for _, part in chosen], dim=1) for chosen in (looked, others)]
+    n_looked, n_others = (part.shape[1] for part in parts)
+    return both, parts, [1.0, (n_cells - n_looked) / n_others]
 
 
 def count_seen(blocks: list[Block]) -> int:
