@@ -17,11 +17,12 @@ from grnrep._record import Decoder
 from grnrep.core.als.data import Data as Prepared
 from grnrep.core.als.evidence_passes import refine_evidence
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.moments import Sums
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection
+from grnrep.core.als.stats import Stats
 from grnrep.core.design import full_network
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network, with_known_columns

@@ -11,11 +11,12 @@ from grnrep.core.als.active import ActiveSolver
 from grnrep.core.als.cells import project_cells
 from grnrep.core.als.data import Data, Penalty
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.genes import GeneSolver, Work
+from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.loop import alternate
 from grnrep.core.als.preconditioners import diagonal_solver
 from grnrep.core.als.problem import Problem
 from grnrep.core.als.start import first_weights
+from grnrep.core.als.stats import Work
 from grnrep.core.design import split_rows
 from grnrep.core.likelihoods.gaussian import Tobit
 from grnrep.core.linalg import Pattern
@@ -34,14 +35,14 @@ def simulated(seed, *, n_cells=60, n_genes=80, m=12, density=0.2, zeros=0.7, dty
     return x, Network.from_edges(gene, regulator, np.sign(w[gene, regulator]), n_genes, m)
 
 
-def prepared(x, network, *, ridge=0.1, prior=0.3, active, without=None):
+def prepared(x, network, *, ridge=0.1, prior=0.3, active, lags=False, without=None):
     """A problem, and its first iterate."""
     data = Data.of(x, "tobit", None, True, None, None)
     m, full = network.n_regulators, with_known_columns(network, 1)
     penalty = Penalty.of(full, m, data.scale, ridge=ridge, prior=prior)
     blocks = data.blocks(without)
     known = split_rows(data.known, [block.x for block in blocks])
-    solver = ActiveSolver.of(full, m, penalty, data.x) if active else None
+    solver = ActiveSolver.of(full, m, penalty, data.x, lags=lags) if active else None
     assert (solver is not None) == active
     problem = Problem(blocks, known, full, m, penalty, data.likelihood, active=solver)
     return problem, problem.begin(torch.as_tensor(first_weights(problem, data, network, 0, None)))
@@ -86,11 +87,12 @@ def test_sums_are_those_of_entries_with_a_residual(seed, m, n_cells, share, prec
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("zeros", [0.3, 0.9])
-def test_ends_where_steps_by_a_bound_end(seed, zeros):
+@pytest.mark.parametrize("lags", [True, False])
+def test_ends_where_steps_by_a_bound_end(seed, zeros, lags):
     x, network = simulated(seed, zeros=zeros)
     ends = []
     for active in (True, False):
-        problem, state = prepared(x, network, active=active)
+        problem, state = prepared(x, network, active=active, lags=lags)
         state, history, converged = alternate(
             problem, state, max_iter=3000, tol=1e-12, window=3 if active else 10
         )
@@ -100,6 +102,40 @@ def test_ends_where_steps_by_a_bound_end(seed, zeros):
     assert ours == pytest.approx(theirs, rel=1e-6)
     assert np.corrcoef(weight, other)[0, 1] > 0.9999
     assert n < n_other
+
+
+def test_systems_of_the_last_time_grow_with_entries_and_a_gene_without_any_waits():
+    network = Network.from_edges([0, 0, 1, 2], [0, 1, 1, 0], [1, 1, 1, 1], 3, 2)
+    genes = GeneSolver(network, shared=False, active=True)
+    last, stats = genes.no_stats(), genes.no_stats(systems=False)
+    last.systems += torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 0.0])
+    last.entries += torch.tensor([4.0, 2.0, 0.0])
+    stats.entries += torch.tensor([6.0, 1.0, 3.0])
+    stats.edge += 1
+    genes.borrow(stats, last)
+    assert stats.systems.tolist() == [1.5, 3.0, 4.5, 6.0, 5.0, 0.0]
+    assert stats.edge.tolist() == [1, 1, 1, 0]
+    assert last.systems.tolist() == [1, 2, 3, 4, 5, 0]
+
+
+@settings(deadline=None, max_examples=20, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    batches=st.sampled_from([0, 2, 3]),
+    prior=st.sampled_from([0.03, 0.3]),
+)
+def test_genes_without_values_in_these_cells_are_not_left_far_below_zero(seed, batches, prior):
+    """What no residual calls back has to stay near: other cells may have these genes."""
+    rng = np.random.default_rng(seed)
+    x, network = simulated(seed, n_cells=150, zeros=0.7)
+    batch = rng.integers(0, max(1, batches), len(x))
+    x[batch == 0, :40] = 0
+    covariates = (batch[:, None] == np.arange(1, batches)).astype(float) if batches else None
+    fit = fit_decoder(
+        x, network, intercept=True, covariates=covariates, ridge=1e-3, prior=prior, max_iter=100
+    )
+    level = fit.offset()[:, :40] if batches else fit.bias[None, :40]
+    assert np.abs(level).max() < 5 * x.max()
 
 
 @settings(deadline=None, max_examples=20, derandomize=True)

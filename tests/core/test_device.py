@@ -19,10 +19,10 @@ from torch.overrides import TorchFunctionMode
 from grnrep.core.als.assumed import Assumptions
 from grnrep.core.als.data import Scale
 from grnrep.core.als.fit import fit_decoder
-from grnrep.core.als.genes import Stats
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.passes import refine
 from grnrep.core.als.project import Projection, project
+from grnrep.core.als.stats import Stats
 from grnrep.core.design import known_columns, regress, share_of_known, without_known
 from grnrep.core.network import Network
 from grnrep.core.posterior.sample import sample_posterior

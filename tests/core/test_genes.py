@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from grnrep.core.als.genes import GeneSolver, Work
+from grnrep.core.als.genes import GeneSolver
+from grnrep.core.als.stats import Work
 from grnrep.core.likelihoods.gaussian import residual
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network

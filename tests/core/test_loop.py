@@ -70,7 +70,7 @@ def rising(objectives, dtype=torch.float32):
     )
     start, left, step = torch.ones(2, dtype=torch.float64), list(objectives), problem.cell_step
 
-    def cell_step(at):
+    def cell_step(at, **how):
         z, stats, _ = step(at)
         return z, stats, left.pop(0)
 
@@ -140,7 +140,9 @@ def test_counts_are_held_to_the_same(monkeypatch):
 
     assert fit(tol=0.0).converged
     step, left = Problem.cell_step, [3.0, 2.0, *[2.1] * (loop._TRIALS + 1)]
-    monkeypatch.setattr(Problem, "cell_step", lambda self, at: (*step(self, at)[:2], left.pop(0)))
+    monkeypatch.setattr(
+        Problem, "cell_step", lambda self, at, **how: (*step(self, at, **how)[:2], left.pop(0))
+    )
     assert not fit(start=np.ones(3)).converged
     assert left == []
     left += [np.nan]

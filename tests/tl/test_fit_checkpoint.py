@@ -264,12 +264,12 @@ def test_ctrl_c_while_learning_leaves_the_decoder_so_far(data, monkeypatch, dige
     before, rounds = digest(adata), []
     cell_step = Problem.cell_step
 
-    def stopping(problem, at):
+    def stopping(problem, at, **how):
         if sys._getframe(3).f_code.co_name == "learn_from_sample":
             rounds.append(1)
         if len(rounds) > 10:
             raise KeyboardInterrupt
-        return cell_step(problem, at)
+        return cell_step(problem, at, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(Problem, "cell_step", stopping)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from grnrep.core.als.cells import CellSolver, project_cells
 from grnrep.core.als.data import Penalty
-from grnrep.core.als.genes import Work
 from grnrep.core.als.preconditioners import cell_solver, diagonal_solver, tried
+from grnrep.core.als.stats import Work
 from grnrep.core.design import known_rows
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.linalg import Pattern
@@ -61,15 +61,21 @@ class ActiveSolver:
         As :func:`grnrep.core.als.preconditioners.cell_solver` takes them.
     diagonal
         Whether with the inverse of the diagonal alone.
+    lags
+        Whether systems of genes may be those of some iterations before. Not where there are covariates: where all
+        cells of a kind have zeros their effect may be anything below, and a step too long would leave it far off.
     """
 
     pattern: Pattern
     n_free: int
     ridge: Tensor
     diagonal: bool
+    lags: bool
 
     @classmethod
-    def of(cls, network: Network, n_free: int, penalty: Penalty, like: Tensor) -> Self | None:
+    def of(
+        cls, network: Network, n_free: int, penalty: Penalty, like: Tensor, *, lags: bool = False
+    ) -> Self | None:
         """For decoders about the prior one, in the precision and on the device of ``like``.
 
         None where the bound is better: where a regulator is not drawn to prior signs, since long steps could lose it;
@@ -80,7 +86,9 @@ class ActiveSolver:
             return None
         pattern, weight = Pattern(network).to(like.device), penalty.anchor.to(like)
         trial = tried(pattern, weight, cell_solver(pattern, weight, n_free, ridge))
-        return cls(pattern, n_free, ridge, trial.diagonal) if trial.iterations <= _MOST else None
+        if trial.iterations > _MOST:
+            return None
+        return cls(pattern, n_free, ridge, trial.diagonal, lags)
 
     def __call__(self, weight: Tensor) -> ActiveCells:
         """Prepare ``weight``, in the precision of the data."""

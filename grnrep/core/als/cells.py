@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from grnrep.core.als.genes import Work
+from grnrep.core.als.stats import Work
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import (
     LONGER,

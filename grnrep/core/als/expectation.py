@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.cells import MAX_ITER, CellSolver, project_cells
-from grnrep.core.als.genes import Work
 from grnrep.core.als.preconditioners import quick_solver
+from grnrep.core.als.stats import Work
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import Rows, expect_below, residuals
 from grnrep.core.likelihoods.base import Block

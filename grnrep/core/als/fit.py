@@ -149,7 +149,7 @@ def fit_decoder(
         known = split_rows(data.known, [block.x for block in blocks])
         of_fit, member, active = penalty(ridge), data.likelihood.to(data.x), None
         if same_curvature and not member.zeros_are_values and prior > 0:
-            active = ActiveSolver.of(full, m, of_fit, data.x)
+            active = ActiveSolver.of(full, m, of_fit, data.x, lags=covariates is None)
         problem = Problem(blocks, known, full, m, of_fit, member, each, active=active)
         window = _WINDOW if same_curvature else _NEWTON_WINDOW
         run = partial(alternate, problem, window=window if active is None else _ACTIVE_WINDOW)

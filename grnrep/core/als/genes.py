@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnrep.core.als.stats import Stats, Work
 from grnrep.core.kernels import add_active, add_systems, solve_genes
 from grnrep.core.linalg import Pattern, solve_spd, soundness
 from grnrep.core.network import Network
@@ -19,70 +19,6 @@ _ENTRIES = 2**21  # of the systems that are solved at once
 # products that the calls for a group take as long as, and those that a system's entry costs beside its factorisation
 _CALLS, _PASSES = 3e6, 20
 _GATHERED = 2**22  # values of representations that are laid out gene by gene at once
-
-
-@dataclass
-class Stats:
-    """Sums over cells that the decoder half-step needs; they add over blocks of cells.
-
-    Parameters
-    ----------
-    squares
-        Σ z² of every column, ``(m + q,)`` float64.
-    edge
-        Σ r z at the edges, (n_edges,) float64, with r minus half the slope of the loss.
-    loss
-        Of every gene, ``(n_genes,)`` float64.
-    gram
-        Σ z z', (m + q, m + q) float64; above the diagonal it need not be filled. Empty where nothing asks for more of
-        it than ``systems`` hold.
-    systems
-        Σ a z z' of every gene at its own columns, with the curvature a of its entries, in rows, gene after gene:
-        ``(n_pairs,)`` float64. None where a is 1 everywhere: ``gram`` has them all then.
-    """
-
-    squares: Tensor
-    edge: Tensor
-    loss: Tensor
-    gram: Tensor
-    systems: Tensor | None = None
-
-    def parts(self) -> dict[str, Tensor]:
-        """Sums that are there, by name."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-    def cpu(self) -> Stats:
-        """The same in memory."""
-        return Stats(**{name: value.cpu() for name, value in self.parts().items()})
-
-    def merge(self, other: Stats) -> None:
-        """Add the sums of other cells."""
-        for name, value in other.parts().items():
-            getattr(self, name).add_(value)
-
-
-class Work(NamedTuple):
-    """What a block of cells says at its representations.
-
-    Parameters
-    ----------
-    r
-        Minus half the slope of the loss of every entry, (n_genes, n_cells).
-    curvature
-        Half the curvature, (n_genes, n_cells); None where it is 1: of all entries, if genes share a Gram matrix,
-        else of those with a residual.
-    loss
-        Of every gene, ``(n_genes,)`` float64.
-    """
-
-    r: Tensor
-    curvature: Tensor | None
-    loss: Tensor
-
-    @classmethod
-    def of_residual(cls, r: Tensor) -> Work:
-        """Under squared error, of residuals (n_genes, n_cells)."""
-        return cls(r, None, torch.linalg.vector_norm(r, dim=1).double().square())
 
 
 class _Group(NamedTuple):
@@ -168,15 +104,22 @@ class GeneSolver:
         edges = torch.cat([none, *(group.edge.reshape(-1) for group in self.groups)])
         return torch.argsort(edges, stable=True)[: self.network.n_edges]
 
-    def no_stats(self, device: torch.device | str | None = None) -> Stats:
-        """Nothing summed yet."""
+    def no_stats(self, device: torch.device | str | None = None, *, systems: bool = True) -> Stats:
+        """Nothing summed yet; without ``systems`` those of genes are not summed."""
         network, n_columns = self.network, self.network.n_regulators
         side = 0 if self.active else n_columns
-        shapes: list[tuple[int, ...]] = [(n_columns,), (network.n_edges,), (network.n_genes,)]
-        shapes.append((side, side))
-        if not self.shared:
-            shapes.append((self.n_pairs,))
-        return Stats(*(torch.zeros(size, dtype=torch.float64, device=device) for size in shapes))
+
+        def zeros(*size: int) -> Tensor:
+            return torch.zeros(size, dtype=torch.float64, device=device)
+
+        return Stats(
+            squares=zeros(n_columns),
+            edge=zeros(network.n_edges),
+            loss=zeros(network.n_genes),
+            gram=zeros(side, side),
+            systems=zeros(self.n_pairs) if systems and not self.shared else None,
+            entries=zeros(network.n_genes) if self.active else None,
+        )
 
     def add(self, total: Stats, pattern: Pattern, z: Tensor, work: Work) -> None:
         """Add the sums over a block of cells with the representations ``z`` (m + q, n_cells).
@@ -186,6 +129,8 @@ class GeneSolver:
         """
         total.squares.add_(torch.linalg.vecdot(z, z))
         total.loss.add_(work.loss)
+        if total.entries is not None:
+            total.entries.add_(torch.count_nonzero(work.r, dim=1))
         if self.active and total.systems is not None and z.device.type == "cpu":
             parts = (part.contiguous().numpy() for part in (z, work.r, total.systems, total.edge))
             add_active(self.network.indptr, self.network.regulator, self.first_pair, *parts)
@@ -196,6 +141,21 @@ class GeneSolver:
         if total.systems is not None:
             resists = torch.ne(work.r, 0).to(z) if work.curvature is None else work.curvature
             total.systems.add_(self.systems(z, resists))
+
+    def borrow(self, stats: Stats, last: Stats) -> None:
+        """Give sums without systems those of the last time, larger by as much as entries with a residual are more.
+
+        A step need not know its curvature exactly, but must not take it for much less than it is: a gene whose last
+        entries were few would go far beyond where the many of now ask it to, and where these are zeros no
+        residual would call it back. One without any at the last time waits.
+        """
+        if last.systems is None or last.entries is None or stats.entries is None:
+            raise ValueError("there are no systems of entries with a residual to borrow")
+        network, device = self.network, last.entries.device
+        growth = (stats.entries / last.entries.clamp(min=1)).clamp(min=1)
+        degree = torch.as_tensor(network.regulators_per_gene(), device=device)
+        stats.systems = last.systems * growth.repeat_interleave(degree**2)
+        stats.edge.mul_((last.entries > 0).repeat_interleave(degree))
 
     def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
         """Σ a z z' of every gene, as in :class:`Stats`, of z (m + q, n_cells) with curvatures (n_genes, n_cells)."""

@@ -17,6 +17,8 @@ _FLOOR = 1e-8  # loss, as a share of Σx², at which float32 data are explained
 _ROUNDING = 8  # rise of an objective that says nothing, in units of its precision
 # steps of the decoder, each shorter, before a rise ends the search; after the first, of all genes
 _TRIALS, _ALONE = 10, 2
+# iterations whose systems of genes are all summed anew, and of the others one in so many
+_ALWAYS, _EVERY = 3, 8
 _LEFT = 0.1  # of the tolerance: what may be left to fall
 
 
@@ -70,7 +72,8 @@ def alternate(
         for _ in range(max_iter):
             following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
             at = state.extrapolated(previous, (momentum - 1) / following)
-            z, stats, objective = problem.cell_step(at)
+            due = len(history) < _ALWAYS or len(history) % _EVERY == 0
+            z, stats, objective = problem.cell_step(at, anew=due)
             cut = torch.ones_like(length)
             for trial in range(_TRIALS):
                 if not history or objective <= history[-1]:

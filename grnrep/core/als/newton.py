@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.cells import MAX_ITER
-from grnrep.core.als.genes import Work
+from grnrep.core.als.stats import Work
 from grnrep.core.design import known_rows
 from grnrep.core.kernels import CountCells, Newton, Rows, newton_counts
 from grnrep.core.likelihoods.base import Block, Likelihood

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.data import Penalty, Scale
-from grnrep.core.als.genes import Stats
 from grnrep.core.als.loop import alternate
 from grnrep.core.als.problem import Problem, State
+from grnrep.core.als.stats import Stats
 from grnrep.core.design import full_network, share_of_known, split_weights, with_effects
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
@@ -37,7 +37,7 @@ def refine(
     """Go on from the decoder of some cells to that of all.
 
     In every pass the activities of all cells are found under the decoder, exactly, and forgotten; the sums of
-    :class:`grnrep.core.als.genes.Stats` are all that a step of the decoder needs. What is minimised is what
+    :class:`grnrep.core.als.stats.Stats` are all that a step of the decoder needs. What is minimised is what
     :func:`grnrep.core.als.fit.fit_decoder` minimises.
 
     Parameters

@@ -11,9 +11,10 @@ from torch import Tensor
 from grnrep.core.als.active import ActiveCells, ActiveSolver
 from grnrep.core.als.cells import CellSolver
 from grnrep.core.als.data import Penalty
-from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.newton import NewtonCells, gene_lengths
 from grnrep.core.als.preconditioners import cell_solver, quick_solver
+from grnrep.core.als.stats import Stats
 from grnrep.core.likelihoods.base import Block, Likelihood
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
@@ -77,6 +78,9 @@ class Problem:
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
     precision: torch.dtype = field(init=False)  # of residuals
+    last: Stats | None = field(
+        init=False, default=None
+    )  # whose systems were summed last, if they may lag
 
     def __post_init__(self) -> None:
         self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
@@ -107,8 +111,12 @@ class Problem:
         """First iterate of all cells."""
         return State(weight, list(self.map(self._steps(weight).begin, self.blocks, self.known)))
 
-    def cell_step(self, at: State) -> tuple[list[Tensor], Stats, float]:
-        """Cells given decoder: new representations, the sums for the decoder, and the objective there."""
+    def cell_step(self, at: State, *, anew: bool = True) -> tuple[list[Tensor], Stats, float]:
+        """Cells given decoder: new representations, the sums for the decoder, and the objective there.
+
+        Where systems of genes may lag behind, those of the last time will do unless ``anew``.
+        """
+        anew = anew or self.last is None
         if self.sums is not None:
             z, stats = list[Tensor](), self.sums(at.weight)
         else:
@@ -116,7 +124,8 @@ class Problem:
 
             def step(some: slice) -> tuple[list[Tensor], Stats]:
                 """New representations of some blocks, and their sums."""
-                better, total = list[Tensor](), self.genes.no_stats(at.weight.device)
+                better = list[Tensor]()
+                total = self.genes.no_stats(at.weight.device, systems=anew)
                 for block, before in zip(self.blocks[some], at.z[some], strict=True):
                     z, work = cells.advance(block, before)
                     better.append(z)
@@ -128,6 +137,11 @@ class Problem:
             for better, part in parts:
                 z += better
                 stats.merge(part)
+        if self.active is not None and self.active.lags:
+            if self.last is None or anew:
+                self.last = stats
+            else:
+                self.genes.borrow(stats, self.last)
         penalty = self.penalty.z @ stats.squares
         penalty += self.penalty.w @ (at.weight - self.penalty.anchor).square()
         return z, stats, float(stats.loss.sum() + penalty)

@@ -15,10 +15,11 @@ from torch.nn.functional import pad
 from grnrep.core.als.cells import MAX_ITER, CellSolver
 from grnrep.core.als.data import cuts, precision_of
 from grnrep.core.als.expectation import Cells
-from grnrep.core.als.genes import GeneSolver, Stats
+from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.moments import Sums
 from grnrep.core.als.newton import NewtonCells
 from grnrep.core.als.problem import solver_of
+from grnrep.core.als.stats import Stats
 from grnrep.core.design import full_network, known_columns, prior_precision
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods.base import Block, Likelihood

@@ -28,7 +28,7 @@ def add_systems(
     curvature: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """Add Σ a z z' of every gene at its own columns to ``out``, as in `grnrep.core.als.genes.Stats`.
+    """Add Σ a z z' of every gene at its own columns to ``out``, as in `grnrep.core.als.stats.Stats`.
 
     Parameters
     ----------

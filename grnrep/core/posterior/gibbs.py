@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from grnrep.core.als.data import cuts
-from grnrep.core.als.genes import GeneSolver, Stats, Work, append, take
+from grnrep.core.als.genes import GeneSolver, append, take
+from grnrep.core.als.stats import Stats, Work
 from grnrep.core.design import full_network, known_columns, split_rows
 from grnrep.core.fitted import Fit
 from grnrep.core.likelihoods import LIKELIHOODS
