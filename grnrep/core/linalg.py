@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from grnrep.core.kernels import Rows, add_gram
+from grnrep.core.kernels import Rows, add_gram, edge_products
 from grnrep.core.network import Network
 
 with warnings.catch_warnings():
@@ -26,7 +26,6 @@ with warnings.catch_warnings():
     torch.sparse_csr_tensor([0, 1], [0], [0.0], size=(1, 1), check_invariants=False)
 
 _PER_EDGE = 3  # entries of W per edge up to which W'W is better made of a dense W
-_GATHER_BYTES = 2**26  # block size of the portable edge kernel, in bytes
 # Share of a column that the others do not explain, below which it is rounding. An inverse in float32 is off
 # by 6e-8 of its largest eigenvalue; steps with it contract where condition numbers are well below 1 / 6e-8.
 _TELLABLE = {torch.float32: 1e-6, torch.float64: 1e-9}
@@ -114,15 +113,13 @@ class Pattern(nn.Module):
 
     def edge_products(self, r: Tensor, z: Tensor) -> Tensor:
         """Σ_cells r[gene] · z[regulator] for every edge, shape (n_edges,); never a dense matrix."""
-        if r.is_cuda or torch.backends.mkl.is_available():
-            zero = self.matrix(r.new_zeros(len(self.gene)))
-            return torch.sparse.sampled_addmm(zero, r, z.mT).values()
-        out = r.new_empty(len(self.gene))
-        step = max(1, _GATHER_BYTES // (r.element_size() * max(1, r.shape[1])))
-        for start in range(0, len(out), step):
-            edges = slice(start, start + step)
-            out[edges] = (r[self.gene[edges]] * z[self.regulator[edges]]).sum(1)
-        return out
+        if r.device.type == "cpu":
+            out = r.new_empty(len(self.gene))
+            given = (self.indptr, self.regulator, r.contiguous(), z.contiguous(), out)
+            edge_products(*(part.detach().numpy() for part in given))
+            return out
+        zero = self.matrix(r.new_zeros(len(self.gene)))
+        return torch.sparse.sampled_addmm(zero, r, z.mT).values()
 
 
 def inverse_spd(system: Tensor, precision: torch.dtype) -> Tensor:

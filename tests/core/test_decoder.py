@@ -8,7 +8,6 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from grnrep.core import linalg
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.nn import sparse
@@ -50,21 +49,12 @@ def twins(mask, *, bias=True, dtype=torch.float64, device="cpu"):
     return layer, dense, torch.as_tensor(mask, dtype=dtype, device=device)
 
 
-@pytest.fixture(params=["native", "portable"])
-def kernel(request, monkeypatch):
-    """Run with the kernel of the platform, and with the portable one in blocks of few edges."""
-    if request.param == "portable":
-        monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: False)
-        monkeypatch.setattr(linalg, "_GATHER_BYTES", 100)
-    return request.param
-
-
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("n_cells", [0, 1, 7])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("name", MASKS)
-def test_values_and_gradients_of_dense_twin(name, bias, n_cells, dtype, device, kernel):
+def test_values_and_gradients_of_dense_twin(name, bias, n_cells, dtype, device):
     layer, dense, mask = twins(MASKS[name], bias=bias, dtype=dtype, device=device)
     draw = torch.Generator().manual_seed(1)
     z = torch.randn(n_cells, mask.shape[1], generator=draw, dtype=dtype).to(device).requires_grad_()
@@ -86,7 +76,7 @@ def test_values_and_gradients_of_dense_twin(name, bias, n_cells, dtype, device, 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", ["general", "empty genes", "empty regulators", "one edge"])
-def test_gradients_by_finite_differences(name, device, kernel):
+def test_gradients_by_finite_differences(name, device):
     network = network_of(MASKS[name])
     pattern = Pattern(network).to(device)
     draw = torch.Generator().manual_seed(0)
@@ -104,7 +94,7 @@ def test_gradients_by_finite_differences(name, device, kernel):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_kernels_take_any_memory_layout(device, kernel):
+def test_kernels_take_any_memory_layout(device):
     mask = MASKS["general"]
     pattern = Pattern(network_of(mask)).to(device)
     draw = torch.Generator().manual_seed(0)
@@ -203,7 +193,7 @@ class _Largest(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_no_dense_matrix_of_genes_by_regulators(device, kernel):
+def test_no_dense_matrix_of_genes_by_regulators(device):
     n_genes, n_regulators, n_edges, n_cells = 200_000, 5_000, 1_000, 2
     draw = np.random.default_rng(0)
     gene = draw.choice(n_genes, n_edges, replace=False)

@@ -130,11 +130,12 @@ class GeneSolver:
         total.squares.add_(torch.linalg.vecdot(z, z))
         total.loss.add_(work.loss)
         if total.entries is not None:
+            if total.systems is not None and z.device.type == "cpu":
+                sums = (z, work.r, total.systems, total.edge, total.entries)
+                parts = (part.contiguous().numpy() for part in sums)
+                add_active(self.network.indptr, self.network.regulator, self.first_pair, *parts)
+                return
             total.entries.add_(torch.count_nonzero(work.r, dim=1))
-        if self.active and total.systems is not None and z.device.type == "cpu":
-            parts = (part.contiguous().numpy() for part in (z, work.r, total.systems, total.edge))
-            add_active(self.network.indptr, self.network.regulator, self.first_pair, *parts)
-            return
         total.edge.add_(pattern.edge_products(work.r, z))
         if len(total.gram):
             total.gram.add_(_lower(z))

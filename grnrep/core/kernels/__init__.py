@@ -33,7 +33,7 @@ from grnrep.core.kernels.descent_tile import Cells
 from grnrep.core.kernels.genes import add_doubt, regress_genes
 from grnrep.core.kernels.newton import Newton, newton_counts
 from grnrep.core.kernels.newton_tile import CountCells
-from grnrep.core.kernels.products import Rows, add_gram
+from grnrep.core.kernels.products import Rows, add_gram, edge_products
 from grnrep.core.kernels.systems import add_active, add_systems, solve_genes
 from grnrep.core.kernels.vectors import n_lanes
 
@@ -53,6 +53,7 @@ __all__ = [
     "calls",
     "compile_all",
     "descend",
+    "edge_products",
     "expect_below",
     "gradients",
     "n_lanes",

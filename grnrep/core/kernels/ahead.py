@@ -15,7 +15,7 @@ from grnrep.core.kernels.descent_tile import Cells
 from grnrep.core.kernels.genes import add_doubt, regress_genes
 from grnrep.core.kernels.newton import Newton, take_newton_steps
 from grnrep.core.kernels.newton_tile import CountCells
-from grnrep.core.kernels.products import Rows, add_gram
+from grnrep.core.kernels.products import Rows, add_gram, edge_products
 from grnrep.core.kernels.systems import add_active, add_systems, solve_genes
 from grnrep.core.kernels.vectors import n_lanes
 
@@ -38,12 +38,13 @@ def calls() -> list[tuple[Any, tuple]]:
         (block_residuals, (w, block, x, x)),
         (take_newton_steps, (*of_counts, how, x, place)),
         (add_systems, (*edges, x, x, double)),
-        (add_active, (*edges, x, x, double, double)),
+        (add_active, (*edges, x, x, double, double, double)),
         (solve_genes, (*edges, double, 0, double, double, 0.0, double, double)),
         (expect_by_table, (x, single, LOSS, MEAN, x, sums)),
         (regress_genes, (*edges, *of_genes)),
         (add_doubt, (*edges, double, double, sums)),
         (descend, (w, w, w, single, Cells(x, bits, bits, x), 0, 0.0, x, x, place)),
+        (edge_products, (place, place, x, x, single)),
         (block_gradients, (w, w, single, block, x, x)),
         (add_gram, (place, place, single, x)),
         (add_gram, (place, place, double, sums)),

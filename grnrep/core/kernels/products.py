@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from grnrep.core.kernels.kept import compiled, part
-from grnrep.core.kernels.vectors import add, load, multiply_add, splat, store
+from grnrep.core.kernels.vectors import (
+    BYTES,
+    add,
+    load,
+    load_at,
+    multiply_add,
+    splat,
+    store,
+    sum_of,
+)
 
 
 class Rows(NamedTuple):
@@ -48,6 +57,44 @@ def set_gradient(
     for j in range(len(ridge)):
         g = multiply_add(splat(-ridge[j]), load(z, j), row_times(w_t, j, r))
         store(gradient, j, g)
+
+
+@compiled
+def edge_products(
+    indptr: np.ndarray, column: np.ndarray, r: np.ndarray, z: np.ndarray, out: np.ndarray
+) -> None:
+    """Write Σ_cells r[gene] z[column] of every edge to ``out``, ``(n_edges,)``.
+
+    Parameters
+    ----------
+    indptr, column
+        Edges of every gene, and their columns.
+    r, z
+        (n_genes, n_cells) and (n_columns, n_cells).
+    """
+    # lanes are cells, and here they are added up
+    lanes, n_cells = BYTES // z.itemsize, z.shape[1]
+    n_whole, zero = n_cells - n_cells % lanes, splat(z.dtype.type(0))
+    for i in range(len(r)):
+        last = indptr[i + 1] - 1
+        for e in range(
+            indptr[i], last + 1, 4
+        ):  # four, so that no addition waits for the one before
+            # behind the last edge it is taken again
+            e1, e2, e3 = min(e + 1, last), min(e + 2, last), min(e + 3, last)
+            j0, j1, j2, j3 = column[e], column[e1], column[e2], column[e3]
+            s0, s1, s2, s3 = zero, zero, zero, zero
+            for k in range(0, n_whole, lanes):
+                of_gene = load_at(r, i * n_cells + k)
+                s0 = multiply_add(of_gene, load_at(z, j0 * n_cells + k), s0)
+                s1 = multiply_add(of_gene, load_at(z, j1 * n_cells + k), s1)
+                s2 = multiply_add(of_gene, load_at(z, j2 * n_cells + k), s2)
+                s3 = multiply_add(of_gene, load_at(z, j3 * n_cells + k), s3)
+            t0, t1, t2, t3 = sum_of(s0), sum_of(s1), sum_of(s2), sum_of(s3)
+            for k in range(n_whole, n_cells):
+                t0, t1 = t0 + r[i, k] * z[j0, k], t1 + r[i, k] * z[j1, k]
+                t2, t3 = t2 + r[i, k] * z[j2, k], t3 + r[i, k] * z[j3, k]
+            out[e3], out[e2], out[e1], out[e] = t3, t2, t1, t0
 
 
 @compiled

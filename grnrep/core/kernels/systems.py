@@ -81,8 +81,9 @@ def add_active(
     r: np.ndarray,
     systems: np.ndarray,
     edge: np.ndarray,
+    entries: np.ndarray,
 ) -> None:
-    """Add Σ z z' of every gene at its own columns, and Σ r z, over its cells with a residual.
+    """Add Σ z z' of every gene at its own columns, and Σ r z, over its cells with a residual; and how many these are.
 
     Where most entries are zeros below a ReLU few cells of a gene have one, and this is for them.
 
@@ -92,8 +93,9 @@ def add_active(
         As in :func:`add_systems`.
     z, r
         Representations (m + q, n_cells) and residuals (n_genes, n_cells), of one precision.
-    systems, edge
-        Σ z z' in rows, gene after gene, of which the lower triangle is filled, and Σ r z, ``(n_edges,)``; float64.
+    systems, edge, entries
+        Σ z z' in rows, gene after gene, of which the lower triangle is filled; Σ r z, ``(n_edges,)``; and cells,
+        ``(n_genes,)``; float64.
     """
     # lanes are regulators of a gene here, and its residual, as one more: a cell adds to rows of all their products
     lanes, n_cells, most = BYTES // z.itemsize, r.shape[1], 0
@@ -109,6 +111,7 @@ def add_active(
         for k in range(n_cells):  # without a branch, which no processor would foresee
             seen[n_seen] = k
             n_seen += r[i, k] != 0
+        entries[i] += n_seen
         for k in range(n_seen):
             cell, place = np.uintp(seen[k]), np.uintp(k * n * lanes)
             for a in range(np.uintp(d)):

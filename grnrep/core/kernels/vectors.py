@@ -141,6 +141,21 @@ def splat_like(_typing: Any, vector: Any, _number: Any) -> Any:
     return vector(vector, types.float64), code
 
 
+@instruction
+def sum_of(_typing: Any, vector: Any) -> Any:
+    """The sum of the numbers of a vector, in whatever order the processor does it in fewest steps."""
+
+    def code(context: Any, llvm: Any, _signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        name = f"llvm.vector.reduce.fadd.v{kind.count}f{_BITS // kind.count}"
+        function = ir.FunctionType(kind.element, [kind.element, kind])
+        start = ir.Constant(kind.element, 0.0)
+        reduce = cgutils.get_or_insert_function(llvm.module, function, name)
+        return llvm.call(reduce, (start, args[0]), fastmath=("reassoc",))
+
+    return vector.scalar(vector), code
+
+
 def of_one(write: Callable) -> Any:
     """A function of a vector, as ``write(llvm, a)`` writes it."""
 
