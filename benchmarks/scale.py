@@ -29,9 +29,9 @@ Results are saved after every measurement, and what is in them is not measured a
 other programs compute too, rows are marked, and measured anew by the next run without. The page
 docs/results/scale.md is made of the results by scale_page.py.
 
-    python benchmarks/scale.py --methods read "read, cached" rates grnrep kept ulm             # 14 minutes
+    python benchmarks/scale.py --methods read "read, cached" rates grnrep kept ulm             # 17 minutes
     python benchmarks/scale.py --methods mlm viper vae --cells 700 10000 50000 1000000         # 16 minutes
-    python benchmarks/scale.py --cells 700 --genes 765 --regulators 162 --edges 2212           # 3 minutes
+    python benchmarks/scale.py --cells 700 --genes 765 --regulators 162 --edges 2212           # 4 minutes
     python benchmarks/scale.py --subsample     # correlation with the truth by cells learned from
     python benchmarks/scale.py --cells 10000 --methods grnrep --again
     python benchmarks/scale.py --genes 300 --regulators 50 --edges 1500 --cells 2000 --output quick.json
