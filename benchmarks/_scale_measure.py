@@ -13,7 +13,8 @@ from pathlib import Path
 from _scale_clock import Clock
 
 MARK = "measured: "
-_AS_IT_IS = ("simulate", "install", "read, cached")  # methods that no file has to be forgotten for
+# methods that no file has to be forgotten for
+_AS_IT_IS = ("simulate", "learn", "install", "read, cached")
 
 
 def forget(path: Path) -> None:
@@ -25,14 +26,17 @@ def forget(path: Path) -> None:
 
 def main() -> None:
     job = json.loads(sys.argv[1])
+    if job["use"] == "second":
+        import _scale_methods as methods
+
+        methods.warm_up(job["method"], job)
     if job["method"] not in _AS_IT_IS:
-        forget(Path(job["data"]))
+        for name in ("data", "decoder"):
+            if name in job:
+                forget(Path(job[name]))
     clock = Clock()
     import _scale_methods as methods
 
-    if job["use"] == "second":
-        methods.warm_up(job["method"])
-        clock = Clock()
     print(MARK + json.dumps(methods.WORK[job["method"]](job, clock)), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What scale.py measures: the data, reading, rates, grnrep, and its peers. Each takes a job and a running clock."""
+"""What scale.py measures: reading, rates, grnrep, and its peers. Each takes a job and a running clock."""
 
 from __future__ import annotations
 
@@ -13,36 +13,11 @@ import anndata
 import numpy as np
 import pandas as pd
 from _scale_clock import Clock
+from _scale_data import N_TRUTH, learn, simulate
 
 STORE_FROM = 100_000  # cells from which on activities go to disk
-N_TRUTH = 10_000  # first cells, whose true activities are kept to compare with
 _READ_ROWS = 4096
 _BLOCK, _ITERATIONS = 256, 20  # cells of a block of the solver, about; and what it is timed with
-
-
-def simulate(job: dict, clock: Clock) -> dict:
-    """Write cells, the network with signs, and the true activities of the first cells."""
-    import h5py
-
-    import grnrep as gr
-
-    path, n_genes, n_regulators = Path(job["data"]), job["genes"], job["regulators"]
-    rough, part = path.with_suffix(".rough.h5ad"), path.with_suffix(".part")
-    rough.unlink(missing_ok=True)
-    model = {"connectivity": job["edges"] / (n_genes * n_regulators), "zero_fraction": 0.9}
-    sizes = {"n_vars": n_genes, "n_regulators": n_regulators}
-    adata, net = gr.ds.simulate(job["cells"], **sizes, **model, path=rough, progress=False)
-    net.assign(weight=np.sign(net["weight"])).to_csv(job["net"], index=False)
-    adata.obsm["true_activity"].iloc[:N_TRUTH].to_parquet(job["truth"])
-    with h5py.File(rough) as source, h5py.File(part, "w") as target:
-        target.attrs.update(source.attrs)
-        for name in source:
-            # true activities of all cells, which opening would read
-            if name not in ("obsm", "uns", "raw"):
-                source.copy(name, target)
-    rough.unlink()
-    part.rename(path)
-    return clock.cost()
 
 
 def read(job: dict, clock: Clock) -> dict:
@@ -121,18 +96,12 @@ def grnrep(job: dict, clock: Clock) -> dict:
     _run.look = timed("look", _run.look)
     _run.infer = timed("infer", _run.infer)
     cells.descend = counted
-    store = Path(job["data"]).with_suffix(".activity.zarr") if job["cells"] >= STORE_FROM else None
-    if store is not None:
-        shutil.rmtree(store, ignore_errors=True)
+    store = _new_store(job)
     adata, net = anndata.read_h5ad(job["data"], backed="r"), pd.read_csv(job["net"])
     max_cells = None if job["max_cells"] == "all" else job["max_cells"]
     gr.tl.fit(adata, net, max_cells=max_cells, activity_store=store, progress=False)
     cost = clock.cost()
     spent["learn_seconds"] = cost["seconds"] - spent["look_seconds"] - spent["infer_seconds"]
-    first = adata.obsm["grnrep"][:N_TRUTH]
-    first = first.to_numpy() if store is None else first.compute()
-    if store is not None:
-        shutil.rmtree(store)
     record = adata.uns["grnrep"]
     told = ("n_obs_learned", "ridge", "sign_shrinkage", "sign_variance", "intercept", "converged")
     return {
@@ -141,8 +110,19 @@ def grnrep(job: dict, clock: Clock) -> dict:
         "iterations": sum(n for n, _ in seen) / adata.n_obs,
         "dense_iterations": sum(n for n, dense in seen if dense) / adata.n_obs,
         **{name: record["params"][name] for name in told if name in record["params"]},
-        "pcc": _pcc(pd.DataFrame(first, columns=record["regulators"].index), job),
+        "pcc": _pcc(_first_activities(adata, store), job),
     }
+
+
+def kept(job: dict, clock: Clock) -> dict:
+    """Activities of all cells by a decoder that was learned from others, and saved."""
+    import grnrep as gr
+
+    store = _new_store(job)
+    adata = anndata.read_h5ad(job["data"], backed="r")
+    decoder = gr.io.load(job["decoder"])
+    gr.tl.transform(adata, decoder, activity_store=store, progress=False)
+    return clock.cost() | {"pcc": _pcc(_first_activities(adata, store), job)}
 
 
 def peer(job: dict, clock: Clock) -> dict:
@@ -169,16 +149,16 @@ def install(job: dict, clock: Clock) -> dict:
     import grnrep as gr
     from grnrep.core.kernels import compile_all
 
-    if job["for"] == "grnrep":
+    if job["for"] in ("grnrep", "kept"):
         compile_all()
     else:
-        warm_up(job["for"])
+        warm_up(job["for"], job)
     # bytecode, which installing a wheel leaves too
     compileall.compile_dir(Path(gr.__file__).parent, quiet=1)
     return clock.cost()
 
 
-def warm_up(method: str) -> None:
+def warm_up(method: str, job: dict) -> None:
     """Import, compile and load what there is, so that it is not part of the time."""
     import scipy.sparse as sps
 
@@ -193,6 +173,11 @@ def warm_up(method: str) -> None:
         import grnrep as gr
 
         gr.tl.fit(adata, net, signed=True, progress=False)
+    elif method == "kept":
+        import grnrep as gr
+
+        few = anndata.read_h5ad(job["data"], backed="r")[: len(cells)].to_memory()
+        gr.tl.transform(few, gr.io.load(job["decoder"]), progress=False)
     elif method == "vae":
         import grnrep as gr
 
@@ -212,6 +197,24 @@ def _fastest(call: Callable, n: int = 20) -> float:
     return min(seconds)
 
 
+def _new_store(job: dict) -> Path | None:
+    """Where activities of many cells go; nothing is there."""
+    if job["cells"] < STORE_FROM:
+        return None
+    store = Path(job["data"]).with_suffix(".activity.zarr")
+    shutil.rmtree(store, ignore_errors=True)
+    return store
+
+
+def _first_activities(adata: anndata.AnnData, store: Path | None) -> pd.DataFrame:
+    """Those of which the truth is known; a store is removed."""
+    first = adata.obsm["grnrep"][:N_TRUTH]
+    first = first.to_numpy() if store is None else first.compute()
+    if store is not None:
+        shutil.rmtree(store)
+    return pd.DataFrame(first, columns=adata.uns["grnrep"]["regulators"].index)
+
+
 def _pcc(activity: pd.DataFrame, job: dict) -> float:
     """Mean over regulators of the signed correlation with the truth, over the first cells."""
     truth = pd.read_parquet(job["truth"])
@@ -222,11 +225,13 @@ def _pcc(activity: pd.DataFrame, job: dict) -> float:
 
 WORK = {
     "simulate": simulate,
+    "learn": learn,
     "install": install,
     "read": read,
     "read, cached": read,
     "rates": rates,
     "grnrep": grnrep,
+    "kept": kept,
     "ulm": peer,
     "mlm": peer,
     "viper": peer,

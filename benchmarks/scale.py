@@ -3,15 +3,20 @@
 2,000 genes, 700 regulators, 40,000 edges with signs, 10 % of the values above zero, CSR in h5ad; 700 cells
 are simulated like all others. What is timed is all that a user waits for: opening the file, the method, its
 results. grnrep learns edge weights and infers the activities of all cells, from data opened with
-backed="r"; from 100,000 cells on activities go to a store on disk. The others run on data in memory, as
-they are called: ulm, mlm and viper of decoupler, which learn nothing, and the variational autoencoder of
-gr.validation. "read" only reads the file, block by block; "read, cached" does so when the system has it
-in memory already. "rates" are the speeds that the model of the cost is made of.
+backed="r"; from 100,000 cells on activities go to a store on disk. "kept" learns nothing: it opens such
+data, loads a decoder (gr.io.load) and infers the activities of all cells (gr.tl.transform). That decoder
+was learned before, from 10,000 other cells with the same network and weights, and saved beside the data
+in --folder, once for all numbers of cells, as the data are; remove its file to have it learned anew. The
+others run on data in memory, as they are called: ulm, mlm and viper of decoupler, which learn nothing,
+and the variational autoencoder of gr.validation. "read" only reads the file, block by block; "read,
+cached" does so when the system has it in memory already. "rates" are the speeds that the model of the
+cost is made of.
 
 Every measurement is a process of its own (_scale_measure.py), after the system was told to forget the
-file. Uses:
+files. Uses:
 
 second  in a process that has called the method before, on a few cells: imports, compiled code are there.
+        The system forgets the files after that.
 first   the first in its process: from its first statement on, with all imports, those of the method and
         those that read the file. The installation has compiled its code before: by `grnrep compile`, as
         `make` does, and decoupler by a call. Files of packages are in the system's memory.
@@ -24,9 +29,9 @@ Results are saved after every measurement, and what is in them is not measured a
 other programs compute too, rows are marked, and measured anew by the next run without. The page
 docs/results/scale.md is made of the results by scale_page.py.
 
-    python benchmarks/scale.py --methods read "read, cached" rates grnrep ulm                  # 11 minutes
+    python benchmarks/scale.py --methods read "read, cached" rates grnrep kept ulm             # 17 minutes
     python benchmarks/scale.py --methods mlm viper vae --cells 700 10000 50000 1000000         # 16 minutes
-    python benchmarks/scale.py --cells 700 --genes 765 --regulators 162 --edges 2212           # 3 minutes
+    python benchmarks/scale.py --cells 700 --genes 765 --regulators 162 --edges 2212           # 4 minutes
     python benchmarks/scale.py --subsample     # correlation with the truth by cells learned from
     python benchmarks/scale.py --cells 10000 --methods grnrep --again
     python benchmarks/scale.py --genes 300 --regulators 50 --edges 1500 --cells 2000 --output quick.json
@@ -46,7 +51,8 @@ from _scale_show import show
 
 # no numpy or pandas here: this process waits beside the one that is measured
 PEERS = ("ulm", "mlm", "viper", "vae")
-METHODS = ("read", "read, cached", "rates", "grnrep", *PEERS)
+OURS = ("grnrep", "kept")
+METHODS = ("read", "read, cached", "rates", *OURS, *PEERS)
 USES = ("second", "first", "new")
 CELLS = (700, 10_000, 50_000, 100_000, 1_000_000)
 SUBSAMPLE_CELLS, MAX_CELLS = 20_000, (1000, 2000, 4000, 8000, 16_000)
@@ -68,7 +74,7 @@ def jobs(args: argparse.Namespace) -> list[dict]:
     of_rates = next((n for n in sizes if n >= 10_000), sizes[-1])
 
     def uses(method: str, n: int) -> list[str]:
-        if method not in ("grnrep", *PEERS):
+        if method not in (*OURS, *PEERS):
             return ["second"] if method != "rates" or n == of_rates else []
         compiles = method != "vae" and n == sizes[0]
         return [use for use in USES if use in args.uses and (use != "new" or compiles)]
@@ -105,11 +111,18 @@ def prepared(job: dict, folder: Path) -> dict:
     data = folder / f"{job['genes']}_{job['regulators']}_{job['edges']}_{job['cells']}.h5ad"
     endings = {"data": ".h5ad", "net": ".net.csv", "truth": ".truth.parquet"}
     job = job | {name: str(data.with_suffix(ending)) for name, ending in endings.items()}
-    if not data.exists():
-        print(f"writing {data}", flush=True)
-        written = measure(job | {"method": "simulate", "use": "first"}, folder, None)
-        if written["how"] != _MEASURED:
-            raise SystemExit(f"{data}: {written['how']}")
+    files = {"simulate": data}
+    if job["method"] == "kept":
+        # one for all numbers of cells
+        setting = data.stem.removesuffix(f"_{job['cells']}")
+        files["learn"] = folder / f"{setting}.decoder.zarr.zip"
+        job["decoder"] = str(files["learn"])
+    for method, path in files.items():
+        if not path.exists():
+            print(f"writing {path}", flush=True)
+            written = measure(job | {"method": method, "use": "first"}, folder, None)
+            if written["how"] != _MEASURED:
+                raise SystemExit(f"{path}: {written['how']}")
     return job
 
 
