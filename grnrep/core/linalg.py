@@ -78,20 +78,24 @@ class Pattern(nn.Module):
         )
 
     @cached_property
-    def _positions(self) -> tuple[np.ndarray, ...]:
-        """Of W and of W', as compiled code reads them."""
+    def _positions(self) -> dict[int, tuple[np.ndarray, ...]]:
+        """Of the first columns of W, and of their transpose, as compiled code reads them, by how many these are."""
         parts = (self.indptr, self.regulator, self.indptr_t, self.gene_t)
-        return tuple(part.cpu().numpy().astype(np.int32) for part in parts)
+        return {self.shape[1]: tuple(part.cpu().numpy().astype(np.int32) for part in parts)}
 
     def rows(self, weight: Tensor, n_columns: int | None = None) -> tuple[Rows, Rows]:
         """W, or its first columns, and its transpose for compiled code; on the CPU only."""
-        indptr, regulator, indptr_t, gene_t = self._positions
+        n = self.shape[1] if n_columns is None else n_columns
         values, values_t = weight.numpy(), weight[self.order_t].numpy()
-        if n_columns is not None and n_columns < self.shape[1]:
-            first, last = regulator < n_columns, indptr_t[n_columns]
-            indptr = np.append(0, np.cumsum(first))[indptr].astype(np.int32)
-            regulator, values = regulator[first], values[first]
-            indptr_t, gene_t, values_t = indptr_t[: n_columns + 1], gene_t[:last], values_t[:last]
+        if n not in self._positions:
+            indptr, regulator, indptr_t, gene_t = self._positions[self.shape[1]]
+            first, last = regulator < n, indptr_t[n]
+            before = np.append(0, np.cumsum(first))[indptr].astype(np.int32)
+            self._positions[n] = (before, regulator[first], indptr_t[: n + 1], gene_t[:last])
+        indptr, regulator, indptr_t, gene_t = self._positions[n]
+        if n < self.shape[1]:
+            first = self._positions[self.shape[1]][1] < n
+            values, values_t = values[first], values_t[: len(gene_t)]
         return Rows(indptr, regulator, values), Rows(indptr_t, gene_t, values_t)
 
     def matmul(self, weight: Tensor, z: Tensor) -> Tensor:

@@ -42,8 +42,8 @@ class CellSolver:
     inverse
         (W'W + λ)⁻¹ over the regulators; or of its diagonal alone, (m, 1), which will do for :func:`project_cells`,
         but not for a step (:mod:`grnrep.core.als.preconditioners`).
-    edges
-        W and W' once more, for compiled code on the CPU; elsewhere None.
+    edges, free
+        W and W' once more, and those of the regulators alone, for compiled code on the CPU; elsewhere None.
     """
 
     matrix: Tensor
@@ -52,6 +52,7 @@ class CellSolver:
     ridge: Tensor
     inverse: Tensor
     edges: tuple[Rows, Rows] | None = None
+    free: tuple[Rows, Rows] | None = None
 
     def residual(self, block: Block, z: Tensor) -> Tensor:
         """Residuals (n_genes, n_cells) of the representations ``z`` (m + q, n_cells)."""
@@ -108,18 +109,15 @@ class CellSolver:
     @cached_property
     def rows(self) -> tuple[Rows, Rows, Rows]:
         """W and W' of the regulators alone, and the inverse, for compiled code."""
-        if self.edges is None:
+        if self.free is None:
             raise RuntimeError("compiled code is for the CPU only")
-        w, inverse = self.edges[0], self.inverse.numpy()
-        whole = sp.csr_array((w.values, w.indices, w.indptr), shape=self.matrix.shape)
-        free = whole[:, : self.n_free]
-        one_column = inverse.shape[1] == 1
-        p = sp.diags_array(inverse[:, 0]).tocsr() if one_column else sp.csr_array(inverse)
-        return _rows(free), _rows(free.T.tocsr()), _rows(p)
-
-
-def _rows(a: sp.csr_array) -> Rows:
-    return Rows(a.indptr.astype(np.int32), a.indices.astype(np.int32), a.data)
+        inverse, n = self.inverse.numpy(), self.n_free
+        if inverse.shape[1] == 1:  # of a diagonal
+            place = np.arange(n + 1, dtype=np.int32)
+            return *self.free, Rows(place, place[:n], inverse.ravel())
+        p = sp.csr_array(inverse)
+        indptr, indices = p.indptr.astype(np.int32), p.indices.astype(np.int32)
+        return *self.free, Rows(indptr, indices, p.data)
 
 
 def project_cells(

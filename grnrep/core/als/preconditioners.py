@@ -54,8 +54,10 @@ def diagonal_solver(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor
     return _solver(pattern, weight, n_free, ridge, inverse)
 
 
-def tried(pattern: Pattern, weight: Tensor, dense: CellSolver) -> Trial:
-    """Try either preconditioner on a system of as many genes as constrain a typical cell.
+def tried(
+    pattern: Pattern, weight: Tensor, dense: CellSolver, *, most: int = _PROBE_ITERATIONS
+) -> Trial:
+    """Try either preconditioner on a system of as many genes as constrain a typical cell, in ``most`` iterations.
 
     With many regulators of few targets the product with the dense inverse takes longer than all else.
     """
@@ -63,7 +65,7 @@ def tried(pattern: Pattern, weight: Tensor, dense: CellSolver) -> Trial:
     active = torch.arange(pattern.shape[0], device=weight.device) % _ACTIVE == 0
     system = _system(pattern, weight * active[pattern.gene], m, dense.ridge)
     quick = diagonal_solver(pattern, weight, m, dense.ridge)
-    slow, fast = (_n_iterations(system, some.inverse.double()) for some in (dense, quick))
+    slow, fast = (_n_iterations(system, some.inverse.double(), most) for some in (dense, quick))
     diagonal = fast < slow * (1 + _extra(pattern, dense))
     return Trial(diagonal, fast if diagonal else slow)
 
@@ -78,9 +80,11 @@ def _extra(pattern: Pattern, dense: CellSolver) -> float:
 def _solver(
     pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor, inverse: Tensor
 ) -> CellSolver:
-    edges = pattern.rows(weight) if weight.device.type == "cpu" else None
+    edges = free = None
+    if weight.device.type == "cpu":
+        edges, free = pattern.rows(weight), pattern.rows(weight, n_free)
     matrices = (pattern.matrix(weight), pattern.matrix_t(weight))
-    return CellSolver(*matrices, n_free, ridge.to(weight), inverse, edges)
+    return CellSolver(*matrices, n_free, ridge.to(weight), inverse, edges, free)
 
 
 def _system(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> Tensor:
@@ -90,14 +94,14 @@ def _system(pattern: Pattern, weight: Tensor, n_free: int, ridge: Tensor) -> Ten
     return gram
 
 
-def _n_iterations(system: Tensor, inverse: Tensor) -> int:
-    """Iterations of conjugate gradients, preconditioned, for a system of known solution."""
+def _n_iterations(system: Tensor, inverse: Tensor, most: int) -> int:
+    """Iterations of conjugate gradients, preconditioned, for a system of known solution; ``most`` if it needs more."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.randn(len(system), 1, generator=generator, dtype=torch.float64).to(system)
     right = system @ truth
     enough = _PROBE_TOL * torch.linalg.vector_norm(right)
     steps = conjugate_gradients(right, lambda d: system @ d, lambda r: times(inverse, r))
-    for i, (_, residual) in zip(range(1, _PROBE_ITERATIONS), steps, strict=False):
+    for i, (_, residual) in zip(range(1, most), steps, strict=False):
         if torch.linalg.vector_norm(residual) <= enough:
             return i
-    return _PROBE_ITERATIONS
+    return most
