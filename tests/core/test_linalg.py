@@ -22,7 +22,7 @@ def compiled(systems, rhs, precision, ridge=0.0):
     edges = (k * np.arange(b + 1), np.tile(np.arange(k), b), k * k * np.arange(b + 1))
     lower = np.where(np.tri(k, dtype=bool), systems.numpy(), np.nan).ravel()
     out = np.empty(b * k)
-    given = (lower, 0, np.full(b * k, ridge), rhs.numpy().ravel().copy())
+    given = (lower / 2, 0, np.full(b, 2.0), np.full(b * k, ridge), rhs.numpy().ravel().copy())
     solve_genes(*edges, *given, *soundness(precision), out)
     return torch.as_tensor(out.reshape(b, k, 1))
 
@@ -87,7 +87,7 @@ def test_compiled_code_reads_the_systems_of_genes_from_a_shared_gram_matrix():
     ridge, right = rng.uniform(0, 1, indptr[-1]), rng.normal(size=indptr[-1])
     out, lower = np.empty(indptr[-1]), np.where(np.tri(30, dtype=bool), shared.numpy(), np.nan)
     edges = (indptr, np.concatenate(columns), np.zeros(7, np.int64))
-    solve_genes(*edges, lower.ravel(), 30, ridge, right, *soundness(torch.float64), out)
+    solve_genes(*edges, lower.ravel(), 30, np.ones(6), ridge, right, *soundness(torch.float64), out)
     for i, of_gene in enumerate(columns):
         own = slice(indptr[i], indptr[i + 1])
         system = shared.numpy()[np.ix_(of_gene, of_gene)] + np.diag(ridge[own])

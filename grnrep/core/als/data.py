@@ -144,12 +144,17 @@ def precision_of(x: np.ndarray) -> torch.dtype:
 
 
 def cuts(x: Tensor) -> list[slice]:
-    """Cells (n_cells, n_genes) in blocks."""
+    """Cells (n_cells, n_genes) in blocks of much the same size; an even number, so that two threads end together."""
     here = x.device.type == "cpu"
     most, entries = (_BLOCK, _BLOCK_ENTRIES) if here else (_DEVICE_BLOCK, _DEVICE_ENTRIES)
-    size = max(1, min(most, entries // max(1, x.shape[1])))
+    largest = max(1, min(most, entries // max(1, x.shape[1])))
+    if largest > _WHOLE:
+        largest -= largest % _WHOLE
+    n_blocks = max(1, -(-len(x) // largest))
+    n_blocks += n_blocks > 1 and n_blocks % 2
+    size = max(1, -(-len(x) // n_blocks))
     if size > _WHOLE:
-        size -= size % _WHOLE
+        size += -size % _WHOLE
     return [slice(k, k + size) for k in range(0, len(x), size)]
 
 

@@ -152,11 +152,10 @@ class GeneSolver:
         """
         if last.systems is None or last.entries is None or stats.entries is None:
             raise ValueError("there are no systems of entries with a residual to borrow")
-        network, device = self.network, last.entries.device
-        growth = (stats.entries / last.entries.clamp(min=1)).clamp(min=1)
-        degree = torch.as_tensor(network.regulators_per_gene(), device=device)
-        stats.systems = last.systems * growth.repeat_interleave(degree**2)
-        stats.edge.mul_((last.entries > 0).repeat_interleave(degree))
+        gene = torch.as_tensor(self.network.gene, device=last.entries.device)
+        stats.systems = last.systems
+        stats.growth = (stats.entries / last.entries.clamp(min=1)).clamp(min=1)
+        stats.edge.mul_((last.entries > 0)[gene])
 
     def systems(self, z: Tensor, curvature: Tensor) -> Tensor:
         """Σ a z z' of every gene, as in :class:`Stats`, of z (m + q, n_cells) with curvatures (n_genes, n_cells)."""
@@ -192,17 +191,19 @@ class GeneSolver:
         # every gene: (Σ a z z' + λ) Δw = Σ r z + λ (anchor - w)
         rhs = torch.addcmul(stats.edge, lam, anchor - weight)
         values = (stats.gram if stats.systems is None else stats.systems).reshape(-1)
+        growth = torch.ones_like(stats.loss) if stats.growth is None else stats.growth
         if weight.device.type == "cpu":
             change = torch.empty_like(weight)
             n_columns = len(stats.gram) if stats.systems is None else 0
             edges = (self.network.indptr, self.network.regulator, self.first_pair)
-            given, out = (values.numpy(), n_columns, lam.numpy(), rhs.numpy()), change.numpy()
-            solve_genes(*edges, *given, *soundness(precision), out)
+            given = (part.numpy() for part in (growth, lam, rhs))
+            how, out = soundness(precision), change.numpy()
+            solve_genes(*edges, values.numpy(), n_columns, *given, *how, out)
             return weight + change
         rhs, lam, values = append(rhs, 0.0), append(lam, 1.0), append(values, 0.0)
         changes = [weight[:0]]
-        for _, edge, _, entry in self.groups:
-            system = take(values, entry)
+        for genes, edge, _, entry in self.groups:
+            system = take(values, entry) * growth[genes, None, None]
             system.diagonal(dim1=1, dim2=2).add_(take(lam, edge))
             changes.append(solve_spd(system, take(rhs, edge)[:, :, None], precision).reshape(-1))
         return weight + torch.cat(changes)[self.slot_of_edge]

@@ -29,6 +29,9 @@ class Stats:
         ``(n_pairs,)`` float64. None where a is 1 everywhere: ``gram`` has them all then.
     entries
         Entries of every gene with a residual, ``(n_genes,)`` float64, where ``systems`` are of these; else None.
+    growth
+        How many times as large ``systems`` of every gene are taken for, ``(n_genes,)`` float64, where they are of other
+        representations; else None.
     """
 
     squares: Tensor
@@ -37,6 +40,7 @@ class Stats:
     gram: Tensor
     systems: Tensor | None = None
     entries: Tensor | None = None
+    growth: Tensor | None = None
 
     def parts(self) -> dict[str, Tensor]:
         """Sums that are there, by name."""

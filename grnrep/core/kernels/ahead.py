@@ -39,7 +39,7 @@ def calls() -> list[tuple[Any, tuple]]:
         (take_newton_steps, (*of_counts, how, x, place)),
         (add_systems, (*edges, x, x, double)),
         (add_active, (*edges, x, x, double, double, double)),
-        (solve_genes, (*edges, double, 0, double, double, 0.0, double, double)),
+        (solve_genes, (*edges, double, 0, double, double, double, 0.0, double, double)),
         (expect_by_table, (x, single, LOSS, MEAN, x, sums)),
         (regress_genes, (*edges, *of_genes)),
         (add_doubt, (*edges, double, double, sums)),

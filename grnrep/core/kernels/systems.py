@@ -158,6 +158,7 @@ def solve_genes(
     first_pair: np.ndarray,
     values: np.ndarray,
     n_columns: int,
+    growth: np.ndarray,
     ridge: np.ndarray,
     right: np.ndarray,
     least: float,
@@ -175,6 +176,8 @@ def solve_genes(
         its own columns. Of either the lower triangle is read. float64, like all that follows.
     n_columns
         Of the shared Gram matrix; 0 where every gene has its own.
+    growth
+        What A of every gene is multiplied by, ``(n_genes,)``.
     ridge, right
         λ and b, ``(n_edges,)``.
     least
@@ -197,7 +200,7 @@ def solve_genes(
                 for b in range(a, d):
                     own = first_pair[i] + b * d + a
                     of_all = column[first + b] * n_columns + column[first + a]  # columns ascend
-                    rows[a * width + b] = values[of_all if n_columns > 0 else own]
+                    rows[a * width + b] = growth[i] * values[of_all if n_columns > 0 else own]
                 rows[a * width + a] += ridge[first + a]
                 diagonal[a] = rows[a * width + a]
                 # a column of zeros, whose b is zero too, gets any pivot
