@@ -78,9 +78,8 @@ class Problem:
     pattern: Pattern = field(init=False)
     genes: GeneSolver = field(init=False)
     precision: torch.dtype = field(init=False)  # of residuals
-    last: Stats | None = field(
-        init=False, default=None
-    )  # whose systems were summed last, if they may lag
+    # sums whose systems may be borrowed
+    last: Stats | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.precision = self.blocks[0].x.dtype if self.blocks else torch.float32
