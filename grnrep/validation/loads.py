@@ -59,6 +59,8 @@ EXPERIMENTS: Final = {
     ),
 }
 
+_LEAST = 1e-3  # share that is drawn
+
 
 def loads_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw loads over the number of samples, and how errors fall with the load.
@@ -73,7 +75,8 @@ def loads_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
     -------
     Figure. Left: loads of decoders (Eq. 3, full) and of encoders (Eq. 4, dashed), with the thresholds that
     the paper names for decoders. Middle and right: how much the autoencoder's test error is above that of
-    the decoder alone, as a share of what it is with the fewest samples, over both loads.
+    the decoder alone, as a share of what it is with the fewest samples, over both loads; at the bottom where it
+    is a thousandth, or less, or not above.
 
     Examples
     --------
@@ -106,7 +109,7 @@ def loads_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
                 _fall(ax, one, table, f"load_{name}", label)
         for threshold in THRESHOLDS if name == "decoder" else (1.0,):
             ax.axvline(threshold, color=GREY, linewidth=0.8, zorder=0)
-        ax.set(xscale="log", yscale="log", ylim=(1e-3, 1.5), xlabel=f"load of the {name}")
+        ax.set(xscale="log", yscale="log", ylim=(0.7 * _LEAST, 1.5), xlabel=f"load of the {name}")
         ax.set(ylabel="excess error, share of the first", title=f"error, by the load of the {name}")
         ax.plot([], [], "s:", color=GREY, markersize=4, label="encoder on the decoder")
         ax.legend(frameon=False, fontsize=8, loc="lower left")
@@ -124,6 +127,7 @@ def _fall(ax: Axes, one: _Experiment, table: pd.DataFrame, load: str, label: str
         if {model, "decoder"} <= set(error.columns):
             excess = (error[model] - error["decoder"]).dropna()
             x = one.loads(one.samples * excess.index.to_numpy())[load]
-            ax.plot(x, excess / excess.iloc[0], style, color=one.colour, markersize=4)
+            share = (excess / excess.iloc[0]).clip(lower=_LEAST)
+            ax.plot(x, share, style, color=one.colour, markersize=4)
             if model == "autoencoder":
                 ax.lines[-1].set_label(label)
