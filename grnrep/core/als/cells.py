@@ -137,10 +137,12 @@ def project_cells(
     than the share ``tol`` of its representation. ``start`` (m + q, n_cells) has the values of known columns.
     ``residual`` (n_genes, n_cells), if there is one, becomes that of the representations.
     """
-    if start.device.type == "cpu" and block.most is not None and max_iter > 0:
+    if block.most is None:  # quadratic everywhere
+        z = solver.step(block, start)
+    elif start.device.type == "cpu" and max_iter > 0:
         return _in_cache(solver, block, start, max_iter, tol, residual)
-    few = block.most is None
-    z = solver.step(block, start) if few else _by_torch(solver, block, start, max_iter, tol)
+    else:
+        z = _by_torch(solver, block, start, max_iter, tol)
     if residual is not None:
         residual.copy_(solver.residual(block, z))
     return z
