@@ -17,7 +17,8 @@ those named before it:
 
 Layout. Matrices are genes or regulators x cells, C-contiguous. Work is done on a *tile*: as many cells as a
 vector has numbers (lanes), copied to a 1-d array of (rows x lanes), so that row i of the tile is
-vector i. A tile and the decoder stay in the cache of the processor, whatever the number of cells.
+vector i, in one line of the cache (`vectors.tile_of`). A tile and the decoder stay in the cache of the processor,
+whatever the number of cells.
 
 Invariant. What is computed for a cell depends neither on the cells beside it nor on its lane: operations on
 vectors are done number by number, sums run over genes or regulators in the order of the matrix, never

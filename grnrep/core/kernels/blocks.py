@@ -17,6 +17,7 @@ from grnrep.core.kernels.vectors import (
     store,
     store_at,
     subtract,
+    tile_of,
 )
 
 
@@ -75,8 +76,7 @@ def gradients(
 def block_residuals(w: Rows, block: Bounded, z: np.ndarray, out: np.ndarray) -> None:
     """:func:`residuals`, a tile after the other."""
     lanes = BYTES // z.itemsize
-    z_tile, r = np.empty(len(z) * lanes, z.dtype), np.empty(len(out) * lanes, z.dtype)
-    bound = np.empty_like(r)
+    z_tile, r, bound = tile_of(len(z), z), tile_of(len(out), z), tile_of(len(out), z)
     for k in range(0, z.shape[1], lanes):
         _set_residual(w, block, z, k, z_tile, r, bound)
         _put(r, out, k)
@@ -88,8 +88,8 @@ def block_gradients(
 ) -> None:
     """:func:`gradients`, a tile after the other."""
     lanes = BYTES // z.itemsize
-    z_tile, r = np.empty(len(z) * lanes, z.dtype), np.empty(len(block.x) * lanes, z.dtype)
-    bound, gradient = np.empty_like(r), np.empty(len(ridge) * lanes, z.dtype)
+    z_tile, gradient = tile_of(len(z), z), tile_of(len(ridge), z)
+    r, bound = tile_of(len(block.x), z), tile_of(len(block.x), z)
     for k in range(0, z.shape[1], lanes):
         _set_residual(w, block, z, k, z_tile, r, bound)
         set_gradient(w_t, ridge, z_tile, r, gradient)

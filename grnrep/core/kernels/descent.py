@@ -23,7 +23,7 @@ from grnrep.core.kernels.descent_tile import (
 )
 from grnrep.core.kernels.kept import compiled
 from grnrep.core.kernels.products import Rows, set_gradient
-from grnrep.core.kernels.vectors import BYTES
+from grnrep.core.kernels.vectors import BYTES, tile_of
 
 SHORTER, LONGER = 0.1, 4.0  # what the secant step may make of a step
 
@@ -64,22 +64,19 @@ def descend(
     ----------
     Polak and Ribière (1969); with β ≥ 0: Nocedal and Wright, Numerical Optimization (2006), section 5.2.
     """
-    (n, n_cells), m, dtype = waiting.uncensored.shape, len(waiting.z), waiting.uncensored.dtype
-    number, lanes = dtype.type, BYTES // waiting.uncensored.itemsize
-    # one by one: numba does not take rows of one array, unpacked, for contiguous
+    like, m = waiting.uncensored, len(waiting.z)
+    (n, n_cells), number, lanes = like.shape, like.dtype.type, BYTES // like.itemsize
     tile = Tile(
-        np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
+        tile_of(n, like), tile_of(n, like), tile_of(n, like),
         np.zeros(n, waiting.censored.dtype), np.zeros(n, waiting.censored.dtype),
-        np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
+        tile_of(m, like), tile_of(m, like), tile_of(m, like),
     )  # fmt: skip
     sums = Sums(
-        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
-        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
-        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
-        np.zeros(lanes, dtype),
+        tile_of(1, like), tile_of(1, like), tile_of(1, like), tile_of(1, like), tile_of(1, like),
+        tile_of(1, like), tile_of(1, like), tile_of(1, like), tile_of(1, like), tile_of(1, like),
     )  # fmt: skip
-    gradient, last = np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype)
-    beta, step = np.zeros(lanes, dtype), np.zeros(lanes, dtype)
+    gradient, last = tile_of(m, like), tile_of(m, like)
+    beta, step = tile_of(1, like), tile_of(1, like)
     # of every lane, its cell, -1 where none waits, and the steps that this has taken
     cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
     n_left, n_entered = n_cells, 0

@@ -22,7 +22,7 @@ from grnrep.core.kernels.newton_tile import (
     take_step,
 )
 from grnrep.core.kernels.products import Rows, row_times
-from grnrep.core.kernels.vectors import BYTES, store
+from grnrep.core.kernels.vectors import BYTES, store, tile_of
 
 
 class Newton(NamedTuple):
@@ -99,15 +99,13 @@ def take_newton_steps(
     steps: np.ndarray,
 ) -> None:
     """:func:`newton_counts`, given the squares of W'."""
-    (n, n_cells), m, dtype = waiting.counts.shape, len(ridge), waiting.counts.dtype
-    lanes = BYTES // waiting.counts.itemsize
+    like, m = waiting.counts, len(ridge)
+    (n, n_cells), lanes = like.shape, BYTES // like.itemsize
     tile = NewtonTile(
-        np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
-        np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype), np.zeros(n * lanes, dtype),
-        np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
-        np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype), np.zeros(m * lanes, dtype),
-        np.zeros(lanes, dtype), np.zeros(lanes, dtype), np.zeros(lanes, dtype),
-        np.zeros(lanes, dtype), np.zeros(3 * lanes, dtype),
+        tile_of(n, like), tile_of(n, like), tile_of(n, like), tile_of(n, like), tile_of(n, like),
+        tile_of(n, like), tile_of(m, like), tile_of(m, like), tile_of(m, like), tile_of(m, like),
+        tile_of(m, like), tile_of(m, like), tile_of(1, like), tile_of(1, like), tile_of(1, like),
+        tile_of(1, like), tile_of(3, like),
     )  # fmt: skip
     # of every lane, its cell, -1 where none waits, and the steps that this has taken
     cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)

@@ -14,6 +14,7 @@ from grnrep.core.kernels.vectors import (
     splat,
     store,
     store_at,
+    tile_of,
 )
 
 _ROWS = 8  # of a system that are summed at once: as many sums as an addition takes cycles, twice
@@ -45,7 +46,7 @@ def add_systems(
     most = 0
     for i in range(len(curvature)):
         most = max(most, indptr[i + 1] - indptr[i])
-    sums = np.empty(most * (most + 1) // 2 * lanes, z.dtype)
+    sums = tile_of(most * (most + 1) // 2, z)
     for i in range(len(curvature)):
         first, d = indptr[i], indptr[i + 1] - indptr[i]
         sums[: d * (d + 1) // 2 * lanes] = 0
@@ -102,8 +103,10 @@ def add_active(
     for i in range(len(r)):
         most = max(most, indptr[i + 1] - indptr[i])
     n_most = (most + lanes) // lanes
-    own = np.zeros(n_cells * n_most * lanes + _ROWS, z.dtype)  # z of its regulators, cell by cell
-    seen, row = np.empty(n_cells, np.int64), np.empty(_ROWS * lanes, z.dtype)
+    own = tile_of(
+        n_cells * n_most + 1, z
+    )  # z of its regulators, cell by cell, and what is read behind them
+    seen, row = np.empty(n_cells, np.int64), tile_of(_ROWS, z)
     for i in range(len(r)):
         first, d = indptr[i], indptr[i + 1] - indptr[i]
         n = (d + lanes) // lanes  # vectors of a cell
@@ -191,7 +194,7 @@ def solve_genes(
     for i in range(len(indptr) - 1):
         most = max(most, indptr[i + 1] - indptr[i])
     # A + λ above the diagonal, and b as one more column; whole vectors a row
-    rows, diagonal = np.zeros(most * (most + lanes + 1)), np.empty(most)
+    rows, diagonal = tile_of(most * ((most + lanes) // lanes), values), np.empty(most)
     for i in range(len(indptr) - 1):
         first, d = indptr[i], indptr[i + 1] - indptr[i]
         width = (d + lanes) // lanes * lanes

@@ -29,7 +29,7 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import models, register_model
 
-from grnrep.core.kernels.kept import instruction
+from grnrep.core.kernels.kept import instruction, part
 
 _BITS: Final = 512
 BYTES: Final = _BITS // 8
@@ -220,3 +220,15 @@ minimum = _of_two(lambda llvm, a, b: llvm.select(llvm.fcmp_ordered("<", a, b), a
 maximum = _of_two(lambda llvm, a, b: llvm.select(llvm.fcmp_ordered(">", a, b), a, b))
 multiply_add, where = map(_of_three, (write_multiply_add, _where))
 where_zero, where_positive = map(_of_three, (_where_zero, _where_positive))
+
+
+@part
+def tile_of(n: int, like: np.ndarray) -> np.ndarray:
+    """A tile of n vectors, all zero, of the kind of numbers that ``like`` has, each in one line of the cache.
+
+    One that lay in two would take as long to load as two do, and arrays begin in the middle of a line as often as not.
+    """
+    lanes = BYTES // like.itemsize
+    room = np.zeros((n + 1) * lanes, like.dtype)
+    first = -room.ctypes.data % BYTES // like.itemsize
+    return room[first : first + n * lanes]
