@@ -85,8 +85,7 @@ class ActiveSolver:
         if not n_free or bool(penalty.balanced[:n_free].any()):
             return None
         pattern, weight = Pattern(network).to(like.device), penalty.anchor.to(like)
-        dense = cell_solver(pattern, weight, n_free, ridge)
-        trial = tried(pattern, weight, dense, most=_MOST + 1)
+        trial = tried(pattern, weight, n_free, ridge, most=_MOST + 1)
         if trial.iterations > _MOST:
             return None
         return cls(pattern, n_free, ridge, trial.diagonal, lags)
