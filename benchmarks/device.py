@@ -34,7 +34,7 @@ def prepared(seed: int) -> tuple[np.ndarray, Network, object]:
     regulator, names = net["source"].factorize(sort=True)
     sizes = (adata.n_vars, len(names))
     network = Network.from_edges(gene, regulator, np.sign(net["weight"]), *sizes)
-    options = {"intercept": True, "ridge": 0.3, "prior": 0.03, "with_noise": False}
+    options = {"intercept": True, "ridge": 0.3, "prior": 0.03}
     return x, network, fit_decoder(x[:LEARNED], network, **options)
 
 

@@ -67,8 +67,9 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     """Choose what "auto" leaves open, each by the cells of a sample."""
     scan, matched, repaired = data.scan, data.matched, None
     penalties = assumed = None
-    model, cells, sample = choose_model(data, sample, config)
+    model, cells, sample, compared = choose_model(data, sample, config)
     if config.repair:
+        compared = None  # was by the network as it came
         repaired = repair_edges(data, sample, cells, config, model)
         matched = matched.with_network(repaired.network)
     load = _loads(data, matched, model)
@@ -79,7 +80,7 @@ def choose(data: Data, sample: Sample, config: FitConfig) -> Choices:
     if config.solver == "exact" and model.by_evidence:
         assumed = assumptions_of(sample.x, matched.network, sample_cells, config, model)
     elif config.solver == "exact":
-        penalties = penalties_of(sample.x, matched.network, sample_cells, config, model)
+        penalties = penalties_of(sample.x, matched.network, sample_cells, config, model, compared)
     return Choices(
         model=model,
         matched=matched,

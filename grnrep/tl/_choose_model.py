@@ -9,8 +9,8 @@ import numpy as np
 
 from grnrep._cells import Cells, is_count, link_of, read_cells
 from grnrep.core.choose.assumptions import is_determined
-from grnrep.core.choose.held_out import is_signed
-from grnrep.core.choose.intercept import needs_intercept
+from grnrep.core.choose.held_out import Compared, is_signed
+from grnrep.core.choose.intercept import compare_intercepts
 from grnrep.core.choose.likelihood import choose_likelihood
 from grnrep.core.likelihoods import LIKELIHOODS
 from grnrep.tl._config import BY_SIGN, FitConfig
@@ -36,10 +36,16 @@ class Model:
         return link_of(self.likelihood)
 
 
-def choose_model(data: Data, sample: Sample, config: FitConfig) -> tuple[Model, Cells, Sample]:
-    """Choose likelihood and intercepts; with facts on all cells, and as many cells to learn from as these ask for."""
+def choose_model(
+    data: Data, sample: Sample, config: FitConfig
+) -> tuple[Model, Cells, Sample, Compared | None]:
+    """Choose likelihood and intercepts; with facts on all cells, and as many cells to learn from as these ask for.
+
+    Also what models were compared on, if they were.
+    """
     likelihood = _likelihood(data, sample, config)
     cells = read_cells(data.adata, data.scan, data.covariates, counts=is_count(likelihood))
+    compared: Compared | None = None
     intercept, by_evidence = config.intercept, _by_evidence(data, sample, config, likelihood)
     if isinstance(intercept, str):
         # Without a ReLU the zero of expression has no meaning of its own, so that every gene needs one; under a
@@ -48,11 +54,11 @@ def choose_model(data: Data, sample: Sample, config: FitConfig) -> tuple[Model, 
         intercept = by_evidence or identity or data.covariates is not None
         if not intercept:
             x = cells.part(sample.rows).scaled(sample.x)
-            intercept = needs_intercept(x, data.matched.network, rng=config.rng)
+            intercept, compared = compare_intercepts(x, data.matched.network, rng=config.rng)
     n_cells = sample_size(data, config, intercept=intercept)
     if n_cells != len(sample.rows):
         sample = sample.resized(data.blocks, n_cells)
-    return Model(likelihood, intercept, by_evidence), cells, sample.settled()
+    return Model(likelihood, intercept, by_evidence), cells, sample.settled(), compared
 
 
 def _by_evidence(data: Data, sample: Sample, config: FitConfig, likelihood: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from grnrep._cells import Cells
 from grnrep.core.als.assumed import Assumptions
 from grnrep.core.choose.assumptions import choose_assumptions
+from grnrep.core.choose.held_out import Compared
 from grnrep.core.choose.ridge import RIDGES as FREE_RIDGES
 from grnrep.core.choose.ridge import of_many_cells
 from grnrep.core.choose.shrinkage import RIDGES, choose_shrinkage
@@ -58,11 +59,17 @@ def assumptions_of(
 
 
 def penalties_of(
-    x: np.ndarray, network: Network, cells: Cells, config: FitConfig, model: Model
+    x: np.ndarray,
+    network: Network,
+    cells: Cells,
+    config: FitConfig,
+    model: Model,
+    compared: Compared | None,
 ) -> Penalties:
     """Choose how strongly activities are shrunk, and weights to which prior values.
 
     Of counts, whose genes differ in scale, weights are not drawn to ±1.
+    ``compared`` are cells on which models were compared before.
     """
     ridge = None if config.ridge == "auto" else float(config.ridge)
     sign_shrinkage = None if config.sign_shrinkage == "auto" else float(config.sign_shrinkage)
@@ -84,6 +91,7 @@ def penalties_of(
         prior=sign_shrinkage,
         rng=config.rng,
         progress=config.progress,
+        compared=compared,
     )
     strongest = max(RIDGES) if chosen.prior > 0 else of_many_cells(max(FREE_RIDGES), len(x))
     if ridge is None and chosen.ridge >= strongest:

@@ -118,7 +118,7 @@ def repair(
     )
     check_table_place(adata, key_added, {"prior", "status", "fdr"}, copy=False)
     data = look(adata, net, config)
-    model, cells, cells_learned = choose_model(data, sample(data, config), config)
+    model, cells, cells_learned, _ = choose_model(data, sample(data, config), config)
     repaired = repair_edges(data, cells_learned, cells, config, model)
     matched = data.matched.with_network(repaired.network)
     regulators, genes = matched.regulators, matched.genes

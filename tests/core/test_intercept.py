@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from grnrep.core.choose.intercept import needs_intercept
+from grnrep.core.choose import shrinkage
+from grnrep.core.choose.intercept import compare_intercepts, needs_intercept
+from grnrep.core.choose.shrinkage import choose_shrinkage
 from grnrep.core.network import Network
 
 
@@ -35,14 +37,36 @@ def test_data_without_a_positive_value_need_none():
     assert needs_intercept(np.zeros((10, 2)), network) is False
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_few_values_a_cell_with_signs_decide_by_genes_that_were_held_out(seed):
+def few_values(seed):
+    """Expression and network with signs, 30 values above zero a cell and 40 regulators."""
     rng = np.random.default_rng(seed)
     mask = rng.random((300, 40)) < 0.1
     w = mask * rng.uniform(-1, 1, mask.shape)
     p = rng.gamma(1.0, size=(200, 40)) @ w.T + 0.2 * rng.normal(size=(200, 300))
-    # 30 values a cell, 40 regulators
     x = np.maximum(p - np.quantile(p, 0.9, axis=0), 0).astype(np.float32)
     gene, regulator = np.nonzero(mask)
-    network = Network.from_edges(gene, regulator, w[gene, regulator], 300, 40)
-    assert needs_intercept(x, network, rng=seed) is True
+    return x, Network.from_edges(gene, regulator, w[gene, regulator], 300, 40)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_few_values_a_cell_with_signs_decide_by_genes_that_were_held_out(seed):
+    assert needs_intercept(*few_values(seed), rng=seed) is True
+
+
+def test_the_choice_of_penalties_goes_on_with_what_was_scored_on_the_way(monkeypatch):
+    (x, network), scored = few_values(0), []
+    needed, compared = compare_intercepts(x, network, rng=3)
+    whole = choose_shrinkage(x, network, intercept=needed, rng=3)
+    score = shrinkage.held_out_score
+
+    def noted(x, network, fold, *pair_and_model):
+        scored.append(pair_and_model[:2])
+        return score(x, network, fold, *pair_and_model)
+
+    monkeypatch.setattr(shrinkage, "held_out_score", noted)
+    assert choose_shrinkage(x, network, intercept=needed, rng=3, compared=compared) == whole
+    assert compared.scores
+    assert not set(compared.scores) & set(scored)
+    model = shrinkage.Model(intercept=needed, rng=3)
+    for pair, found in compared.scores.items():
+        assert score(compared.x, network, compared.fold, *pair, model) == found

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.als.active import ActiveSolver
-from grnrep.core.als.cells import TOL, CellSolver, project_cells
+from grnrep.core.als.cells import MAX_ITER, TOL, CellSolver, project_cells
 from grnrep.core.als.data import Data, Penalty, cuts
 from grnrep.core.als.loop import alternate, check_finite
 from grnrep.core.als.newton import NewtonCells
@@ -41,6 +41,7 @@ _COUNTED = (
 )
 _NEWTON_WINDOW = 5  # the same, where curvatures change: a step then does more
 _ACTIVE_WINDOW = 3  # the same, by the curvature of entries with a residual: as much in a step as in three or four
+_COMPARED_WINDOW = 2  # the same, of fits that are but to be ranked
 
 
 def fit_decoder(
@@ -61,7 +62,7 @@ def fit_decoder(
     progress: bool = False,
     start: np.ndarray | None = None,
     without: np.ndarray | None = None,
-    with_noise: bool = True,
+    compared: bool = False,
 ) -> Fit:
     """Learn decoder and representations together by accelerated alternation.
 
@@ -114,8 +115,9 @@ def fit_decoder(
     without
         Values to leave out, (n_cells, n_genes) bool; what they are sets the unit of the
         penalties, and where the search starts, but nothing else. Of squared error only.
-    with_noise
-        Whether to tell the variance of noise, which takes as long as some iterations; not ``without`` values.
+    compared
+        Whether the fit is but to be compared with others by what it predicts: the search ends a little earlier,
+        activities are found in ``max_iter`` steps at most, and the variance of noise is not told.
 
     Returns
     -------
@@ -152,7 +154,9 @@ def fit_decoder(
             active = ActiveSolver.of(full, m, of_fit, data.x, lags=covariates is None)
         problem = Problem(blocks, known, full, m, of_fit, member, each, active=active)
         window = _WINDOW if same_curvature else _NEWTON_WINDOW
-        run = partial(alternate, problem, window=window if active is None else _ACTIVE_WINDOW)
+        if active is not None:
+            window = _COMPARED_WINDOW if compared else _ACTIVE_WINDOW
+        run = partial(alternate, problem, window=window)
         if start is None and not same_curvature:
             weight = _first_fit(data, network, ridge=ridge, prior=prior, rng=rng, progress=progress)
         else:
@@ -183,11 +187,12 @@ def fit_decoder(
             z = list(each(cells.project, blocks, known))
             return replace(fit, activity=_activity_of(z, m))
         # to a hundredth of what the fit is to be known by
-        project = partial(project_cells, cells, max_iter=max_iter, tol=max(TOL, 1e-2 * tol))
+        most = max_iter if compared else max(max_iter, MAX_ITER)
+        project = partial(project_cells, cells, max_iter=most, tol=max(TOL, 1e-2 * tol))
         z = list(each(project, blocks, state.z))
         residuals = (cells.residual(*pair) for pair in zip(blocks, z, strict=True))
         error = sum(float(squared_sum(r)) for r in residuals)
-        told = with_noise and without is None
+        told = not compared and without is None
         noise = _noise_variance(problem, cells, z, error) if told else None
     return replace(fit, activity=_activity_of(z, m), squared_error=error, noise_variance=noise)
 

@@ -36,6 +36,14 @@ class Score(NamedTuple):
         return self.correlation > _CHANCE * self.error
 
 
+class Compared(NamedTuple):
+    """Cells that models were compared on, (cells, n_genes); the fold of every gene; and scores, by ridge and prior."""
+
+    x: np.ndarray
+    fold: np.ndarray
+    scores: dict[tuple[float, float], Score]
+
+
 def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
     """Cells to compare models on, at most 400 of them, and the fold of every gene."""
     draw = np.random.default_rng(rng)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from grnrep.core.choose.held_out import Score, draw_held_out, has_signs, held_out_score
+from grnrep.core.choose.held_out import (
+    Compared,
+    Score,
+    draw_held_out,
+    has_signs,
+    held_out_score,
+)
 from grnrep.core.choose.ridge import Model
 from grnrep.core.load import count_constraints
 from grnrep.core.network import Network
@@ -18,7 +26,19 @@ _GAIN = 0.06  # fall of the squared error, beyond that by chance, that is worth 
 _HELD_OUT_RIDGE, _HELD_OUT_PRIOR = 0.3, 0.3  # typical of data with few values above zero
 
 
+class Comparison(NamedTuple):
+    """Whether intercepts are needed; and what the better model has scored, if it was scored."""
+
+    needed: bool
+    compared: Compared | None
+
+
 def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
+    """Whether data ask for intercepts, by :func:`compare_intercepts`."""
+    return compare_intercepts(x, network, rng=rng).needed
+
+
+def compare_intercepts(x: np.ndarray, network: Network, *, rng: int = 0) -> Comparison:
     """Compare short fits with and without intercepts on a few random cells.
 
     Intercepts are needed where they lower the squared error by more than Akaike's
@@ -59,21 +79,22 @@ def needs_intercept(x: np.ndarray, network: Network, *, rng: int = 0) -> bool:
         without, with_intercepts = each(squared_error, (False, True))
     n_constraints = count_constraints(x)
     if n_constraints == 0 or without <= _EXPLAINED * float(np.square(x, dtype=np.float64).sum()):
-        return False
+        return Comparison(False, None)
     # Akaike: n log(error) + 2 parameters, of which intercepts are n_genes more
     gain = np.log(without / max(with_intercepts, np.finfo(np.float64).tiny))
     charge = 2 * network.n_genes / n_constraints
-    return bool(gain > charge - np.log1p(-_GAIN))
+    return Comparison(bool(gain > charge - np.log1p(-_GAIN)), None)
 
 
-def _predicts_better(x: np.ndarray, network: Network, *, rng: int) -> bool:
+def _predicts_better(x: np.ndarray, network: Network, *, rng: int) -> Comparison:
     """Whether held-out genes are predicted better with intercepts than without."""
     cells, fold = draw_held_out(len(x), network, rng=rng)
+    drawn, pair = x[cells], (_HELD_OUT_RIDGE, _HELD_OUT_PRIOR)
 
     def score(intercept: bool) -> Score:
-        model = Model(intercept=intercept, rng=rng)
-        return held_out_score(x[cells], network, fold, _HELD_OUT_RIDGE, _HELD_OUT_PRIOR, model)
+        return held_out_score(drawn, network, fold, *pair, Model(intercept=intercept, rng=rng))
 
     with side_by_side(2) as each:
         without, with_intercepts = each(score, (False, True))
-    return bool(with_intercepts > without)
+    scores = {pair: max(without, with_intercepts)}
+    return Comparison(with_intercepts > without, Compared(drawn, fold, scores))

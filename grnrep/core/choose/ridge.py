@@ -80,7 +80,7 @@ class Model:
             rng=self.rng,
             start=start,
             without=without,
-            with_noise=False,  # fits are compared by what they predict
+            compared=True,
         )
         if self.bar is not None:
             with self.bar.get_lock():  # fits may be side by side

@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from grnrep.core.choose.held_out import Score, draw_held_out, has_signs, held_out_score, is_signed
+from grnrep.core.choose.held_out import (
+    Compared,
+    Score,
+    draw_held_out,
+    has_signs,
+    held_out_score,
+    is_signed,
+)
 from grnrep.core.choose.ridge import FEW_GENES_PRIORS, Model, choose_prior, choose_ridge
 from grnrep.core.load import constraints_of
 from grnrep.core.network import Network
@@ -19,6 +26,9 @@ RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
 PRIORS = (0.03, 0.3, 10.0)  # that are tried; the last only where the middle one beats the first
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
 _SLACK = 0.005  # of the highest correlation, as a share: what is lost within it is lost to chance
+
+
+Scores = dict[tuple[float, float], Score]  # by ridge and prior
 
 
 class Shrinkage(NamedTuple):
@@ -33,9 +43,6 @@ class Shrinkage(NamedTuple):
     signs_predict: bool = True
 
 
-Scores = dict[tuple[float, float], Score]  # by ridge and prior
-
-
 def choose_shrinkage(
     x: np.ndarray,
     network: Network,
@@ -47,6 +54,7 @@ def choose_shrinkage(
     prior: float | None = None,
     rng: int = 0,
     progress: bool = False,
+    compared: Compared | None = None,
 ) -> Shrinkage:
     """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
@@ -79,14 +87,23 @@ def choose_shrinkage(
         Source of the choice of cells and genes, and of the fits' start.
     progress
         Whether to show how many fits have been compared; how many there will be depends on what they say.
+    compared
+        Cells on which models without covariates were compared before, to go on with: pairs of ridge and prior that
+        were scored are not scored again.
     """
     with progress_bar(progress and None in (ridge, prior), desc="choice", unit="fit") as bar:
         model = Model(likelihood, intercept, covariates, rng, bar)
-        return _choose(x, network, model, ridge=ridge, prior=prior)
+        return _choose(x, network, model, compared, ridge=ridge, prior=prior)
 
 
 def _choose(
-    x: np.ndarray, network: Network, model: Model, *, ridge: float | None, prior: float | None
+    x: np.ndarray,
+    network: Network,
+    model: Model,
+    compared: Compared | None,
+    *,
+    ridge: float | None,
+    prior: float | None,
 ) -> Shrinkage:
     """Choose, of all cells; parameters as in :func:`choose_shrinkage`."""
 
@@ -115,10 +132,15 @@ def _choose(
         prior = 0.0 if prior is None else prior
         return Shrinkage(ridge_at(prior), prior)
 
-    cells, fold = draw_held_out(len(x), network, rng=model.rng)
-    drawn, of_drawn = x[cells], model.of_cells(cells)
+    if compared is None:
+        cells, fold = draw_held_out(len(x), network, rng=model.rng)
+        drawn, known, of_drawn = x[cells], Scores(), model.of_cells(cells)
+    else:
+        (drawn, fold, known), of_drawn = compared, model
 
     def score(ridge: float, prior: float) -> Score:
+        if (ridge, prior) in known:
+            return known[ridge, prior]
         return held_out_score(drawn, network, fold, ridge, prior, of_drawn)
 
     ridges = RIDGES if ridge is None else (ridge,)
