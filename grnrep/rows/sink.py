@@ -107,12 +107,12 @@ class Disk:
 
     def write(self, rows: np.ndarray, values: np.ndarray, part: str = ACTIVITY) -> None:
         """Put values at the positions ``rows``."""
-        array = self.arrays[part]
+        array, by_row = self.arrays[part], np.argsort(rows)
+        rows, values = rows[by_row], values[by_row]
         if rows[-1] - rows[0] == len(rows) - 1 and bool((np.diff(rows) == 1).all()):
             array[rows[0] : rows[-1] + 1] = values
         else:
-            by_row = np.argsort(rows)
-            array.oindex[rows[by_row]] = values[by_row]
+            array.oindex[rows] = values
 
     def result(self, part: str = ACTIVITY) -> Any:
         """What to set in obsm: a dask array of the store, once it is in its place."""

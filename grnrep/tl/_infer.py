@@ -91,25 +91,20 @@ def _write_all(
 ) -> np.ndarray:
     """Write activities and deviations of all cells; return the sums of errors of every gene.
 
-    Cells that a posterior was drawn for keep what was found there, as do all that were learned from if there are no
-    others.
+    Cells that were learned from keep what was found there; if a posterior was drawn, those of its draws.
     """
     decoder, uncertainty, sample = learned.decoder, learned.uncertainty, choices.sample
-    drawn = None if uncertainty is None else uncertainty.cells  # of the sample
-    found = sample.rows if drawn is None else sample.rows[drawn]
-
-    def write_found() -> None:
-        sink.write(found, decoder.fit.activity)
-        if decoder.fit.factors is not None:
-            sink.write(found, decoder.fit.factors, FREE)
-        if uncertainty is not None:
-            sink.write(found, uncertainty.activity_sd, SD)
-
-    if drawn is None and len(found) == data.scan.n_obs:
-        write_found()
-        return squared_errors(sample.x, decoder.fit.activity, decoder, choices.sample_cells)
+    fit, found, x, sd = decoder.fit, sample.rows, sample.x, None
+    if uncertainty is not None:
+        sd, drawn = uncertainty.activity_sd, uncertainty.cells
+        found, x = (found, x) if drawn is None else (found[drawn], x[drawn])
+    sums = squared_errors(x, fit.activity, decoder, choices.cells.part(found))
+    known = Inferred(fit.activity, fit.factors, sd, sums)
+    if len(found) == data.scan.n_obs:
+        known.write(sink, found)
+        return sums
     none = np.zeros((0, len(decoder.regulators)))  # what is sent to workers has no cells in it
-    bare = replace(decoder.fit, activity=none, factors=None, covariates=None, history=[])
+    bare = replace(fit, activity=none, factors=None, covariates=None, history=[])
     inference = Inference(
         blocks=replace(data.blocks, in_file_order=sink.in_file_order),
         decoder=replace(decoder, fit=bare),
@@ -118,22 +113,18 @@ def _write_all(
         solver=config.solver,
         device=config.device,
         spread=None if uncertainty is None else uncertainty.spread,
+        known=found,
     )
-    sums = np.zeros((4, len(decoder.genes)))
     stream = infer_blocks(
         inference, client=config.client, checkpoint=checkpoint, progress=config.progress
     )
     with closing(stream) as blocks:
-        for rows, block in blocks:
-            sink.write(rows, block.activity)
-            if block.free is not None:
-                sink.write(rows, block.free, FREE)
-            if block.sd is not None:
-                sink.write(rows, block.sd, SD)
+        for k, (rows, block) in enumerate(blocks):
+            # chunks of a store are written once, whole
+            here = np.isin(found, inference.blocks.rows(k))
+            block.beside(known, here).write(sink, np.concatenate([rows, found[here]]))
             if block.sums is not None:
                 sums = sums + block.sums
-    if uncertainty is not None:
-        write_found()
     return sums
 
 
@@ -145,6 +136,22 @@ class Inferred:
     free: np.ndarray | None
     sd: np.ndarray | None
     sums: np.ndarray | None
+
+    def beside(self, known: Inferred, here: np.ndarray) -> Inferred:
+        """These cells, then those of ``known`` where ``here`` is true; without sums."""
+
+        def both(own: np.ndarray, other: np.ndarray) -> np.ndarray:
+            return np.concatenate([own, other[here].astype(own.dtype)])
+
+        free = None if self.free is None or known.free is None else both(self.free, known.free)
+        sd = None if self.sd is None or known.sd is None else both(self.sd, known.sd)
+        return Inferred(both(self.activity, known.activity), free, sd, None)
+
+    def write(self, sink: Sink, rows: np.ndarray) -> None:
+        """Put all that there is at the positions ``rows``."""
+        for part, values in ((ACTIVITY, self.activity), (FREE, self.free), (SD, self.sd)):
+            if values is not None:
+                sink.write(rows, values, part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +168,8 @@ class Inference:
         What infers, where, and the limit of the gradient solver.
     spread
         What the decoder leaves open, from which the deviations of activities follow; or None.
+    known
+        Positions of cells that are not to be inferred.
     """
 
     blocks: Blocks
@@ -171,6 +180,17 @@ class Inference:
     device: str | None
     epochs: int | None = None
     spread: Spread | None = None
+    known: np.ndarray | None = None
+
+    def rows(self, k: int) -> np.ndarray:
+        """Positions in the data of the cells of block ``k`` that are to be inferred."""
+        return self.blocks.rows(k)[self._asked(k)]
+
+    def _asked(self, k: int) -> np.ndarray | slice:
+        """Which cells of block ``k`` are to be inferred."""
+        if self.known is None:
+            return slice(None)
+        return ~np.isin(self.blocks.rows(k), self.known)
 
     @cached_property
     def projection(self) -> Projection | None:
@@ -184,8 +204,8 @@ class Inference:
 
     def __call__(self, k: int) -> Inferred:
         """Infer the cells of block ``k``."""
-        x, decoder, sd = self.blocks.read(k), self.decoder, None
-        cells = self.cells.part(self.blocks.rows(k))
+        x, decoder, sd = self.blocks.read(k)[self._asked(k)], self.decoder, None
+        cells = self.cells.part(self.rows(k))
         both, m = infer_cells(self, x, cells), decoder.network.n_regulators
         z, factors = both[:, :m], both[:, m:] if decoder.fit.n_factors else None
         if self.spread is not None:
@@ -239,5 +259,5 @@ def infer_blocks(
     with closing(computed):
         for k in range(n_blocks):  # in order, so that sums over blocks are the same to the last bit
             block = once(checkpoint, f"block-{k}", Inferred, lambda: next(computed)[1])
-            yield inference.blocks.rows(k), block
+            yield inference.rows(k), block
         next(computed, None)  # to its end: the last of its blocks is done
