@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from scipy.sparse.linalg import cg
 
-from grnrep.core.als import cells
+from grnrep.core.als import cells, preconditioners
 from grnrep.core.als.cells import project_cells
-from grnrep.core.als.preconditioners import cell_solver, quick_solver
+from grnrep.core.als.preconditioners import cell_solver, quick_solver, tried
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian, Tobit
 from grnrep.core.linalg import Pattern
@@ -124,6 +125,30 @@ def test_quick_solver_takes_the_whole_inverse_where_regulators_are_alike():
         Pattern(network), weight, 300, torch.full((300,), 0.1, dtype=torch.float64)
     )
     assert solver.inverse.shape == (300, 300)
+
+
+@pytest.mark.parametrize("ridge", [0.01, 0.3, 3.0, 30.0])
+@pytest.mark.parametrize(
+    ("n_genes", "m", "density"), [(600, 300, 0.02), (90, 60, 0.2), (60, 8, 0.5)]
+)
+def test_the_trial_takes_what_scipy_is_done_with_first(n_genes, m, density, ridge):
+    network, w, _ = problem(3, n_genes=n_genes, m=m, density=density)
+    weight = torch.as_tensor(w[network.gene, network.regulator])
+    pattern = Pattern(network)
+    trial = tried(pattern, weight, m, torch.full((m,), ridge, dtype=torch.float64))
+    whole, third = w.T @ w + ridge * np.eye(m), w[::3].T @ w[::3] + ridge * np.eye(m)
+    counts = []
+    for inverse in (np.diag(1 / np.diag(whole)), np.linalg.inv(whole)):
+        steps = []
+        right = third @ np.random.default_rng(0).normal(size=m)
+        cg(third, right, rtol=1e-5, M=inverse, callback=steps.append)
+        counts.append(len(steps))
+    (fast, slow), longer = counts, 1 + preconditioners._extra(pattern, m)
+    taken, other = (fast, slow * longer) if trial.diagonal else (slow * longer, fast)
+    assert taken <= other + 3 * longer  # right sides differ
+    assert abs(trial.iterations - (fast if trial.diagonal else slow)) <= 3
+    wanted = np.diag(1 / np.diag(whole)).sum(1)[:, None] if trial.diagonal else np.linalg.inv(whole)
+    np.testing.assert_allclose(trial.inverse.numpy(), wanted, rtol=1e-8, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

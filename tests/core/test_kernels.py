@@ -10,7 +10,7 @@ import pytest
 
 from grnrep.core.kernels import Rows, gradients, residuals
 from grnrep.core.kernels.exponentials import exp, log, log_of_one_plus
-from grnrep.core.kernels.vectors import load, store
+from grnrep.core.kernels.vectors import BYTES, load, store, tile_of
 
 
 def problem(n_cells, dtype, *, n_genes=23, m=7, q=2):
@@ -71,6 +71,22 @@ def _of_vectors(x, small, out):
         store(out[0], i, exp(load(x, i)))
         store(out[1], i, log(load(out[0], i)))
         store(out[2], i, log_of_one_plus(load(small, i)))
+
+
+@numba.njit
+def address_and_size(n, like):
+    tile = tile_of(n, like)
+    return tile.ctypes.data, len(tile), np.abs(tile).sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_every_vector_of_a_tile_lies_in_one_line_of_the_cache(dtype):
+    like = np.zeros(1, dtype)
+    for n in range(64):  # of many sizes, since what is not aligned may be so by chance
+        address, size, total = address_and_size(n, like)
+        assert address % BYTES == 0
+        assert size == n * BYTES // like.itemsize
+        assert total == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
