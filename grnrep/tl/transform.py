@@ -173,9 +173,7 @@ def transform(
             for rows, block in parts:
                 values = np.full((len(rows), len(regulators)), np.nan, dtype=np.float32)
                 values[:, columns] = block.activity
-                sink.write(rows, values)
-                if block.free is not None:
-                    sink.write(rows, block.free, FREE)
+                replace(block, activity=values).write(sink, rows)
     kept = {name: part for name, part in record(adata, key).items() if name != _keys.HISTORY}
     uns = {
         **deepcopy(kept),
