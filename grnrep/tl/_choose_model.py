@@ -41,7 +41,7 @@ def choose_model(
 ) -> tuple[Model, Cells, Sample, Compared | None]:
     """Choose likelihood and intercepts; with facts on all cells, and as many cells to learn from as these ask for.
 
-    Also what models were compared on, if they were.
+    Also what models were compared on, if they were, and the cells to learn from are still the same.
     """
     likelihood = _likelihood(data, sample, config)
     cells = read_cells(data.adata, data.scan, data.covariates, counts=is_count(likelihood))
@@ -57,7 +57,8 @@ def choose_model(
             intercept, compared = compare_intercepts(x, data.matched.network, rng=config.rng)
     n_cells = sample_size(data, config, intercept=intercept)
     if n_cells != len(sample.rows):
-        sample = sample.resized(data.blocks, n_cells)
+        # the choice goes on as if intercepts had been asked for, with cells of this sample
+        sample, compared = sample.resized(data.blocks, n_cells), None
     return Model(likelihood, intercept, by_evidence), cells, sample.settled(), compared
 
 

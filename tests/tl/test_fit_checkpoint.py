@@ -284,14 +284,13 @@ def test_ctrl_c_while_learning_leaves_the_decoder_so_far(data, monkeypatch, dige
 
 def test_ctrl_c_while_inferring_leaves_the_decoder(data, monkeypatch, tmp_path):
     adata, net = data
-    adata, wanted = adata.copy(), adata.copy()
+    adata, wanted, again = adata.copy(), adata.copy(), adata.copy()
     gr.tl.fit(wanted, net, **OPTIONS)
     with monkeypatch.context() as patch:
         patch.setattr(gr.tl._infer, "infer_cells", _interrupt)
         with pytest.raises(gr.tl.FitInterrupted) as caught:
             gr.tl.fit(adata, net, **OPTIONS)
     gr.io.save(caught.value.model, tmp_path / "model.zarr")
-    again = wanted.copy()
     for new, model in ((adata, gr.io.load(tmp_path / "model.zarr")), (again, wanted)):
         gr.tl.transform(new, model, block_size=20, progress=False)
     np.testing.assert_array_equal(adata.obsm["grnrep"], again.obsm["grnrep"])

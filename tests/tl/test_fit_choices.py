@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import grnrep as gr
+from grnrep.core.choose import shrinkage
 from grnrep.core.choose.shrinkage import Shrinkage
 
 
@@ -162,3 +163,25 @@ def test_signs_that_say_nothing_are_reported(small, caplog, monkeypatch, prior, 
     params = _fit(adata, net, sign_shrinkage=prior)["params"]
     assert (params["ridge"], params["sign_shrinkage"]) == choice[:2]
     assert f"no better than chance; weights are {drawn}" in caplog.text
+
+
+def test_penalties_are_compared_on_the_same_cells_whoever_chose_intercepts(monkeypatch):
+    adata, net = gr.ds.simulate(
+        3000, 400, n_regulators=100, zero_fraction=0.9, noise_sd=1.0, rng=0, progress=False
+    )
+    net, seen, score = net.assign(weight=np.sign(net["weight"])), [], shrinkage.held_out_score
+
+    def noted(x, *args):
+        seen.append(x)
+        return score(x, *args)
+
+    monkeypatch.setattr(shrinkage, "held_out_score", noted)
+    # intercepts ask for more cells than there were when they were chosen
+    chosen = gr.tl.fit(adata, net, progress=False, copy=True).uns["grnrep"]["params"]
+    of_auto = seen.copy()
+    seen.clear()
+    given = gr.tl.fit(adata, net, intercept=chosen["intercept"], progress=False, copy=True)
+    assert of_auto
+    for a, b in zip(of_auto, seen, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert given.uns["grnrep"]["params"]["ridge"] == chosen["ridge"]

@@ -103,9 +103,8 @@ def add_active(
     for i in range(len(r)):
         most = max(most, indptr[i + 1] - indptr[i])
     n_most = (most + lanes) // lanes
-    own = tile_of(
-        n_cells * n_most + 1, z
-    )  # z of its regulators, cell by cell, and what is read behind them
+    # z of its regulators, cell by cell, and what is read behind them
+    own = tile_of(n_cells * n_most + 1, z)
     seen, row = np.empty(n_cells, np.int64), tile_of(_ROWS, z)
     for i in range(len(r)):
         first, d = indptr[i], indptr[i + 1] - indptr[i]
