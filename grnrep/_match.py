@@ -101,8 +101,11 @@ def match(
     dropped = _dropped(net, edges, min_targets, naming)
     naming.report()
     edges = edges[~edges[_keys.SOURCE].isin(dropped.index)]
-    genes = pd.Index(np.unique(edges[_keys.TARGET].to_numpy(dtype=object)))
-    regulators = pd.Index(np.unique(edges[_keys.SOURCE].to_numpy(dtype=object)))
+    # names are many times over in a network: made unique by their hashes, few are left to sort
+    genes, regulators = (
+        pd.Index(np.sort(pd.unique(edges[name].to_numpy(dtype=object))))
+        for name in (_keys.TARGET, _keys.SOURCE)
+    )
     network, order = network_of(edges, genes, regulators, magnitudes=magnitudes)
     if magnitudes and (network.magnitude == 1).all():
         logger.warning(

@@ -21,6 +21,7 @@ from grnrep.core.kernels import residuals
 from grnrep.core.likelihoods import LIKELIHOODS, restored
 from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
+from grnrep.core.threads import side_by_side
 from grnrep.rows.blocks import row_slices
 from grnrep.rows.scan import Scan
 
@@ -224,19 +225,25 @@ def squared_errors(x: np.ndarray, z: np.ndarray, decoder: Decoder, facts: Cells)
     """
     w, _ = Pattern(decoder.network).rows(torch.as_tensor(decoder.fit.weight, dtype=torch.float32))
     x, fit = facts.scaled(x), replace(decoder.fit, covariates=facts.covariates)
-    sums = np.zeros((4, len(decoder.genes)))
-    for rows in row_slices(*x.shape):
+
+    def of_slice(rows: slice) -> np.ndarray:
+        """The sums over some of the cells."""
+        sums = np.zeros((4, len(decoder.genes)))
         activity = np.ascontiguousarray(z[rows].T, dtype=np.float32)
         shape = (len(decoder.genes), activity.shape[1])
         below = np.ascontiguousarray(np.broadcast_to(-fit.offset(rows).T, shape), dtype=np.float32)
         residuals(w, below, None, None, activity, below)  # minus what is predicted
         residual = decoder.predict(np.negative(below, out=below))
         residual -= x[rows].T
-        sums[0] += np.einsum("ik,ik->i", residual, residual, dtype=np.float64)
+        sums[0] = np.einsum("ik,ik->i", residual, residual, dtype=np.float64)
         if facts.size_factors is not None:
             off = x[rows] - fit.likelihood.arrays()["mean"]
-            sums[1:] += off.sum(0), np.square(off).sum(0), np.full(len(sums[0]), len(off))
-    return sums
+            sums[1:] = off.sum(0), np.square(off).sum(0), np.full(len(sums[0]), len(off))
+        return sums
+
+    slices = list(row_slices(*x.shape))
+    with side_by_side(len(slices)) as each:
+        return sum(each(of_slice, slices), np.zeros((4, len(decoder.genes))))
 
 
 def errors(sums: np.ndarray, scan: Scan) -> tuple[np.ndarray, np.ndarray]:

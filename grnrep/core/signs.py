@@ -183,12 +183,12 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
     seen = z @ w.T + fit.offset(rows) > 0
     seen |= fit.likelihood.zeros_are_values
     relative = _matrix(replace(fit, weight=_relative(fit)), network)
-    information = seen @ relative.power(
-        2
-    )  # Σ w² over a cell's seen targets, (n_cells, n_regulators)
+    # Σ w² over a cell's seen targets, (n_cells, n_regulators)
+    information = seen @ relative.power(2)
     share = _ratio(information, information.sum(0))
     centred = z - (share * z).sum(0)
-    return _ratio((share * centred**3).sum(0), (share * centred**2).sum(0) ** 1.5)
+    squares = share * centred * centred
+    return _ratio((squares * centred).sum(0), squares.sum(0) ** 1.5)
 
 
 def _noise_share(fit: Fit, network: Network) -> np.ndarray:

@@ -19,8 +19,10 @@ from anndata.io import sparse_dataset
 from grnrep.core.threads import side_by_side
 
 _BLOCK_BYTES = 2**25  # of a block that is dense in the chosen genes, float32
-_SLICE_BYTES = 2**26  # of a slice of rows, float64
-_MOST_ROWS = 4096
+_SLICE_BYTES = 2**23  # of a slice of rows, float64: in the cache, and several are side by side
+_MOST_ROWS, _FEWEST_ROWS = 4096, 512  # of a block; of few rows there are to be
+_FEWEST_BLOCKS = 4  # so many blocks, which are side by side
+_STRETCH = 4  # rows that may be read for every one that is wanted: a file gives a stretch sooner than its parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class Blocks:
         name: str = "adata",
         n_rows: int | None = None,
     ) -> Blocks:
-        """Open the values of ``adata`` for reading; blocks of 32 MiB unless ``n_rows`` says how large."""
+        """Open the values of ``adata`` for reading; blocks of at most 32 MiB unless ``n_rows`` says how large."""
         x = source(adata, layer=layer, name=name)
         part = getattr(x, "group", x)  # of a sparse matrix
         if isinstance(part, h5py.HLObject) and not part:
@@ -77,7 +79,8 @@ class Blocks:
             x = _Lazy(x)
         if n_rows is None:
             width = len(genes) if _is_sparse(x) else x.shape[1]
-            n_rows = min(_MOST_ROWS, max(1, _BLOCK_BYTES // (4 * max(1, width))))
+            most = min(_MOST_ROWS, max(_FEWEST_ROWS, -(-adata.n_obs // _FEWEST_BLOCKS)))
+            n_rows = min(most, max(1, _BLOCK_BYTES // (4 * max(1, width))))
             n_rows = _whole_chunks(x, n_rows)
         blocks = cls(x, np.asarray(genes), np.arange(adata.n_obs), n_rows, tuple(x.shape))
         return replace(blocks, order=_canonical(blocks, adata.obs_names.astype(str)))
@@ -268,8 +271,10 @@ def _get(x: Any, rows: slice | np.ndarray) -> np.ndarray | sp.csr_matrix:
 
 
 def _some(x: Any, rows: np.ndarray) -> np.ndarray | sp.csr_matrix:
-    """Sorted rows; dense stores give their whole stretch, of which rows are then taken."""
-    if isinstance(x, np.ndarray) or _is_sparse(x):
+    """Sorted rows; of stores that are dense, or where many are wanted, out of their whole stretch."""
+    n_stretch = rows[-1] + 1 - rows[0]
+    scattered = _is_sparse(x) and n_stretch > _STRETCH * len(rows)
+    if isinstance(x, np.ndarray) or sp.issparse(x) or scattered:
         return _get(x, rows)
     stretch = _get(x, slice(rows[0], rows[-1] + 1))
     return stretch[rows - rows[0]]

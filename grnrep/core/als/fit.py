@@ -190,8 +190,7 @@ def fit_decoder(
         most = max_iter if compared else max(max_iter, MAX_ITER)
         project = partial(project_cells, cells, max_iter=most, tol=max(TOL, 1e-2 * tol))
         z = list(each(project, blocks, state.z))
-        residuals = (cells.residual(*pair) for pair in zip(blocks, z, strict=True))
-        error = sum(float(squared_sum(r)) for r in residuals)
+        error = sum(each(lambda *pair: float(squared_sum(cells.residual(*pair))), blocks, z))
         told = not compared and without is None
         noise = _noise_variance(problem, cells, z, error) if told else None
     return replace(fit, activity=_activity_of(z, m), squared_error=error, noise_variance=noise)

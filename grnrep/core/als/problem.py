@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -192,8 +193,10 @@ class Problem:
 
 def _groups(n_blocks: int) -> list[slice]:
     """Blocks whose sums are added up before they are added to others, which costs as much as some cells."""
-    ends = [n_blocks * (k + 1) // _GROUPS for k in range(_GROUPS)]
-    return [slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True) if a < b]
+    # the largest groups first: where one came last, a thread would be left with it
+    whole, more = divmod(n_blocks, _GROUPS)
+    ends = list(accumulate(whole + (k < more) for k in range(_GROUPS)))
+    return [slice(a, b) for a, b in pairwise([0, *ends]) if a < b]
 
 
 def solver_of(
