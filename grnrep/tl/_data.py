@@ -154,30 +154,30 @@ class Sample:
         Positions in the data of the cells taken, sorted as :class:`grnrep.rows.blocks.Blocks` orders them.
     x
         Their expression, (n_cells, n_genes) float32.
-    read
-        Expression of the first cells of the draw, in its order, as far as it was read.
+    read_at, read
+        Of all cells that were read, the first of the draw: positions in ``blocks.order``, sorted, and expression.
     """
 
     draw: np.ndarray
     rows: np.ndarray
     x: np.ndarray
+    read_at: np.ndarray
     read: np.ndarray
 
     def resized(self, blocks: Blocks, n_cells: int) -> Sample:
         """So many cells of the same draw; read only if they are more than ever before."""
-        drawn = self.draw[:n_cells]
-        sorted_ = np.argsort(drawn)
-        rows = blocks.order[drawn[sorted_]]
-        if len(drawn) <= len(self.read):
-            return replace(self, rows=rows, x=self.read[sorted_])
-        x = blocks.take(rows)
-        read = np.empty_like(x)
-        read[sorted_] = x
-        return replace(self, rows=rows, x=x, read=read)
+        at = np.sort(self.draw[:n_cells])
+        rows = blocks.order[at]
+        if len(at) > len(self.read):
+            x = blocks.take(rows)
+            return replace(self, rows=rows, x=x, read_at=at, read=x)
+        all_read = len(at) == len(self.read)
+        x = self.read if all_read else self.read[np.searchsorted(self.read_at, at)]
+        return replace(self, rows=rows, x=x)
 
     def settled(self) -> Sample:
         """The same cells, and of no others is expression kept."""
-        return replace(self, read=self.read[:0])
+        return replace(self, read_at=self.read_at[:0], read=self.read[:0])
 
 
 def sample(data: Data, config: FitConfig) -> Sample:
@@ -185,7 +185,7 @@ def sample(data: Data, config: FitConfig) -> Sample:
     draw = np.random.default_rng(config.rng).permutation(data.scan.n_obs)
     strata = None if data.strata is None else data.strata[data.blocks.order]
     no_values = np.zeros((0, len(data.matched.genes)), dtype=np.float32)
-    none = Sample(in_turn(draw, strata), draw[:0], no_values, no_values)
+    none = Sample(in_turn(draw, strata), draw[:0], no_values, draw[:0], no_values)
     certain = config.intercept is True or _link(data, config) == "identity"
     intercept = certain or data.covariates is not None
     size, with_intercepts = (

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -47,6 +49,38 @@ def test_choice_is_on_the_grid_and_repeatable(monkeypatch):
     assert first[1] in (0.0, *PRIORS)
     assert first[0] in RIDGES or first[1] == 0.0
     assert first == choose_shrinkage(np.maximum(x, 0), network, rng=4)
+
+
+@given(st.lists(st.integers(1, 9), min_size=15, max_size=15))
+def test_search_ends_where_no_ridge_beside_is_better_and_scores_nothing_twice(values):
+    table = dict(zip(product(RIDGES, PRIORS), values, strict=True))
+    asked = []
+
+    def score(ridge, prior):
+        asked.append((ridge, prior))
+        return held_out.Score(float(table[ridge, prior]), 1.0)
+
+    found = shrinkage._Search(score, RIDGES).among(PRIORS)
+    assert sorted(found) == sorted(asked)
+    highest = max(table[pair] for pair in asked)
+    prior = min(p for r, p in asked if table[r, p] == highest)
+
+    def is_end(k):
+        beside = [(r, prior) for r in (*RIDGES[max(0, k - 1) : k], *RIDGES[k + 1 : k + 2])]
+        return all(pair in found and table[pair] <= table[RIDGES[k], prior] for pair in beside)
+
+    assert any(is_end(k) for k, ridge in enumerate(RIDGES) if (ridge, prior) in found)
+
+
+def test_search_finds_the_best_pair_where_ridge_and_prior_do_not_interact():
+    for peak in product(range(len(RIDGES)), range(len(PRIORS))):
+
+        def score(ridge, prior, peak=peak):
+            far = abs(RIDGES.index(ridge) - peak[0]) + abs(PRIORS.index(prior) - peak[1])
+            return held_out.Score(1.0 - far, 0.1)
+
+        scores = shrinkage._Search(score, RIDGES).among(PRIORS)
+        assert max(scores, key=lambda pair: scores[pair]) == (RIDGES[peak[0]], PRIORS[peak[1]])
 
 
 def test_without_signs_weights_stay_free():

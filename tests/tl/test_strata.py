@@ -96,7 +96,7 @@ def test_cells_of_a_sample_are_read_once_whatever_size_is_settled_on(monkeypatch
     values = np.random.default_rng(0).random((40, 6), dtype=np.float32)
     blocks = Blocks.of(ad.AnnData(values), np.arange(6), n_rows=8)
     draw = np.random.default_rng(1).permutation(40)
-    none = Sample(draw, draw[:0], values[:0], values[:0])
+    none = Sample(draw, draw[:0], values[:0], draw[:0], values[:0])
     whole = none.resized(blocks, 25)
     monkeypatch.setattr(Blocks, "take", lambda *_: pytest.fail("they are read again"))
     for n in (25, 10, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -117,17 +118,20 @@ class Data:
         unit = math.sqrt(squares / total) if total > 0 else 1.0
         return Scale(squares, beyond_known, n_cells, unit)
 
-    def blocks(self, without: np.ndarray | None = None) -> list[Block]:
-        """Blocks of cells; entries ``without`` (n_cells, n_genes) are left out."""
+    def blocks(
+        self, without: np.ndarray | None = None, each: Callable[..., Iterable] = map
+    ) -> list[Block]:
+        """Blocks of cells, made by ``each``; entries ``without`` (n_cells, n_genes) are left out."""
         out = None if without is None else torch.as_tensor(without, device=self.x.device)
-        return [
-            self.likelihood.block(
+
+        def block(cut: slice) -> Block:
+            return self.likelihood.block(
                 self.x[cut].mT.contiguous(),
                 None if self.size is None else self.size[cut],
                 None if out is None else out[cut].mT.contiguous(),
             )
-            for cut in cuts(self.x)
-        ]
+
+        return list(each(block, cuts(self.x)))
 
     def is_open(self, n_parameters: int) -> bool:
         """Whether too few values constrain the fit to find its optimum from anywhere."""

@@ -10,6 +10,7 @@ shrunk to it, else 0.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -147,7 +148,7 @@ def fit_decoder(
         progress_bar(progress, desc=likelihood, total=max_iter) as bar,
     ):
         check_finite(data.scale.squares, [])  # the objective where nothing is explained
-        blocks = data.blocks(without)
+        blocks = data.blocks(without, each)
         known = split_rows(data.known, [block.x for block in blocks])
         of_fit, member, active = penalty(ridge), data.likelihood.to(data.x), None
         if same_curvature and not member.zeros_are_values and prior > 0:
@@ -181,19 +182,21 @@ def fit_decoder(
         if covariates is not None:
             matrix = problem.pattern.matrix(state.weight)
             state = State(*unconfound(state.z, state.weight, matrix, full, m, intercept=intercept))
-        fit = replace(_fit_of(data, problem, state), history=history, converged=converged)
-        cells = problem.cells(state.weight)
+        cells, noise, error = problem.cells(state.weight), None, math.nan
         if isinstance(cells, NewtonCells):
             z = list(each(cells.project, blocks, known))
-            return replace(fit, activity=_activity_of(z, m))
-        # to a hundredth of what the fit is to be known by
-        most = max_iter if compared else max(max_iter, MAX_ITER)
-        project = partial(project_cells, cells, max_iter=most, tol=max(TOL, 1e-2 * tol))
-        z = list(each(project, blocks, state.z))
-        error = sum(each(lambda *pair: float(squared_sum(cells.residual(*pair))), blocks, z))
-        told = not compared and without is None
-        noise = _noise_variance(problem, cells, z, error) if told else None
-    return replace(fit, activity=_activity_of(z, m), squared_error=error, noise_variance=noise)
+        else:
+            # to a hundredth of what the fit is to be known by
+            most = max_iter if compared else max(max_iter, MAX_ITER)
+            project = partial(project_cells, cells, max_iter=most, tol=max(TOL, 1e-2 * tol))
+            z = list(each(project, blocks, state.z))
+            error = sum(each(lambda *pair: float(squared_sum(cells.residual(*pair))), blocks, z))
+            if not compared and without is None:
+                noise = _noise_variance(problem, cells, z, error)
+        fit = _fit_of(data, problem, State(state.weight, z))
+    return replace(
+        fit, history=history, converged=converged, squared_error=error, noise_variance=noise
+    )
 
 
 def _fit_of(data: Data, problem: Problem, state: State) -> Fit:

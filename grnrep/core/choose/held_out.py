@@ -16,7 +16,7 @@ _MAX_CELLS = 400  # that penalties are compared on: with 200 the choice varies w
 _FOLDS = 5  # of the genes: a fifth is held out at a time
 _FEWEST_GENES = 100  # with fewer, what is held out says too little to choose by
 _HELD_OUT = 400  # genes to predict, if as many: with fewer the choice varies with the draw
-_ITERATIONS, _TOL = 25, 1e-2  # of the fits that are compared: enough to rank them
+_ITERATIONS, _TOL = 14, 1e-2  # of the fits that are compared: enough to rank them
 _CHANCE = 2.0  # standard errors: a highest correlation within so many of 0 is that of signs that say nothing
 
 

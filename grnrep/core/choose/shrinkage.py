@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from grnrep.core.progress import progress_bar
 from grnrep.core.threads import side_by_side
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
-PRIORS = (0.03, 0.3, 10.0)  # that are tried; the last only where the middle one beats the first
+PRIORS = (0.03, 0.3, 10.0)  # that are tried, from the weakest one on
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
 _SLACK = 0.005  # of the highest correlation, as a share: what is lost within it is lost to chance
 
@@ -62,9 +61,10 @@ def choose_shrinkage(
     activities of their regulators with the prior signs as weights, which no gene's own data have touched. The weakest
     prior wins that comes within 0.5 % of the highest correlation, and then the weakest ridge within 0.5 % of the best
     for that prior: what is lost within that is lost to chance, and activities bear less of a ridge than predictions.
-    For each prior the search goes from a middle ridge to stronger ones as long as predictions get better, and to
-    weaker ones where none is better; so it goes on to the strongest prior. Free weights are tried where the weakest
-    prior comes that close, and a cell has more constraining values than regulators.
+    With the weakest prior the search goes from a middle ridge to its neighbours as long as predictions get better; with
+    the ridge where it ends, to stronger priors as long as they do; and with the prior that wins, if it is another, to
+    neighbours of that ridge. Free weights are tried where the weakest prior comes that close, and a cell has more
+    constraining values than regulators.
 
     Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are then free
     where a cell has more constraining values than regulators, else drawn to the signs as weakly as any prior does, and
@@ -144,17 +144,15 @@ def _choose(
         return held_out_score(drawn, network, fold, ridge, prior, of_drawn)
 
     ridges = RIDGES if ridge is None else (ridge,)
-    weaker, stronger = (PRIORS[:2], PRIORS[2:]) if prior is None else ((prior,), ())
+    scores = _Search(score, ridges).among(PRIORS if prior is None else (prior,))
     determined = _determined(x, network, likelihood=model.likelihood)
-    with side_by_side(2) as each:
-        scores = _search(partial(_search_ridges, score, ridges), weaker, stronger, each)
-        if not _predict(scores):
-            if prior is None:
-                prior = 0.0 if determined else min(PRIORS)
-            return Shrinkage(ridge_at(prior), prior, signs_predict=False)
-        if prior is None and determined and _weakest(scores) == min(PRIORS):
-            free_ridge = ridge_at(0.0)
-            scores[free_ridge, 0.0] = score(free_ridge, 0.0)
+    if not _predict(scores):
+        if prior is None:
+            prior = 0.0 if determined else min(PRIORS)
+        return Shrinkage(ridge_at(prior), prior, signs_predict=False)
+    if prior is None and determined and _weakest(scores) == min(PRIORS):
+        free_ridge = ridge_at(0.0)
+        scores[free_ridge, 0.0] = score(free_ridge, 0.0)
     weakest = _weakest(scores)
     return Shrinkage(*min(_close({pair: s for pair, s in scores.items() if pair[1] == weakest})))
 
@@ -164,36 +162,46 @@ def _determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     return constraints_of(x, likelihood=likelihood) > len(x) * network.n_regulators
 
 
-def _search(
-    of_prior: Callable[[float], Scores],
-    weaker: tuple[float, ...],
-    stronger: tuple[float, ...],
-    each: Callable[..., Iterator[Scores]],
-) -> Scores:
-    """Scores of the weaker priors, side by side, and of stronger ones as long as the strongest is the best."""
-    scores: Scores = {}
-    for of_one in each(of_prior, weaker):
-        scores |= of_one
-    for prior in stronger:
-        _, best = max(scores, key=lambda pair: scores[pair])
-        if best == max(tried for _, tried in scores):
-            scores |= of_prior(prior)
-    return scores
+class _Search:
+    """Scores of pairs of ridge and prior, as far as they were asked for."""
 
+    def __init__(self, score: Callable[[float, float], Score], ridges: tuple[float, ...]):
+        self._score, self._ridges, self.scores = score, ridges, Scores()
 
-def _search_ridges(
-    score: Callable[[float, float], Score], ridges: tuple[float, ...], prior: float
-) -> Scores:
-    """Scores of the ridges that were tried, at one prior."""
-    middle, scores = len(ridges) // 2, {}
-    for path in (ridges[middle:], ridges[:middle][::-1]):  # towards stronger, then towards weaker
-        for ridge in path:
-            scores[ridge, prior] = score(ridge, prior)
-            if scores[ridge, prior] < max(scores.values()):
+    def among(self, priors: tuple[float, ...]) -> Scores:
+        """Scores along one line after the other: of ridges, of priors at the best ridge, of ridges at the best prior.
+
+        Stronger priors are tried as long as each is better than all weaker ones.
+        """
+        middle, weakest = len(self._ridges) // 2, priors[0]
+        # with the first ones, as there may be a thread to spare
+        best = self._climb(weakest, middle, beside=[(self._ridges[middle], p) for p in priors[1:2]])
+        for prior in priors[1:]:
+            self._add([(self._ridges[best], prior)])
+            if max(self.scores, key=lambda pair: self.scores[pair])[1] != prior:
                 break
-        if max(scores, key=lambda pair: scores[pair])[0] != ridges[middle]:
-            break  # predictions get better on this side, and worse on the other
-    return scores
+        if _weakest(self.scores) != weakest:
+            self._climb(_weakest(self.scores), best)
+        return self.scores
+
+    def _climb(self, prior: float, at: int, beside: Sequence[tuple[float, float]] = ()) -> int:
+        """Go from a ridge to the better of its neighbours until neither is; return where, a position."""
+        while True:
+            near = range(max(0, at - 1), min(len(self._ridges), at + 2))
+            self._add([*((self._ridges[k], prior) for k in near), *beside])
+            best = max(near, key=lambda k: self.scores[self._ridges[k], prior])
+            if self.scores[self._ridges[best], prior] <= self.scores[self._ridges[at], prior]:
+                return at
+            at = best
+
+    def _add(self, pairs: list[tuple[float, float]]) -> None:
+        """Score what was not scored yet, side by side; one alone has the threads for itself."""
+        new = [pair for pair in pairs if pair not in self.scores]
+        if len(new) == 1:
+            self.scores[new[0]] = self._score(*new[0])
+            return
+        with side_by_side(len(new)) as each:
+            self.scores |= zip(new, each(lambda pair: self._score(*pair), new), strict=True)
 
 
 def _predict(scores: Scores) -> bool:
