@@ -18,7 +18,7 @@ from grnrep.core.likelihoods.base import Block
 
 # conjugate gradients end where one changes the result by less than this share
 _MAX_ITER, _TOL = 30, 0.02
-_CELLS = 250  # whose residuals are looked at, at least, where there are more than twice as many
+_CELLS = 125  # whose residuals are looked at, at least, where there are more than twice as many
 
 
 def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed: int = 0) -> float:
