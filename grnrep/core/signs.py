@@ -208,7 +208,7 @@ def _noise_share(fit: Fit, network: Network) -> np.ndarray:
     gram[np.diag_indices_from(gram)] += np.where(gram.diagonal() > 0, ridge, 1.0)
     inverse = inverse_spd(torch.from_numpy(gram), torch.float64)
     error = noise_variance * inverse.diagonal().numpy()
-    return _ratio(error * len(fit.activity), np.square(fit.activity).sum(0))
+    return _ratio(error * len(fit.activity), _squares(fit.activity))
 
 
 def _relative(fit: Fit) -> np.ndarray:
@@ -234,13 +234,20 @@ def _rms(weight: np.ndarray, network: Network) -> np.ndarray:
 
 def _without_collapsed(fit: F, network: Network) -> F:
     """Set regulators to zero that the penalty has shrunk to nothing but rounding."""
-    effect = _rms(_relative(fit), network) * np.sqrt(np.square(fit.activity).sum(0))
+    effect = _rms(_relative(fit), network) * np.sqrt(_squares(fit.activity))
     dead = effect <= _COLLAPSED * effect.max(initial=0.0)
+    if not dead.any():
+        return fit
     return replace(
         fit,
         weight=np.where(dead[network.regulator], 0.0, fit.weight),
         activity=np.where(dead, 0.0, fit.activity),
     )
+
+
+def _squares(z: np.ndarray) -> np.ndarray:
+    """Σ z² over cells of every regulator, ``(n_regulators,)``."""
+    return np.einsum("kj,kj->j", z, z)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
