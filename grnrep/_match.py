@@ -281,6 +281,11 @@ def _weights(net: pd.DataFrame) -> np.ndarray:
             "net['weight'].map({True: 1, False: -1}) if False means repression; if it says which edges there "
             "are, net[net['weight']].drop(columns='weight')"
         )
+    if pd.api.types.is_complex_dtype(given):
+        raise TypeError(
+            "net.weight must be real numbers, whose sign is used; found complex ones, which have none. Use their real "
+            "part, e.g. net['weight'].to_numpy().real"
+        )
     weight = pd.to_numeric(given, errors="coerce").astype(np.float64).to_numpy()
     bad = (np.isnan(weight) & ~given.isna().to_numpy()) | np.isinf(weight)
     if bad.any():

@@ -210,6 +210,15 @@ def test_true_and_false_are_no_signs(fit_refuses, dtype):
     )
 
 
+def test_complex_numbers_are_no_signs(fit_refuses):
+    fit_refuses(
+        lambda a, n: (a, n.assign(weight=n["weight"] + 1j)),
+        TypeError,
+        "net.weight must be real numbers",
+        "found complex ones",
+    )
+
+
 # --- what files hold ------------------------------------------------------------------------------
 
 RESERVED = ["", ".", "..", "_index", "a/b", "a\0b", "\ud800"]
