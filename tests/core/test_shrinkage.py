@@ -83,6 +83,17 @@ def test_search_finds_the_best_pair_where_ridge_and_prior_do_not_interact():
         assert max(scores, key=lambda pair: scores[pair]) == (RIDGES[peak[0]], PRIORS[peak[1]])
 
 
+def test_search_finds_a_strong_prior_for_which_a_weak_one_has_a_strong_ridge():
+    # as on logarithms of fold changes in yeast: one line of the table after the other would end elsewhere
+    of_prior = {0.03: (1, 3, 4, 5, 6), 0.3: (2, 4, 7, 6, 5), 10.0: (3, 6, 9, 4, 3)}
+
+    def score(ridge, prior):
+        return held_out.Score(float(of_prior[prior][RIDGES.index(ridge)]), 1.0)
+
+    scores = shrinkage._Search(score, RIDGES).among(PRIORS)
+    assert max(scores, key=lambda pair: scores[pair]) == (RIDGES[2], PRIORS[2])
+
+
 def test_without_signs_weights_stay_free():
     x, network = problem(0, spread=0.5, noise=1.0, signed=False)
     expected = choose_ridge(x, network, likelihood="gaussian")

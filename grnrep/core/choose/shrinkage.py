@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -61,10 +62,10 @@ def choose_shrinkage(
     activities of their regulators with the prior signs as weights, which no gene's own data have touched. The weakest
     prior wins that comes within 0.5 % of the highest correlation, and then the weakest ridge within 0.5 % of the best
     for that prior: what is lost within that is lost to chance, and activities bear less of a ridge than predictions.
-    With the weakest prior the search goes from a middle ridge to its neighbours as long as predictions get better; with
-    the ridge where it ends, to stronger priors as long as they do; and with the prior that wins, if it is another, to
-    neighbours of that ridge. Free weights are tried where the weakest prior comes that close, and a cell has more
-    constraining values than regulators.
+    With the weakest prior the search goes from a middle ridge to stronger or weaker ones as long as predictions get
+    better. So it does with a stronger prior where that is better than the weaker one, at the middle or the best ridge.
+    Free weights are tried where the weakest prior comes that close, and a cell has more constraining values than
+    regulators.
 
     Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are then free
     where a cell has more constraining values than regulators, else drawn to the signs as weakly as any prior does, and
@@ -169,34 +170,44 @@ class _Search:
         self._score, self._ridges, self.scores = score, ridges, Scores()
 
     def among(self, priors: tuple[float, ...]) -> Scores:
-        """Scores along one line after the other: of ridges, of priors at the best ridge, of ridges at the best prior.
+        """Scores of ridges at the weakest prior, and at each stronger one that is better than the one before.
 
-        Stronger priors are tried as long as each is better than all weaker ones.
+        Better at the middle ridge or at the best one: a strong prior and a strong ridge stand in for each other, so
+        that the best ridge of a weak prior says little about a strong one. Where a prior is neither, stronger ones
+        are not tried, nor where it ends below the best.
         """
         middle, weakest = len(self._ridges) // 2, priors[0]
         # with the first ones, as there may be a thread to spare
         best = self._climb(weakest, middle, beside=[(self._ridges[middle], p) for p in priors[1:2]])
-        for prior in priors[1:]:
-            self._add([(self._ridges[best], prior)])
-            if max(self.scores, key=lambda pair: self.scores[pair])[1] != prior:
+        for weaker, prior in pairwise(priors):
+            starts = (middle, best)
+            self._add([(self._ridges[k], p) for k in starts for p in (weaker, prior)])
+            if not any(self._at(k, prior) > self._at(k, weaker) for k in starts):
                 break
-        if _weakest(self.scores) != weakest:
-            self._climb(_weakest(self.scores), best)
+            best = self._climb(prior, max(starts, key=lambda k: self._at(k, prior)))
+            if max(self.scores.values()) > self._at(best, prior):
+                break
         return self.scores
 
+    def _at(self, ridge: int, prior: float) -> Score:
+        """The score at a position of ridges."""
+        return self.scores[self._ridges[ridge], prior]
+
     def _climb(self, prior: float, at: int, beside: Sequence[tuple[float, float]] = ()) -> int:
-        """Go from a ridge to the better of its neighbours until neither is; return where, a position."""
+        """Go from a ridge to a neighbour that is better until neither is; return where, a position."""
         while True:
-            near = range(max(0, at - 1), min(len(self._ridges), at + 2))
-            self._add([*((self._ridges[k], prior) for k in near), *beside])
-            best = max(near, key=lambda k: self.scores[self._ridges[k], prior])
-            if self.scores[self._ridges[best], prior] <= self.scores[self._ridges[at], prior]:
+            # stronger ones first: their fits take fewer iterations
+            for k in (min(at + 1, len(self._ridges) - 1), max(at - 1, 0)):
+                self._add([(self._ridges[i], prior) for i in (at, k)] + list(beside))
+                if self._at(k, prior) > self._at(at, prior):
+                    at = k
+                    break
+            else:
                 return at
-            at = best
 
     def _add(self, pairs: list[tuple[float, float]]) -> None:
         """Score what was not scored yet, side by side; one alone has the threads for itself."""
-        new = [pair for pair in pairs if pair not in self.scores]
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self.scores]
         if len(new) == 1:
             self.scores[new[0]] = self._score(*new[0])
             return
