@@ -13,7 +13,7 @@ from grnrep.core.als import loop
 from grnrep.core.als.data import Penalty, Scale
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.als.loop import alternate
-from grnrep.core.als.problem import Problem, State
+from grnrep.core.als.problem import Problem, State, _groups
 from grnrep.core.likelihoods.base import Block
 from grnrep.core.likelihoods.gaussian import Gaussian
 from grnrep.core.network import Network
@@ -148,3 +148,12 @@ def test_counts_are_held_to_the_same(monkeypatch):
     left += [np.nan]
     with pytest.raises(FloatingPointError, match="objective is nan"):
         fit(start=np.ones(3))
+
+
+@pytest.mark.parametrize("n_blocks", [1, 7, 8, 18, 40])
+def test_groups_of_blocks_are_all_blocks_in_order_the_largest_first(n_blocks):
+    groups = _groups(n_blocks)
+    assert [k for group in groups for k in range(n_blocks)[group]] == list(range(n_blocks))
+    sizes = [len(range(n_blocks)[group]) for group in groups]
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes) - min(sizes) <= 1

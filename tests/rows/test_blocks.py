@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from dataclasses import replace
 
 import anndata as ad
 import dask.array as da
@@ -119,6 +120,9 @@ def test_every_store_gives_the_same(values, form, tmp_path):
     np.testing.assert_array_equal(found, values[:, GENES])
     some = np.array([22, 3, 4, 0, 11])
     np.testing.assert_array_equal(blocks.take(some), values[np.ix_(some, GENES)])
+    whole = replace(blocks, n_rows=23)
+    for some in ([22, 3], [20, 3, 9, 4, 12, 5]):  # far apart, and many of those between
+        np.testing.assert_array_equal(whole.take(some), values[np.ix_(some, GENES)])
     assert list(blocks.order) == list(np.argsort([f"c{i}" for i in range(23)]))
 
 

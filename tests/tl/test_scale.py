@@ -147,7 +147,9 @@ def test_columns_follow_the_unit_and_the_answer_does_not_depend_on_it(power, kin
     assert _found(c * x[OLD], 100 * c * x[NEW]) is not None
 
 
-def test_columns_are_what_they_are_called():
+@pytest.mark.parametrize("at_once", [7, 256])
+def test_columns_are_what_they_are_called(at_once, monkeypatch):
+    monkeypatch.setattr("grnrep._values._SCALED_AT_ONCE", at_once)
     x = LOGS[OLD].astype(np.float32)
     x[:, 0] = 0
     table = _table(x)
