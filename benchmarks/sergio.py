@@ -43,7 +43,8 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     median = wide.median()
     rows = {}
     for method in wide:
-        other = median.drop(method).idxmax()
+        others = median.drop(method)
+        other = others.idxmax() if len(others) else None
         low, high = boot[method].quantile([0.025, 0.975])
         rows[method] = {
             "median": median[method],
@@ -51,7 +52,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
             "high": high,
             "mean": wide[method].mean(),
             "best_other": other,
-            "above_best_other": float((boot[method] > boot[other]).mean()),
+            "above_best_other": np.nan if other is None else (boot[method] > boot[other]).mean(),
         }
     out = pd.DataFrame(rows).T.rename_axis("method")
     return out.join(table.groupby("method")["seconds"].mean())
