@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -177,8 +177,9 @@ class _Search:
         are not tried, nor where it ends below the best.
         """
         middle, weakest = len(self._ridges) // 2, priors[0]
-        # with the first ones, as there may be a thread to spare
-        best = self._climb(weakest, middle, beside=[(self._ridges[middle], p) for p in priors[1:2]])
+        first = [(ridge, weakest) for ridge in self._ridges[middle : middle + 2]]
+        self._add([*first, *((self._ridges[middle], prior) for prior in priors[1:2])])
+        best = self._climb(weakest, middle)
         for weaker, prior in pairwise(priors):
             starts = (middle, best)
             self._add([(self._ridges[k], p) for k in starts for p in (weaker, prior)])
@@ -193,12 +194,12 @@ class _Search:
         """The score at a position of ridges."""
         return self.scores[self._ridges[ridge], prior]
 
-    def _climb(self, prior: float, at: int, beside: Sequence[tuple[float, float]] = ()) -> int:
+    def _climb(self, prior: float, at: int) -> int:
         """Go from a ridge to a neighbour that is better until neither is; return where, a position."""
         while True:
             # stronger ones first: their fits take fewer iterations
             for k in (min(at + 1, len(self._ridges) - 1), max(at - 1, 0)):
-                self._add([(self._ridges[i], prior) for i in (at, k)] + list(beside))
+                self._add([(self._ridges[i], prior) for i in (at, k)])
                 if self._at(k, prior) > self._at(at, prior):
                     at = k
                     break
