@@ -6,9 +6,10 @@ Of gene i in cell k, in units of the gene's spread,
 
 and under a ReLU a zero says p + ε ≤ 0. Posteriors are taken to be q(z_k) = N(z̄_k, Σ), one Σ for all cells,
 q(w_i) = N(w̄_i, V_i), and below a zero the normal distribution cut there. Each is the best given the others, and so
-are ψ, C and v: the bound on the evidence rises with every step. Steps of cells and genes are least squares, with
+are ψ and v: the bound on the evidence rises with their steps. Steps of cells and genes are least squares, with
 N Σ added to Σ z z' and Σ_i V_i / ψ_i to W'Ψ⁻¹W: what is not known well counts for less (Bishop 1999, Variational
-principal components; Attias 1999).
+principal components; Attias 1999). For C alone Σ is wider under a ReLU, that of what is observed (Louis 1982): what is
+expected below a zero moves with the activity, and taken for independent of it says more than it knows.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from grnrep.core.als.posteriors import Regressions, posteriors
 from grnrep.core.als.variances import pooled
 from grnrep.core.fitted import Interrupted
 from grnrep.core.likelihoods.base import Block
-from grnrep.core.linalg import Pattern
+from grnrep.core.linalg import Pattern, inverse_spd
 from grnrep.core.network import Network
 
 LEAST_NOISE = 1e-5  # ψ in squared spreads of the gene: below, a value is explained
-_MISFIT = 0.02  # share of a prediction's variance that is added to ψ: no gene follows its regulators better
+_MISFIT = 0.02  # share of a gene's variance that is added to ψ, if predicted: none follows its regulators better
 _LEAST_SPREAD = 1e-8  # C_jj of a regulator that explains nothing
 LEAST_VARIANCE = 1e-12  # v of a free factor that explains nothing
 _LEAST_TAU2 = 1e-3  # that is learned
@@ -89,14 +90,18 @@ class Model:
 
     def cells(self, at: Moments) -> Cells:
         """What finds representations under the decoder of an iterate."""
+        prior, like, inflation = self._precision(at), self.blocks[0].x, self.prior.inflation
+        return Cells.of(self.pattern, at.weight, at.noise, prior, like, inflation=inflation)
+
+    def _precision(self, at: Moments) -> Tensor:
+        """C⁻¹ + doubt, (m, m + q): that of representations before expression is seen."""
         m = self.n_free
         prior = at.doubt[:m].clone()
         if self.prior.correlated:
             prior[:, :m] += torch.cholesky_inverse(torch.linalg.cholesky(at.covariance))
         else:
             prior[:, :m].diagonal().add_(1 / at.covariance.diagonal())
-        like, inflation = self.blocks[0].x, self.prior.inflation
-        return Cells.of(self.pattern, at.weight, at.noise, prior, like, inflation=inflation)
+        return prior
 
     def sums(self, cells: Cells, z: list[Tensor]) -> tuple[list[Tensor], Sums]:
         """Representations after a step from ``z``, and sums over all cells there."""
@@ -136,7 +141,7 @@ class Model:
         )
 
     def decoder(self, at: Moments, sums: Sums, sigma: Tensor) -> Moments:
-        """Weights, noise and variances of priors from sums over cells; ``sigma`` is Σ, (m, m)."""
+        """Weights, noise and variances of priors from sums over cells at ``at``; ``sigma`` is Σ, (m, m)."""
         n, known = self.n_cells, self.network.n_regulators - self.n_free
         spread = pad(n * sigma, (0, known, 0, known))
         variance = self.prior.variance(at.tau2, at.of_group)
@@ -146,16 +151,32 @@ class Model:
         noise = self._noise(sums.squares + sums.hidden + found.change, found.signal)
         off = (found.weight - self.prior.anchor).square() + found.variance
         tau2, of_group = self._variances(at, off)
+        second = sums.gram[: self.n_free, : self.n_free] + n * self._observed(at, sums, sigma)
         return Moments(
-            found.weight, at.z, noise, self._covariance(sums.gram + spread, sums.z), tau2, of_group,
+            found.weight, at.z, noise, self._covariance(second, sums.z), tau2, of_group,
             found.doubt(noise), found.variance.sqrt(), found.log_det,
         )  # fmt: skip
+
+    def _observed(self, at: Moments, sums: Sums, sigma: Tensor) -> Tensor:
+        """Σ by the information that is observed, (m, m): a zero counts for the curvature of its log likelihood.
+
+        With values that were expected for it, it counts for 1 / ψ; without, for as much less as their variance is of
+        noise (Louis 1982, J. R. Stat. Soc. B 44:226). Taken for all cells from the mean over them.
+        """
+        if not sums.hidden.any():
+            return sigma
+        hidden = sums.hidden * self.prior.inflation / (self.n_cells * at.noise)
+        seen = ((1 - hidden).clamp(min=0) / at.noise).sqrt()
+        m = self.n_free
+        information = self.pattern.gram(at.weight * seen[self.pattern.gene])[:m, :m]
+        return inverse_spd(information + self._precision(at)[:, :m], torch.float64)
 
     def _noise(self, squares: Tensor, signal: Tensor) -> Tensor:
         """ψ of every gene from expected squared residuals, and the variance of its prediction."""
         noise = squares.clamp(min=0) / self.n_cells
         own = pooled(noise, self.n_cells)
-        own = own + _MISFIT * signal.clamp(min=0)
+        # expression has variance 1; what a prediction varies more is below zeros, where nothing can be missed
+        own = own + _MISFIT * signal.clamp(0, 1)
         return (self.prior.inflation * own).clamp(min=LEAST_NOISE)
 
     def _covariance(self, second: Tensor, total: Tensor) -> Tensor:

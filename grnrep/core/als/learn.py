@@ -46,6 +46,7 @@ def fit_evidence(
     progress: bool = False,
     start: Fit | None = None,
     looks: int = 3,
+    settled: bool = True,
 ) -> Fit:
     """Learn decoder, representations, noise and priors together (:mod:`grnrep.core.als.evidence`).
 
@@ -83,6 +84,9 @@ def fit_evidence(
         covariates.
     looks
         Times that programmes are looked for in residuals: strong ones hide others.
+    settled
+        Whether activities are those under the decoder that was learned, or of the last step, which are nearly
+        those: enough to compare fits.
 
     Returns
     -------
@@ -177,6 +181,8 @@ def fit_evidence(
             at = replace(at, weight=weight, z=z)
         fit = fit_of(model, at, unit, covariates, likelihood, intercept)
         fit = replace(fit, history=history, converged=converged)
+    if not settled:
+        return fit
     return Projection.of(fit, network, dtype=values.dtype, device=device).into(fit, x)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +30,14 @@ INFLATION = 3.0  # of noise that is tried beside none
 MOST_FACTORS = 20  # free factors that are looked for
 _TRIED_FACTORS = 10  # at most in the fits that are compared: enough to see whether any help
 _CELLS_PER_REGULATOR = 10  # from which correlations of regulators are learned
-_ITERATIONS, _TOL = 20, 1e-4  # of the fits that are compared: enough to rank them
+_ITERATIONS, _TOL = 10, 1e-4  # of the fits that are compared: enough to rank them
 _FEWEST_GENES = 40  # with fewer, programmes are not looked for
-_HELD_OUT = 100  # genes to predict, if there are as many
+_MOST_CELLS = 1000  # to compare on: a prior that is right for few cells is too strong for many
+_HELD_OUT = 200  # genes to predict, if there are as many
+_HELD_OUT_OF_FACTORS = 60  # by fits with free factors, which take longest and differ most
 _SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
-_GAIN_OF_INFLATION = 0.1  # and that an inflation of noise has to bring
+_GAIN_OF_INFLATION = 0.05  # and that an inflation of noise has to bring
 _LOAD = 1.1  # effective load from which a fit is by evidence
 _LOAD_WITH_SIGNS = 0.6  # where signs are given
 _PER_WEIGHT = {"gaussian": 3, "tobit": 10}  # values that constrain, for every weight
@@ -86,11 +87,11 @@ def choose_assumptions(
     Where at least half of the edges have a sign, genes are held out, activities are learned from the others, and the
     held-out genes are predicted from the activities of their regulators with the prior signs as weights
     (:func:`grnrep.core.choose.held_out.held_out_score`). The weaker of two priors of weights is taken if it comes
-    within 5 % of the correlation of the other one. Free factors are taken if they raise it by more than 5 %: on real
-    data they explain much of what regulators would, and activities are then worse. Noise is
-    inflated if that raises it by more than 10 %: where genes share noise that no factor explains, activities follow
-    it, as each gene counts for independent. Without signs the evidence decides: those factors are kept that rise above
-    chance, reach many genes and are determined by the data.
+    within 5 % of the correlation of the other one. Noise is inflated, with the prior of weights that is best then, if
+    that raises it by more than 5 %: where genes share noise that no factor explains, activities follow it, as each gene
+    counts for independent. Free factors are taken if they raise it by more than 5 %: on real data they explain much of
+    what regulators would, and activities are then worse. Without signs the evidence decides: those factors are kept
+    that rise above chance, reach many genes and are determined by the data.
 
     Parameters
     ----------
@@ -114,42 +115,47 @@ def choose_assumptions(
     most = MOST_FACTORS if n_factors is None and network.n_genes >= _FEWEST_GENES else 0
     if not signed or network.n_genes < _FEWEST_GENES:
         return Chosen(replace(settled, n_factors=most) if most else settled)
-    cells, fold = draw_held_out(len(x), network, rng=rng)
+    cells, fold = draw_held_out(len(x), network, rng=rng, most=_MOST_CELLS)
     drawn = x[cells]
     of_cells = None if covariates is None else covariates[cells]
-    n_folds = min(int(fold.max()) + 1, -(-_HELD_OUT * (int(fold.max()) + 1) // network.n_genes))
+    plain = [replace(settled, tau2=tau2) for tau2 in tau2s]
+    # the prior of weights that predicts best is another one where noise is inflated
+    inflated = [replace(one, inflation=INFLATION) for one in plain] if has_signs(network) else []
+    richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
+    n_folds = {one: _folds_for(_HELD_OUT, fold) for one in plain + inflated}
+    if most:
+        n_folds = {richer: _folds_for(_HELD_OUT_OF_FACTORS, fold)} | n_folds  # the longest first
 
     def in_fold(assumed: Assumptions, f: int) -> _Products:
         return _held_out(drawn, network, fold == f, assumed, likelihood, of_cells, rng)
 
-    def scored(tried: list[Assumptions]) -> dict[Assumptions, Score]:
-        """Score of each, of which all folds are learned side by side."""
-        n_fits = len(tried) * n_folds
-        with (
-            side_by_side(2) as each,
-            progress_bar(progress, desc="choice", total=n_fits, unit="fit") as bar,
-        ):
-            parts = list[_Products]()
-            for part in each(in_fold, *zip(*product(tried, range(n_folds)), strict=True)):
-                parts.append(part)
-                bar.update()
-        return {one: _score_of(parts[k * n_folds :][:n_folds]) for k, one in enumerate(tried)}
-
-    plain = [replace(settled, tau2=tau2) for tau2 in tau2s]
-    richer = replace(plain[-1], n_factors=min(most, _TRIED_FACTORS))
-    tried = [richer, *plain] if most else plain  # the longest first, side by side with the others
-    scores = scored(tried)
+    parts: dict[Assumptions, list[_Products]] = {one: [] for one in n_folds}
+    tried = [(one, f) for one, n in n_folds.items() for f in range(n)]
+    with (
+        side_by_side(2) as each,
+        progress_bar(progress, desc="choice", total=len(tried), unit="fit") as bar,
+    ):
+        for (one, _), part in zip(tried, each(in_fold, *zip(*tried, strict=True)), strict=True):
+            parts[one].append(part)
+            bar.update()
+    scores = {one: _score_of(of_one) for one, of_one in parts.items()}
     best = _weakest(plain, scores)
-    if has_signs(network) and scores[best].above_chance:
-        inflated = replace(best, inflation=INFLATION)
-        scores |= scored([inflated])
-        if scores[inflated].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
-            best = inflated
+    if inflated and scores[best].above_chance:
+        other = _weakest(inflated, scores)
+        if scores[other].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
+            best = other
     if most:
-        highest = max(score.correlation for one, score in scores.items() if one != richer)
+        same = [_score_of(parts[one][: n_folds[richer]]) for one in plain + inflated]
+        highest = max(score.correlation for score in same)
         if scores[richer].correlation > (1 + _GAIN) * max(highest, 0.0):
             return Chosen(replace(richer, n_factors=most), scores[richer].above_chance)
     return Chosen(best, scores[best].above_chance)
+
+
+def _folds_for(n_genes: int, fold: np.ndarray) -> int:
+    """Folds that hold so many genes, or all."""
+    n_folds = int(fold.max()) + 1
+    return min(n_folds, -(-n_genes * n_folds // len(fold)))
 
 
 def _weakest(tried: list[Assumptions], scores: dict[Assumptions, Score]) -> Assumptions:
@@ -191,6 +197,7 @@ def _held_out(
         tol=_TOL,
         rng=rng,
         looks=1,
+        settled=False,
     )
     signs = np.zeros((test.n_genes, test.n_regulators))
     signs[test.gene, test.regulator] = test.expected

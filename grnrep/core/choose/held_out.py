@@ -44,10 +44,12 @@ class Compared(NamedTuple):
     scores: dict[tuple[float, float], Score]
 
 
-def draw_held_out(n_cells: int, network: Network, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cells to compare models on, at most 400 of them, and the fold of every gene."""
+def draw_held_out(
+    n_cells: int, network: Network, *, rng: int, most: int = _MAX_CELLS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells to compare models on, so many at most, and the fold of every gene."""
     draw = np.random.default_rng(rng)
-    cells = np.sort(draw.permutation(n_cells)[:_MAX_CELLS])
+    cells = np.sort(draw.permutation(n_cells)[:most])
     return cells, draw.permutation(network.n_genes) % _FOLDS
 
 
