@@ -13,7 +13,6 @@ from grnrep.core.als.assumed import Assumptions
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.choose import assumptions
 from grnrep.core.choose.assumptions import INFLATION, TAU2, choose_assumptions
-from grnrep.core.choose.held_out import Score
 from grnrep.core.network import Network
 from tests.core.test_evidence import ASSUMED, Twin, fixed, problem
 
@@ -125,11 +124,11 @@ def test_prior_of_weights_is_that_which_predicts_best_beside_inflated_noise(monk
 
     monkeypatch.setattr(assumptions, "_held_out", held_out)
 
-    def score_of(parts):
+    def shares_of(parts):
         one = parts[0]
-        return Score(0.0 if one.n_factors else table[one.tau2, one.inflation], 0.01)
+        return np.full(100, 0.0 if one.n_factors else table[one.tau2, one.inflation] / 100)
 
-    monkeypatch.setattr(assumptions, "_score_of", score_of)
+    monkeypatch.setattr(assumptions, "_shares_of", shares_of)
     chosen = choose_assumptions(x, network, likelihood="tobit").assumptions
     assert chosen.inflation == INFLATION
     assert chosen.tau2 == (TAU2[1] if strong == 0.25 else TAU2[0])

@@ -17,7 +17,7 @@ from grnrep.core.choose.held_out import (
     is_signed,
     of_genes,
     predict_by_signs,
-    score_of,
+    shares_of,
 )
 from grnrep.core.design import known_columns, without_known
 from grnrep.core.load import constraints_of, effective_load
@@ -35,7 +35,6 @@ _FEWEST_GENES = 40  # with fewer, programmes are not looked for
 _MOST_CELLS = 1000  # to compare on: a prior that is right for few cells is too strong for many
 _HELD_OUT = 200  # genes to predict, if there are as many
 _HELD_OUT_OF_FACTORS = 60  # by fits with free factors, which take longest and differ most
-_SLACK = 0.05  # of the higher correlation, as a share, within which the weaker prior is taken
 _GAIN = 0.05  # rise of the correlation, as a share, that free factors have to bring
 _GAIN_OF_INFLATION = 0.05  # and that an inflation of noise has to bring
 _LOAD = 1.1  # effective load from which a fit is by evidence
@@ -86,12 +85,12 @@ def choose_assumptions(
 
     Where at least half of the edges have a sign, genes are held out, activities are learned from the others, and the
     held-out genes are predicted from the activities of their regulators with the prior signs as weights
-    (:func:`grnrep.core.choose.held_out.held_out_score`). The weaker of two priors of weights is taken if it comes
-    within 5 % of the correlation of the other one. Noise is inflated, with the prior of weights that is best then, if
-    that raises it by more than 5 %: where genes share noise that no factor explains, activities follow it, as each gene
-    counts for independent. Free factors are taken if they raise it by more than 5 %: on real data they explain much of
-    what regulators would, and activities are then worse. Without signs the evidence decides: those factors are kept
-    that rise above chance, reach many genes and are determined by the data.
+    (:func:`grnrep.core.choose.held_out.held_out_score`). The weaker of two priors of weights is taken, unless the
+    other one raises the correlation by more than two standard errors, gene by gene. Noise is inflated, with the prior
+    of weights that is best then, if that raises it by more than 5 %: where genes share noise that no factor explains,
+    activities follow it, as each gene counts for independent. Free factors are taken if they raise it by more than
+    5 %: on real data they explain much of what regulators would, and activities are then worse. Without signs the
+    evidence decides: those factors are kept that rise above chance, reach many genes and are determined by the data.
 
     Parameters
     ----------
@@ -138,15 +137,16 @@ def choose_assumptions(
         for (one, _), part in zip(tried, each(in_fold, *zip(*tried, strict=True)), strict=True):
             parts[one].append(part)
             bar.update()
-    scores = {one: _score_of(of_one) for one, of_one in parts.items()}
-    best = _weakest(plain, scores)
+    shares = {one: _shares_of(of_one) for one, of_one in parts.items()}
+    scores = {one: Score.of(of_one) for one, of_one in shares.items()}
+    best = _weakest(plain, shares)
     if inflated and scores[best].above_chance:
-        other = _weakest(inflated, scores)
+        other = _weakest(inflated, shares)
         if scores[other].correlation > (1 + _GAIN_OF_INFLATION) * scores[best].correlation:
             best = other
     if most:
-        same = [_score_of(parts[one][: n_folds[richer]]) for one in plain + inflated]
-        highest = max(score.correlation for score in same)
+        same = (_shares_of(parts[one][: n_folds[richer]]) for one in plain + inflated)
+        highest = max(Score.of(of_one).correlation for of_one in same)
         if scores[richer].correlation > (1 + _GAIN) * max(highest, 0.0):
             return Chosen(replace(richer, n_factors=most), scores[richer].above_chance)
     return Chosen(best, scores[best].above_chance)
@@ -158,10 +158,10 @@ def _folds_for(n_genes: int, fold: np.ndarray) -> int:
     return min(n_folds, -(-n_genes * n_folds // len(fold)))
 
 
-def _weakest(tried: list[Assumptions], scores: dict[Assumptions, Score]) -> Assumptions:
-    """The last, weakest prior if it does about as well as the strongest."""
-    weak, strong = scores[tried[-1]].correlation, scores[tried[0]].correlation
-    return tried[-1] if weak >= strong - _SLACK * abs(strong) else tried[0]
+def _weakest(tried: list[Assumptions], shares: dict[Assumptions, np.ndarray]) -> Assumptions:
+    """The last, weakest prior, unless the strongest predicts the same genes better by more than chance."""
+    gain = Score.of(shares[tried[0]] - shares[tried[-1]])
+    return tried[0] if gain.above_chance else tried[-1]
 
 
 class _Products(NamedTuple):
@@ -171,8 +171,8 @@ class _Products(NamedTuple):
     squares: np.ndarray
 
 
-def _score_of(folds: list[_Products]) -> Score:
-    return score_of([part.products for part in folds], np.sum([p.squares for p in folds], axis=0))
+def _shares_of(folds: list[_Products]) -> np.ndarray:
+    return shares_of([part.products for part in folds], np.sum([p.squares for p in folds], axis=0))
 
 
 def _held_out(

@@ -35,6 +35,14 @@ class Score(NamedTuple):
         """Whether signs predict anything."""
         return self.correlation > _CHANCE * self.error
 
+    @classmethod
+    def of(cls, shares: np.ndarray) -> Score:
+        """What genes add to the correlation, or to a difference of two, summed.
+
+        With signs that say nothing each is as likely positive as negative, and the variance is Σ shares².
+        """
+        return cls(float(shares.sum()), float(np.sqrt(np.square(shares).sum())))
+
 
 class Compared(NamedTuple):
     """Cells that models were compared on, (cells, n_genes); the fold of every gene; and scores, by ridge and prior."""
@@ -104,16 +112,13 @@ def held_out_score(
         )
         products.append((a * b).sum(0))
         squares += [(a * a).sum(), (b * b).sum()]
-    return score_of(products, squares)
+    return Score.of(shares_of(products, squares))
 
 
-def score_of(products: list[np.ndarray], squares: np.ndarray) -> Score:
-    """Score from Σ a b of every gene, in parts, and Σ a² and Σ b² of all."""
+def shares_of(products: list[np.ndarray], squares: np.ndarray) -> np.ndarray:
+    """What every gene adds to the correlation, from Σ a b of genes, in parts, and Σ a² and Σ b² of all."""
     size = float(np.sqrt(squares[0]) * np.sqrt(squares[1]))
-    # what every gene adds to the correlation
-    share = np.concatenate(products) / (size if size > 0 else 1.0)
-    # with signs that say nothing each share is as likely positive as negative: variance Σ share²
-    return Score(float(share.sum()), float(np.sqrt(np.square(share).sum())))
+    return np.concatenate(products) / (size if size > 0 else 1.0)
 
 
 def predict_by_signs(
