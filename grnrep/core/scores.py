@@ -21,6 +21,7 @@ from grnrep.core.threads import threads_for
 _ENTRIES = 2**19  # activities that are gathered at once, so that they stay in the processor's cache
 _FEWEST = 5  # degrees of freedom by which a gene can be judged
 _RIDGE = 1e-5  # of Σ z², the mean of regulators', for genes that are hardly ever seen
+_TURNED_OFF = 1e-12  # squared activity by that of the strongest regulator
 
 
 class EdgeScores(NamedTuple):
@@ -108,8 +109,10 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
             inside = is_edge[edge]
             at = (genes[:, None].expand(edge.shape)[inside], column[edge][inside])
             estimate[at], variance[at] = refined[inside], of_own[inside]
-    # a constant gene has no unit, and says nothing
+    # a constant gene has no unit, and says nothing; nor does a regulator that was turned off, whose activity is none
     variance[(dof < _FEWEST) | torch.as_tensor(x.max(axis=0) == x.min(axis=0))] = torch.nan
+    squares = z[:m].square().sum(1)
+    variance[:, squares <= _TURNED_OFF * squares.max()] = torch.nan
     std_err = variance.sqrt()
     unit = noise_sd[:, None]
     return EdgeScores((estimate * unit).numpy(), (std_err * unit).numpy(), dof.clamp(min=1).numpy())

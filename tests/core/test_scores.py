@@ -220,3 +220,18 @@ def test_order_of_genes_and_cells_and_dtype_do_not_matter(dtype):
     np.testing.assert_allclose(found.std_err, expected.std_err[genes], rtol=1e-3, atol=1e-5)
     # what is not known of weights makes activities a little less certain
     assert np.nanmedian(scores.std_err / expected.std_err) == pytest.approx(1, abs=0.05)
+
+
+def test_a_regulator_that_was_turned_off_says_nothing():
+    """Whose activity is rounding would need weights beyond all bounds."""
+    x, w, _ = problem(n_cells=200)
+    network = network_of(w != 0)
+    fit = fitted(x, network)
+    off = fit.activity.copy()
+    off[:, 2] *= 1e-25
+    before, scores = (
+        edge_scores(x, replace(fit, activity=a), network) for a in (fit.activity, off)
+    )
+    assert np.isfinite(before.std_err).all()
+    assert np.isnan(scores.std_err[:, 2]).all()
+    assert np.isfinite(np.delete(scores.std_err, 2, axis=1)).all()
