@@ -27,7 +27,7 @@ _FIRST_ITERATIONS = 10  # before free factors are looked for in residuals
 _FIRST_SPREAD = 0.3  # C_jj at the start
 _FIRST_NOISE = 0.5  # ψ at the start, as a share of the variance
 _LEAST_FIRST_NOISE = 0.1  # of genes without variance, which would hold activities at 0 for long
-_TOL, _MOST_LOOSER, _WORK = 1e-4, 2.0, 2e8  # rise of the bound a value, at so many products
+_TOL, _MOST_LOOSER, _WORK = 2e-5, 10.0, 5e5  # rise of the bound a value, at so many products
 _PRUNINGS = 3  # times that free factors are asked whether they explain anything
 
 
@@ -72,7 +72,7 @@ def fit_evidence(
         Limit of iterations.
     tol
         Stop when the bound on the evidence rose by less than this a value over the last 10 iterations. By default
-        1e-4, and up to twice that where there are many cells and regulators, and iterations are long.
+        2e-5, and up to ten times that where there are more than a few cells and regulators.
     rng
         Source of the draws that the start is made from.
     device
