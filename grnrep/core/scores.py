@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grnrep.core.als.expectation import Cells
+from grnrep.core.als.expectation import Cells, observed_covariance
 from grnrep.core.als.genes import similar
 from grnrep.core.als.project import Projection
 from grnrep.core.design import full_network, known_columns
 from grnrep.core.fitted import Fit
 from grnrep.core.gene_regression import Genes, refine, slope, steps_and_variances, with_growth
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 from grnrep.core.threads import threads_for
 
@@ -78,7 +79,11 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
     z = torch.as_tensor(np.concatenate([fit.representation(), known], axis=1)).mT.contiguous()
     noise_sd = torch.as_tensor(np.sqrt(fit.noise()))
     censored = not fit.likelihood.zeros_are_values
-    sigma = _posterior_covariance(x, cells, z, noise_sd) if censored else cells.sigma
+    sigma = cells.sigma
+    if censored:
+        share, decoder = _shares(x, cells, z, noise_sd), torch.as_tensor(fitted)
+        prior = cells.prior[:, : cells.n_free]
+        sigma = observed_covariance(Pattern(full), decoder, noise_sd.square(), share, prior)
     # in units of the gene's noise; padded slots read and write what stands behind the last edge
     weight = torch.as_tensor(np.append(fitted, 0.0))
     weight[:-1] /= noise_sd[torch.as_tensor(full.gene)]
@@ -118,14 +123,11 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
     return EdgeScores((estimate * unit).numpy(), (std_err * unit).numpy(), dof.clamp(min=1).numpy())
 
 
-def _posterior_covariance(x: np.ndarray, cells: Cells, z: Tensor, noise_sd: Tensor) -> Tensor:
-    """Σ under a ReLU, (m, m): every gene counts for the mean curvature of its values, of a zero less than 1."""
-    m = cells.n_free
+def _shares(x: np.ndarray, cells: Cells, z: Tensor, noise_sd: Tensor) -> Tensor:
+    """Mean curvature of the values of every gene under a ReLU, where one that is seen has 1, ``(n_genes,)``."""
     y = torch.as_tensor(x.T.astype(np.float64)) / noise_sd[:, None]
     p = cells.matrix @ z / noise_sd[:, None]
-    curvature = slope(y, p, y > 0, torch.ones_like(y))[1].mean(1)
-    decoder = cells.matrix.to_dense()[:, :m] / noise_sd[:, None]
-    return torch.linalg.inv(decoder.mT @ (decoder * curvature[:, None]) + cells.prior[:, :m])
+    return slope(y, p, y > 0, torch.ones_like(y))[1].mean(1)
 
 
 def _ridges(z: Tensor, full: Network, m: int) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from tqdm import tqdm
 
-from grnrep.core.als.expectation import Cells
+from grnrep.core.als.expectation import Cells, observed_covariance
 from grnrep.core.als.genes import GeneSolver
 from grnrep.core.als.loop import check_finite
 from grnrep.core.als.moments import Moments, Prior, Sums
@@ -30,7 +30,7 @@ from grnrep.core.als.posteriors import Regressions, posteriors
 from grnrep.core.als.variances import pooled
 from grnrep.core.fitted import Interrupted
 from grnrep.core.likelihoods.base import Block
-from grnrep.core.linalg import Pattern, inverse_spd
+from grnrep.core.linalg import Pattern
 from grnrep.core.network import Network
 
 LEAST_NOISE = 1e-5  # ψ in squared spreads of the gene: below, a value is explained
@@ -158,18 +158,14 @@ class Model:
         )  # fmt: skip
 
     def _observed(self, at: Moments, sums: Sums, sigma: Tensor) -> Tensor:
-        """Σ by the information that is observed, (m, m): a zero counts for the curvature of its log likelihood.
-
-        With values that were expected for it, it counts for 1 / ψ; without, for as much less as their variance is of
-        noise (Louis 1982, J. R. Stat. Soc. B 44:226). Taken for all cells from the mean over them.
-        """
+        """Σ by what is observed, (m, m): that of steps, ``sigma``, where nothing is hidden."""
         if not sums.hidden.any():
             return sigma
         hidden = sums.hidden * self.prior.inflation / (self.n_cells * at.noise)
-        seen = ((1 - hidden).clamp(min=0) / at.noise).sqrt()
-        m = self.n_free
-        information = self.pattern.gram(at.weight * seen[self.pattern.gene])[:m, :m]
-        return inverse_spd(information + self._precision(at)[:, :m], torch.float64)
+        prior = self._precision(at)[:, : self.n_free]
+        return observed_covariance(
+            self.pattern, at.weight, at.noise, (1 - hidden).clamp(min=0), prior
+        )
 
     def _noise(self, squares: Tensor, signal: Tensor) -> Tensor:
         """ψ of every gene from expected squared residuals, and the variance of its prediction."""

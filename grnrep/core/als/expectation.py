@@ -24,6 +24,27 @@ _TOL = 1e-3
 _CLIPPED_TOL = 1e-2
 
 
+def observed_covariance(
+    pattern: Pattern, weight: Tensor, noise: Tensor, share: Tensor, prior: Tensor
+) -> Tensor:
+    """Σ of representations by the information that is observed, (m, m) float64.
+
+    A value counts for 1 / ψ, a zero for the curvature of its log likelihood, which is less by the share of noise that
+    the zero hides (Louis 1982, J. R. Stat. Soc. B 44:226). Taken for all cells from the mean over them.
+
+    Parameters
+    ----------
+    pattern, weight
+        The decoder, known columns too; ``weight`` of every edge, ``(n_edges,)``.
+    noise, share
+        ψ of every gene, and what its values count for by what they would if all were seen, ``(n_genes,)``.
+    prior
+        Precision of representations before expression is seen, (m, m).
+    """
+    m, seen = len(prior), (share / noise).sqrt()[pattern.gene]
+    return inverse_spd(pattern.gram(weight * seen)[:m, :m] + prior, torch.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class Cells:
     """What finds the representations of any cells under a decoder with noise of every gene.
