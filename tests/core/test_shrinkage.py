@@ -51,8 +51,8 @@ def test_choice_is_on_the_grid_and_repeatable(monkeypatch):
     assert first == choose_shrinkage(np.maximum(x, 0), network, rng=4)
 
 
-@given(st.lists(st.integers(1, 9), min_size=15, max_size=15))
-def test_search_ends_where_no_ridge_beside_is_better_and_scores_nothing_twice(values):
+@given(st.permutations(range(len(RIDGES) * len(PRIORS))))
+def test_search_ends_where_no_pair_beside_is_better_and_scores_nothing_twice(values):
     table = dict(zip(product(RIDGES, PRIORS), values, strict=True))
     asked = []
 
@@ -60,16 +60,26 @@ def test_search_ends_where_no_ridge_beside_is_better_and_scores_nothing_twice(va
         asked.append((ridge, prior))
         return held_out.Score(float(table[ridge, prior]), 1.0)
 
-    found = shrinkage._Search(score, RIDGES).among(PRIORS)
+    found = shrinkage._climb(score, RIDGES, PRIORS)
     assert sorted(found) == sorted(asked)
-    highest = max(table[pair] for pair in asked)
-    prior = min(p for r, p in asked if table[r, p] == highest)
+    ridge, prior = shrinkage._best(found)
+    i, j = RIDGES.index(ridge), PRIORS.index(prior)
+    around = product(RIDGES[max(0, i - 1) : i + 2], PRIORS[max(0, j - 1) : j + 2])
+    beside = {(r, p) for r, p in around if (r - ridge) * (p - prior) <= 0}  # not both more, or less
+    assert beside <= set(found)
+    assert table[ridge, prior] == max(table[pair] for pair in found)
 
-    def is_end(k):
-        beside = [(r, prior) for r in (*RIDGES[max(0, k - 1) : k], *RIDGES[k + 1 : k + 2])]
-        return all(pair in found and table[pair] <= table[RIDGES[k], prior] for pair in beside)
 
-    assert any(is_end(k) for k, ridge in enumerate(RIDGES) if (ridge, prior) in found)
+def test_the_best_prior_and_the_weakest_ridge_that_comes_close_are_taken():
+    def taken(**of):
+        table = dict(
+            zip(((0.03, 0.3), (0.3, 0.3), (3.0, 0.3), (0.03, 0.03)), of.values(), strict=True)
+        )
+        return shrinkage._weakest_ridge({at: held_out.Score(v, 0.1) for at, v in table.items()})
+
+    assert taken(weak=0.5, middle=0.498, strong=0.5, other=0.4) == (0.03, 0.3)
+    assert taken(weak=0.49, middle=0.498, strong=0.5, other=0.4999) == (0.3, 0.3)
+    assert taken(weak=0.5, middle=0.5, strong=0.5, other=0.5) == (0.03, 0.03)
 
 
 def test_search_finds_the_best_pair_where_ridge_and_prior_do_not_interact():
@@ -79,7 +89,7 @@ def test_search_finds_the_best_pair_where_ridge_and_prior_do_not_interact():
             far = abs(RIDGES.index(ridge) - peak[0]) + abs(PRIORS.index(prior) - peak[1])
             return held_out.Score(1.0 - far, 0.1)
 
-        scores = shrinkage._Search(score, RIDGES).among(PRIORS)
+        scores = shrinkage._climb(score, RIDGES, PRIORS)
         assert max(scores, key=lambda pair: scores[pair]) == (RIDGES[peak[0]], PRIORS[peak[1]])
 
 
@@ -90,7 +100,7 @@ def test_search_finds_a_strong_prior_for_which_a_weak_one_has_a_strong_ridge():
     def score(ridge, prior):
         return held_out.Score(float(of_prior[prior][RIDGES.index(ridge)]), 1.0)
 
-    scores = shrinkage._Search(score, RIDGES).among(PRIORS)
+    scores = shrinkage._climb(score, RIDGES, PRIORS)
     assert max(scores, key=lambda pair: scores[pair]) == (RIDGES[2], PRIORS[2])
 
 

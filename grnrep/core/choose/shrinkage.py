@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +24,14 @@ from grnrep.core.threads import side_by_side
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
 PRIORS = (0.03, 0.3, 10.0)  # that are tried, from the weakest one on
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
-_SLACK = 0.005  # of the highest correlation, as a share: what is lost within it is lost to chance
+_SLACK = (
+    0.005  # of the highest correlation, as a share: what a ridge loses within it is lost to chance
+)
+# where a search looks next, in ridges and priors: more or less of one, or more of one and less of the other
+_BESIDE = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, 1), (1, -1))
 
-
-Scores = dict[tuple[float, float], Score]  # by ridge and prior
+Pair = tuple[float, float]  # ridge and prior
+Scores = dict[Pair, Score]
 
 
 class Shrinkage(NamedTuple):
@@ -59,13 +62,12 @@ def choose_shrinkage(
     """Choose ``ridge``, ``prior`` and ``shared`` of :func:`grnrep.core.als.fit.fit_decoder`.
 
     Genes are held out, activities are learned from the others, and the held-out genes are predicted from the
-    activities of their regulators with the prior signs as weights, which no gene's own data have touched. The weakest
-    prior wins that comes within 0.5 % of the highest correlation, and then the weakest ridge within 0.5 % of the best
-    for that prior: what is lost within that is lost to chance, and activities bear less of a ridge than predictions.
-    With the weakest prior the search goes from a middle ridge to stronger or weaker ones as long as predictions get
-    better. So it does with a stronger prior where that is better than the weaker one, at the middle or the best ridge.
-    Free weights are tried where the weakest prior comes that close, and a cell has more constraining values than
-    regulators.
+    activities of their regulators with the prior signs as weights, which no gene's own data have touched. The search
+    begins at a middle ridge with the weakest prior, and goes to the best of the pairs beside it until none is better:
+    a ridge or a prior more or less, or more of one and less of the other, as they stand in for each other. Where it
+    ends at the weakest prior, and a cell has more constraining values than regulators, free weights are tried too. Of
+    the prior of the best pair the weakest ridge is taken that comes within 0.5 % of its correlation: what is lost
+    within that is lost to chance, and activities bear less of a ridge than predictions.
 
     Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are then free
     where a cell has more constraining values than regulators, else drawn to the signs as weakly as any prior does, and
@@ -145,17 +147,16 @@ def _choose(
         return held_out_score(drawn, network, fold, ridge, prior, of_drawn)
 
     ridges = RIDGES if ridge is None else (ridge,)
-    scores = _Search(score, ridges).among(PRIORS if prior is None else (prior,))
+    scores = _climb(score, ridges, PRIORS if prior is None else (prior,))
     determined = _determined(x, network, likelihood=model.likelihood)
-    if not _predict(scores):
+    if not max(scores.values()).above_chance:
         if prior is None:
             prior = 0.0 if determined else min(PRIORS)
         return Shrinkage(ridge_at(prior), prior, signs_predict=False)
-    if prior is None and determined and _weakest(scores) == min(PRIORS):
+    if prior is None and determined and _best(scores)[1] == min(PRIORS):
         free_ridge = ridge_at(0.0)
         scores[free_ridge, 0.0] = score(free_ridge, 0.0)
-    weakest = _weakest(scores)
-    return Shrinkage(*min(_close({pair: s for pair, s in scores.items() if pair[1] == weakest})))
+    return Shrinkage(*_weakest_ridge(scores))
 
 
 def _determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
@@ -163,71 +164,42 @@ def _determined(x: np.ndarray, network: Network, *, likelihood: str) -> bool:
     return constraints_of(x, likelihood=likelihood) > len(x) * network.n_regulators
 
 
-class _Search:
-    """Scores of pairs of ridge and prior, as far as they were asked for."""
+def _climb(
+    score: Callable[[float, float], Score], ridges: tuple[float, ...], priors: tuple[float, ...]
+) -> Scores:
+    """Scores of pairs, from the middle ridge and the weakest prior to where none beside is better.
 
-    def __init__(self, score: Callable[[float, float], Score], ridges: tuple[float, ...]):
-        self._score, self._ridges, self.scores = score, ridges, Scores()
-
-    def among(self, priors: tuple[float, ...]) -> Scores:
-        """Scores of ridges at the weakest prior, and at each stronger one that is better than the one before.
-
-        Better at the middle ridge or at the best one: a strong prior and a strong ridge stand in for each other, so
-        that the best ridge of a weak prior says little about a strong one. Where a prior is neither, stronger ones
-        are not tried, nor where it ends below the best.
-        """
-        middle, weakest = len(self._ridges) // 2, priors[0]
-        first = [(ridge, weakest) for ridge in self._ridges[middle : middle + 2]]
-        self._add([*first, *((self._ridges[middle], prior) for prior in priors[1:2])])
-        best = self._climb(weakest, middle)
-        for weaker, prior in pairwise(priors):
-            starts = (middle, best)
-            self._add([(self._ridges[k], p) for k in starts for p in (weaker, prior)])
-            if not any(self._at(k, prior) > self._at(k, weaker) for k in starts):
-                break
-            best = self._climb(prior, max(starts, key=lambda k: self._at(k, prior)))
-            if max(self.scores.values()) > self._at(best, prior):
-                break
-        return self.scores
-
-    def _at(self, ridge: int, prior: float) -> Score:
-        """The score at a position of ridges."""
-        return self.scores[self._ridges[ridge], prior]
-
-    def _climb(self, prior: float, at: int) -> int:
-        """Go from a ridge to a neighbour that is better until neither is; return where, a position."""
-        while True:
-            # stronger ones first: their fits take fewer iterations
-            for k in (min(at + 1, len(self._ridges) - 1), max(at - 1, 0)):
-                self._add([(self._ridges[i], prior) for i in (at, k)])
-                if self._at(k, prior) > self._at(at, prior):
-                    at = k
-                    break
-            else:
-                return at
-
-    def _add(self, pairs: list[tuple[float, float]]) -> None:
-        """Score what was not scored yet, side by side; one alone has the threads for itself."""
-        new = [pair for pair in dict.fromkeys(pairs) if pair not in self.scores]
-        if len(new) == 1:
-            self.scores[new[0]] = self._score(*new[0])
-            return
-        with side_by_side(len(new)) as each:
-            self.scores |= zip(new, each(lambda pair: self._score(*pair), new), strict=True)
+    A strong prior and a strong ridge stand in for each other: the best ridge of a weak prior is too strong for a
+    stronger one, so that steps along one of them alone would end too early.
+    """
+    scores, at = Scores(), (len(ridges) // 2, 0)
+    while True:
+        steps = ((at[0] + i, at[1] + j) for i, j in ((0, 0), *_BESIDE))
+        places = [(i, j) for i, j in steps if 0 <= i < len(ridges) and 0 <= j < len(priors)]
+        pairs = [(ridges[i], priors[j]) for i, j in places]
+        scores |= _scores(score, [pair for pair in pairs if pair not in scores])
+        best = pairs.index(max(pairs, key=lambda pair: scores[pair]))  # the first of equal ones
+        if best == 0:
+            return scores
+        at = places[best]
 
 
-def _predict(scores: Scores) -> bool:
-    """Whether signs predict held-out genes at all, at the best of the pairs."""
-    return max(scores.values()).above_chance
+def _scores(score: Callable[[float, float], Score], pairs: list[Pair]) -> Scores:
+    """Scores of pairs, side by side; one alone has the threads for itself."""
+    if len(pairs) == 1:
+        return {pairs[0]: score(*pairs[0])}
+    pairs = sorted(pairs)  # fits with weak ridges take longest
+    with side_by_side(len(pairs)) as each:
+        return dict(zip(pairs, each(lambda pair: score(*pair), pairs), strict=True))
 
 
-def _weakest(scores: Scores) -> float:
-    """The weakest prior that comes close to the highest correlation."""
-    return min(prior for _, prior in _close(scores))
+def _best(scores: Scores) -> Pair:
+    """The pair of the highest correlation; of equal ones that of the weakest prior, and then ridge."""
+    return min(scores, key=lambda pair: (-scores[pair].correlation, pair[1], pair[0]))
 
 
-def _close(scores: Scores) -> list[tuple[float, float]]:
-    """The pairs that come close to the highest correlation, whatever its sign; never none."""
-    highest = max(scores.values()).correlation
-    enough = highest - _SLACK * abs(highest)
-    return [pair for pair, score in scores.items() if score.correlation >= enough]
+def _weakest_ridge(scores: Scores) -> Pair:
+    """Of the prior of the best pair, the weakest ridge that comes close to it."""
+    best = _best(scores)
+    enough = scores[best].correlation - _SLACK * abs(scores[best].correlation)
+    return min(pair for pair, s in scores.items() if pair[1] == best[1] and s.correlation >= enough)
