@@ -1,9 +1,10 @@
 """Reliability, as a fit states it, beside the squared correlation of inferred and true activities.
 
 `gr.ds.simulate`, 200 genes, connectivity .1, weights U(-1, 1); the network has signs. Means over regulators and
-seeds: `found`, the squared correlation over cells; `stated`, the reliability; `posterior`, 1 - Σ_jj / C_jj with the
-learned prior covariance C and no information in zeros, as it was stated before. `rank` is the correlation of `found`
-and `stated` over regulators, a mean over seeds.
+seeds: `found`, the squared correlation over cells; `stated`, the reliability; `seen`, the same by what the cells
+are seen to vary, which weights that follow their noise add to; `posterior`, 1 - Σ_jj / C_jj with the learned prior
+covariance C and no information in zeros. `rank` is the correlation of `found` and `stated` over regulators, a mean over
+seeds.
 
     OMP_NUM_THREADS=1 python benchmarks/reliability.py
 """
@@ -23,7 +24,7 @@ import grnrep as gr
 from grnrep._match import match
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.choose.assumptions import least_assumed
-from grnrep.core.reliability import reliability
+from grnrep.core.reliability import kept_by_new_cells, reliability
 
 # cells, regulators, noise sd, share of zeros (None: no threshold, about half)
 SETTINGS = [
@@ -47,14 +48,15 @@ def measure(n_obs: int, m: int, noise_sd: float, zeros: float | None, seed: int)
     )  # fmt: skip
     matched = match(net, adata, min_targets=5)
     x, network = np.asarray(adata[:, matched.genes].X), matched.network
-    fit = fit_evidence(
-        x, network, likelihood="tobit", assumptions=least_assumed(n_obs, network, 0), rng=seed
-    )
+    assumed = least_assumed(n_obs, network, 0)
+    fit = fit_evidence(x, network, likelihood="tobit", assumptions=assumed, rng=seed)
     true = adata.obsm["true_activity"][matched.regulators].to_numpy()
     pairs = zip(fit.activity.T, true.T, strict=True)
     found = np.array([np.corrcoef(a, b)[0, 1] ** 2 for a, b in pairs])
     share_zero = (x == 0).mean(0)
-    stated = reliability(fit, network, share_zero)
+    seen = reliability(fit, network, share_zero)
+    kept = kept_by_new_cells(fit, x, network, assumed)
+    stated = reliability(fit, network, share_zero, kept=kept)
     w = np.zeros((network.n_genes, network.n_regulators))
     w[network.gene, network.regulator] = fit.weight
     told = (w * ((1 - share_zero) / fit.noise())[:, None]).T @ w
@@ -66,6 +68,7 @@ def measure(n_obs: int, m: int, noise_sd: float, zeros: float | None, seed: int)
         "seed": seed,
         "found": round(float(found.mean()), 3),
         "stated": round(float(stated.mean()), 3),
+        "seen": round(float(seen.mean()), 3),
         "posterior": round(float((1 - after / fit.covariance.diagonal()).mean()), 3),
         "rank": round(float(np.corrcoef(found, stated)[0, 1]), 2),
     }

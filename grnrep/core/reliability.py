@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from scipy.special import ndtri
 
+from grnrep.core.als.assumed import Assumptions
+from grnrep.core.als.learn import fit_evidence
+from grnrep.core.als.project import project
 from grnrep.core.design import full_network, prior_precision
-from grnrep.core.fitted import Fit
+from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network
 from grnrep.core.normal_tail import below_and_above
 
 _NODES = 61  # of the Gauss-Hermite rule over predictions: right to 2e-3 where they spread 5 times as much as noise
+_SHARE = 5  # one cell in so many is held out, to be told as new cells are
+_ITERATIONS = 20  # in which a decoder forgets them
 
 
 def information(u: np.ndarray) -> np.ndarray:
@@ -54,7 +62,24 @@ def expected_information(share_zero: np.ndarray, spread: np.ndarray, sd: np.ndar
     return out
 
 
-def reliability(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarray:
+class _Told(NamedTuple):
+    """What a decoder tells of the activity of every regulator, ``(m,)`` each.
+
+    Parameters
+    ----------
+    noise
+        Variance that noise gives inferred activities.
+    own
+        Share of the rest of their variance that is the regulator's own, not that of others.
+    """
+
+    noise: np.ndarray
+    own: np.ndarray
+
+
+def reliability(
+    fit: Fit, network: Network, share_zero: np.ndarray, *, kept: float = 1.0
+) -> np.ndarray:
     r"""Squared correlation to be expected of inferred and true activities, if weights and noise are right.
 
     With genes of noise ψ and information ι (:func:`expected_information`), G = W' diag(ι/ψ) W and the precision P by
@@ -68,10 +93,12 @@ def reliability(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarra
     activities are shrunk each for what the other leaves open; its shape counts, its size does not. So noise is taken
     off the variance that activities are seen to have,
 
-    .. math:: \Big(1 - \frac{N_{jj}}{\mathrm{Var} \bar z_j}\Big) \frac{(AC)_{jj}^2}{C_{jj} (A C A^\top)_{jj}},
+    .. math:: \Big(1 - \frac{N_{jj}}{q\, \mathrm{Var} \bar z_j}\Big)
+        \frac{(AC)_{jj}^2}{C_{jj} (A C A^\top)_{jj}},
 
     and the second factor is the share of the rest that is the regulator's own, not that of others. Both are the same
-    where Var z̄ is A C A' + N.
+    where q Var z̄ is A C A' + N. The share q of their variance, in units of noise, is what activities would keep if
+    weights had not followed the noise of these very cells (:func:`kept_by_new_cells`).
 
     Parameters
     ----------
@@ -81,11 +108,109 @@ def reliability(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarra
         Edges.
     share_zero
         Share of zeros of every gene, ``(n_genes,)``; they count under a ReLU.
+    kept
+        q; 1 where the decoder was not learned from these cells.
 
     Returns
     -------
     ``(n_regulators,)``, from 0 to 1; 0 where activities do not vary.
     """
+    noise, own = _told(fit, network, share_zero)
+    seen = kept * _variance(fit.activity)
+    beyond_noise = 1 - noise / np.maximum(seen, np.finfo(np.float64).tiny)
+    return np.where(seen > 0, np.clip(beyond_noise, 0, 1) * own, 0.0)
+
+
+def kept_by_new_cells(
+    fit: Fit,
+    x: np.ndarray,
+    network: Network,
+    assumptions: Assumptions,
+    *,
+    device: str | torch.device | None = None,
+) -> float:
+    """Share of Var z̄ / N that cells keep which the decoder was not learned from; at most 1.
+
+    Weights follow the noise of the cells that they are learned from, and activities of these cells then vary with
+    it, by half of what is seen where noise is nearly all there is. So a fifth of the cells is held out, the decoder
+    goes on to learn from the others until it has forgotten them, and they are inferred as new cells are. Beside their
+    own activities under the decoder that knew them, the variance of truth is the same, and the median over
+    regulators is not that of chance.
+
+    Parameters
+    ----------
+    fit
+        By evidence, of the cells ``x``.
+    x
+        Expression, (n_cells, n_genes).
+    network, assumptions
+        As in the fit.
+    device
+        Where to compute; the CPU by default.
+
+    Returns
+    -------
+    1 where there are too few cells to hold any out.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At Ctrl-C.
+    """
+    # by their size, so that cells in another order, or genes in other units, are the same
+    order = np.argsort(np.square(fit.activity).sum(1), kind="stable")
+    held_out = np.zeros(len(x), dtype=bool)
+    held_out[order[_SHARE // 2 :: _SHARE]] = True
+    if held_out.sum() < 2:
+        return 1.0
+    others, new = _of_cells(fit, ~held_out), _of_cells(fit, held_out)
+    try:
+        learned = fit_evidence(
+            x[~held_out],
+            network,
+            likelihood=fit.likelihood.name,
+            intercept=fit.bias is not None,
+            covariates=others.covariates,
+            assumptions=replace(assumptions, n_factors=0, exactly=True),  # those of the start
+            max_iter=_ITERATIONS,
+            tol=0.0,
+            device=device,
+            start=others,
+            settled=False,
+        )
+    except Interrupted as stop:  # with a decoder of other cells
+        raise KeyboardInterrupt from stop
+    inferred = project(x[held_out], learned, network, covariates=new.covariates, device=device)
+    share_zero = (x == 0).mean(0)
+    by = [_told(of, network, share_zero).noise for of in (learned, fit)]
+    varies = (_variance(new.activity) > 0) & (by[0] > 0) & (by[1] > 0)
+    if not varies.any():
+        return 1.0
+    after, before = (
+        _variance(activity)[varies] / noise[varies]
+        for activity, noise in zip((inferred, new.activity), by, strict=True)
+    )
+    return float(np.clip(np.median(after / before), 0, 1))
+
+
+def _of_cells(fit: Fit, some: np.ndarray) -> Fit:
+    """The fit with some of its cells."""
+    factors, covariates = fit.factors, fit.covariates
+    return replace(
+        fit,
+        activity=fit.activity[some],
+        factors=None if factors is None else factors[some],
+        covariates=None if covariates is None else covariates[some],
+    )
+
+
+def _variance(activity: np.ndarray) -> np.ndarray:
+    """Of every regulator over cells, ``(m,)``."""
+    return activity.var(0, ddof=1) if len(activity) > 1 else np.zeros(activity.shape[1])
+
+
+def _told(fit: Fit, network: Network, share_zero: np.ndarray) -> _Told:
+    """N_jj and the regulator's own share, as in :func:`reliability`."""
     m, n_free = network.n_regulators, network.n_regulators + fit.n_factors
     full, weight = full_network(network, fit)
     free = full.regulator < n_free
@@ -104,8 +229,5 @@ def reliability(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarra
     # noise scatters by its own variance, whatever fits inflate it to
     noise, own = (a @ s).diagonal()[:m] / fit.inflation, (a @ c).diagonal()[:m]
     signal = (a @ c @ a.T).diagonal()[:m]
-    seen = fit.activity.var(0, ddof=1) if len(fit.activity) > 1 else np.zeros(m)
-    tiny = np.finfo(np.float64).tiny
-    beyond_noise = 1 - noise / np.maximum(seen, tiny)
-    of_its_own = own**2 / np.maximum(c.diagonal()[:m] * signal, tiny)
-    return np.where(seen > 0, np.clip(beyond_noise, 0, 1) * np.clip(of_its_own, 0, 1), 0.0)
+    of_all = np.maximum(c.diagonal()[:m] * signal, np.finfo(np.float64).tiny)
+    return _Told(noise, np.clip(own**2 / of_all, 0, 1))

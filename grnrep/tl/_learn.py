@@ -26,6 +26,7 @@ from grnrep.core.als.stats import Stats
 from grnrep.core.design import full_network
 from grnrep.core.fitted import Fit, Interrupted
 from grnrep.core.network import Network, with_known_columns
+from grnrep.core.reliability import kept_by_new_cells
 from grnrep.core.signs import orient
 from grnrep.rows.blocks import Blocks
 from grnrep.rows.engine import active_client, map_blocks
@@ -54,12 +55,15 @@ class Learned:
         Of every regulator, as :func:`grnrep.core.signs.orient` returns them.
     uncertainty
         None where it was not asked for.
+    kept
+        As :func:`grnrep.core.reliability.kept_by_new_cells` returns it, of a fit by evidence.
     """
 
     decoder: Decoder
     sign_confidence: np.ndarray
     sign_source: np.ndarray
     uncertainty: Uncertainty | None = None
+    kept: float = 1.0
 
 
 def learn(
@@ -89,6 +93,7 @@ def learn(
                 fit = learn_from_all(fit, data, choices, config, checkpoint)
         with bringing(fit):
             turned, confidence, source, uncertainty = oriented(fit, choices, config, checkpoint)
+            kept = _kept_by_new_cells(turned, choices, config)
     except Interrupted as stop:
         so_far, confidence, source = orient(
             stop.so_far, choices.matched.network, skewness=skewness_tells(choices)
@@ -99,7 +104,15 @@ def learn(
         limit = SOLVERS[config.solver]
         logger.warning("fit %r: not converged; more %s may help", config.key_added, limit)
     report_signs(source, turned.activity, choices, config.key_added)
-    return Learned(decoder_of(fit=turned), confidence, source, uncertainty)
+    return Learned(decoder_of(fit=turned), confidence, source, uncertainty, kept)
+
+
+def _kept_by_new_cells(fit: Fit, choices: Choices, config: FitConfig) -> float:
+    """What new cells keep of what those of the sample vary; all, where most cells learned from are others."""
+    if choices.assumed is None or choices.passes:
+        return 1.0
+    network = choices.matched.network
+    return kept_by_new_cells(fit, choices.sample.x, network, choices.assumed, device=config.device)
 
 
 def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:

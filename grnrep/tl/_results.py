@@ -191,7 +191,8 @@ def _regulator_table(learned: Learned, x: np.ndarray, *, constant: np.ndarray) -
     )
     if decoder.fit.covariance is not None:
         table["variance"] = decoder.fit.covariance.diagonal()
-        table["reliability"] = reliability(decoder.fit, network, (x == 0).mean(0))
+        share_zero = (x == 0).mean(0)
+        table["reliability"] = reliability(decoder.fit, network, share_zero, kept=learned.kept)
     return table if decoder.fit.ridge is None else table.assign(ridge=decoder.fit.ridge)
 
 
