@@ -111,8 +111,14 @@ def _kept_by_new_cells(fit: Fit, choices: Choices, config: FitConfig) -> float:
     """What new cells keep of what those of the sample vary; all, where most cells learned from are others."""
     if choices.assumed is None or choices.passes:
         return 1.0
-    network = choices.matched.network
-    return kept_by_new_cells(fit, choices.sample.x, network, choices.assumed, device=config.device)
+    return kept_by_new_cells(
+        fit,
+        choices.sample.x,
+        choices.matched.network,
+        choices.assumed,
+        device=config.device,
+        progress=config.progress,
+    )
 
 
 def learn_from_sample(choices: Choices, config: FitConfig) -> Fit:

@@ -24,9 +24,7 @@ from grnrep.core.threads import side_by_side
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
 PRIORS = (0.03, 0.3, 10.0)  # that are tried, from the weakest one on
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
-_SLACK = (
-    0.005  # of the highest correlation, as a share: what a ridge loses within it is lost to chance
-)
+_SLACK = 0.005  # of the highest correlation, as a share, that a ridge loses to chance
 # where a search looks next, in ridges and priors: more or less of one, or more of one and less of the other
 _BESIDE = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, 1), (1, -1))
 
