@@ -119,7 +119,7 @@ def reliability(
     -------
     ``(n_regulators,)``, from 0 to 1; 0 where activities do not vary.
     """
-    noise, own = _told(fit, network, share_zero)
+    noise, own = _told(fit, network, _informed(fit, network, share_zero))
     seen = kept * _variance(fit.activity)
     beyond_noise = 1 - noise / np.maximum(seen, np.finfo(np.float64).tiny)
     return np.where(seen > 0, np.clip(beyond_noise, 0, 1) * own, 0.0)
@@ -170,8 +170,8 @@ def kept_by_new_cells(
     if held_out.sum() < 2:
         return 1.0
     others, new = _of_cells(fit, ~held_out), _of_cells(fit, held_out)
-    share_zero = (x == 0).mean(0)
-    before = _seen_by_noise(new, network, share_zero)
+    informed = _informed(fit, network, (x == 0).mean(0))  # hardly another one with a few cells less
+    before = _seen_by_noise(new, network, informed)
     learned, kept = others, 1.0
     for n_iterations in _ITERATIONS:
         try:
@@ -193,7 +193,7 @@ def kept_by_new_cells(
         except Interrupted as stop:  # with a decoder of other cells
             raise KeyboardInterrupt from stop
         activity = project(x[held_out], learned, network, covariates=new.covariates, device=device)
-        after = _seen_by_noise(replace(learned, activity=activity), network, share_zero)
+        after = _seen_by_noise(replace(learned, activity=activity), network, informed)
         varies = (before > 0) & (after > 0)
         if varies.any():
             kept = float(np.clip(np.median(after[varies] / before[varies]), 0, 1))
@@ -202,9 +202,9 @@ def kept_by_new_cells(
     return kept
 
 
-def _seen_by_noise(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarray:
+def _seen_by_noise(fit: Fit, network: Network, informed: np.ndarray) -> np.ndarray:
     """Var z̄ / N of every regulator, ``(m,)``; 0 where noise gives no variance."""
-    noise = _told(fit, network, share_zero).noise
+    noise = _told(fit, network, informed).noise
     return np.divide(_variance(fit.activity), noise, out=np.zeros_like(noise), where=noise > 0)
 
 
@@ -224,21 +224,19 @@ def _variance(activity: np.ndarray) -> np.ndarray:
     return activity.var(0, ddof=1) if len(activity) > 1 else np.zeros(activity.shape[1])
 
 
-def _told(fit: Fit, network: Network, share_zero: np.ndarray) -> _Told:
-    """N_jj and the regulator's own share, as in :func:`reliability`."""
-    m, n_free = network.n_regulators, network.n_regulators + fit.n_factors
-    full, weight = full_network(network, fit)
-    free = full.regulator < n_free
-    w = np.zeros((full.n_genes, n_free))
-    w[full.gene[free], full.regulator[free]] = weight[free]
-    c = np.eye(n_free)
-    c[:m, :m] = fit.covariance
-    precision = 1 / fit.noise()
-    if not fit.likelihood.zeros_are_values:
-        spread = np.sqrt(((w @ c) * w).sum(1))
-        sd = fit.likelihood.arrays()["noise_sd"]
-        precision = precision * expected_information(share_zero, spread, sd)
-    gram = (w * precision[:, None]).T @ w
+def _informed(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarray:
+    """ι of every gene, ``(n_genes,)``."""
+    if fit.likelihood.zeros_are_values:
+        return np.ones(network.n_genes)
+    w, c = _weights_and_covariance(fit, network)
+    spread = np.sqrt(((w @ c) * w).sum(1))
+    return expected_information(share_zero, spread, fit.likelihood.arrays()["noise_sd"])
+
+
+def _told(fit: Fit, network: Network, informed: np.ndarray) -> _Told:
+    """N_jj and the regulator's own share, as in :func:`reliability`, with ι of every gene."""
+    m, (w, c) = network.n_regulators, _weights_and_covariance(fit, network)
+    gram = (w * (informed / fit.noise())[:, None]).T @ w
     s = np.linalg.inv(gram + prior_precision(fit, network))
     a = s @ gram
     # noise scatters by its own variance, whatever fits inflate it to
@@ -246,3 +244,14 @@ def _told(fit: Fit, network: Network, share_zero: np.ndarray) -> _Told:
     signal = (a @ c @ a.T).diagonal()[:m]
     of_all = np.maximum(c.diagonal()[:m] * signal, np.finfo(np.float64).tiny)
     return _Told(noise, np.clip(own**2 / of_all, 0, 1))
+
+
+def _weights_and_covariance(fit: Fit, network: Network) -> tuple[np.ndarray, np.ndarray]:
+    """W (n_genes, m) and C (m, m) of regulators and free factors."""
+    m, n_free = network.n_regulators, network.n_regulators + fit.n_factors
+    full, weight = full_network(network, fit)
+    free = full.regulator < n_free
+    w, c = np.zeros((full.n_genes, n_free)), np.eye(n_free)
+    w[full.gene[free], full.regulator[free]] = weight[free]
+    c[:m, :m] = fit.covariance
+    return w, c
