@@ -9,9 +9,11 @@ import grnrep as gr
 from grnrep._match import match
 from grnrep._record import read_decoder
 from grnrep.core.reliability import reliability
+from grnrep.tl import _learn
 
 
-def test_it_is_of_the_cells_that_were_learned_from():
+def test_it_is_of_the_cells_that_were_learned_from(monkeypatch):
+    monkeypatch.setattr(_learn, "kept_by_new_cells", lambda *args, **options: 0.9)
     adata, net = gr.ds.simulate(
         80, 60, n_regulators=5, connectivity=0.2, noise_sd=1.0, rng=1, progress=False
     )
@@ -21,7 +23,8 @@ def test_it_is_of_the_cells_that_were_learned_from():
     decoder, z = read_decoder(adata, "grnrep"), adata.obsm["grnrep"].to_numpy(dtype=np.float64)
     zeros = (adata[:, match(net, adata, min_targets=5).genes].X == 0).mean(0)
     object.__setattr__(decoder.fit, "activity", z)
-    np.testing.assert_allclose(found, reliability(decoder.fit, decoder.network, zeros), rtol=1e-4)
+    expected = reliability(decoder.fit, decoder.network, zeros, kept=0.9)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
     new = adata[:20].copy()
     gr.tl.transform(new, adata, progress=False)
     pd.testing.assert_series_equal(gr.get.activity(new).var["reliability"], found)
