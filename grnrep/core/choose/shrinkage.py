@@ -147,7 +147,7 @@ def _choose(
     ridges = RIDGES if ridge is None else (ridge,)
     scores = _climb(score, ridges, PRIORS if prior is None else (prior,))
     determined = _determined(x, network, likelihood=model.likelihood)
-    if not max(scores.values()).above_chance:
+    if not scores[_best(scores)].above_chance:
         if prior is None:
             prior = 0.0 if determined else min(PRIORS)
         return Shrinkage(ridge_at(prior), prior, signs_predict=False)
@@ -176,7 +176,8 @@ def _climb(
         places = [(i, j) for i, j in steps if 0 <= i < len(ridges) and 0 <= j < len(priors)]
         pairs = [(ridges[i], priors[j]) for i, j in places]
         scores |= _scores(score, [pair for pair in pairs if pair not in scores])
-        best = pairs.index(max(pairs, key=lambda pair: scores[pair]))  # the first of equal ones
+        # the first of equal ones
+        best = pairs.index(max(pairs, key=lambda pair: scores[pair].correlation))
         if best == 0:
             return scores
         at = places[best]
