@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -53,6 +52,11 @@ def _small(n_obs: int = 60, n_vars: int = 40, n_regulators: int = 4, *, rng: int
     return adata, net.sample(frac=1, random_state=rng).reset_index(drop=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that no process of tests waits for another in the middle or at the end."""
+    items.sort(key=lambda item: item.path.stem not in ("test_site", "test_tutorials"))
+
+
 def pytest_collection_finish() -> None:
     """What imports made stays: no later collection of garbage looks through it again."""
     gc.collect()
@@ -86,23 +90,12 @@ def _compile_peers() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Of several processes each compiles a part, which numba keeps on disk, and waits for those of others."""
-    parts = (_compile_kernels, _compile_peers)
-    n_parts = min(len(parts), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)))
-    if n_parts == 1:
-        return  # whatever is needed first
-    own = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-    done = [tmp_path_factory.getbasetemp().parent / f"compiled-{k}" for k in range(n_parts)]
-    try:
-        if own < n_parts:
-            parts[own]()
-    finally:
-        if own < n_parts:
-            done[own].touch()
-    until = time.monotonic() + 120
-    while not all(path.exists() for path in done) and time.monotonic() < until:
-        time.sleep(0.05)
+def compiled_once():
+    """Of several processes each compiles a part, which numba keeps on disk for all, while the first tests run."""
+    parts, worker = (_compile_kernels, _compile_peers), os.environ.get("PYTEST_XDIST_WORKER", "")
+    own = int(worker.removeprefix("gw") or len(parts))  # one alone: whatever is needed first
+    if own < len(parts):
+        parts[own]()
 
 
 @pytest.fixture(autouse=True)
