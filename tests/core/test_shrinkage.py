@@ -160,14 +160,15 @@ def test_settled_values_stay(monkeypatch):
 
 def test_prediction_leaves_as_many_zeros_as_the_gene_has():
     rng = np.random.default_rng(0)
-    activity, signs = rng.normal(size=(100, 3)), np.eye(3)
+    activity, own = rng.normal(size=(100, 3)), np.arange(3)
+    network = Network.from_edges(own, own, np.ones(3), 3, 3)
     x = np.maximum(rng.normal(size=(100, 3)) - [0.0, 1.0, -9.0], 0)
-    predicted = predict_by_signs(activity, signs, x, likelihood="tobit")
+    predicted = predict_by_signs(activity, network, x, likelihood="tobit")
     np.testing.assert_allclose(
         (predicted == 0).mean(0), np.maximum((x == 0).mean(0), 0.01), atol=0.011
     )
     np.testing.assert_array_equal(
-        predict_by_signs(activity, signs, x, likelihood="gaussian"), activity
+        predict_by_signs(activity, network, x, likelihood="gaussian"), activity
     )
 
 

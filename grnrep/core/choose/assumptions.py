@@ -199,10 +199,8 @@ def _held_out(
         looks=1,
         settled=False,
     )
-    signs = np.zeros((test.n_genes, test.n_regulators))
-    signs[test.gene, test.regulator] = test.expected
     values = torch.as_tensor(x[:, held_out].astype(np.float64))
     scaled = (values / units(values, centred=True)).numpy()
-    predicted = predict_by_signs(fit.activity, signs, scaled, likelihood=likelihood)
+    predicted = predict_by_signs(fit.activity, test, scaled, likelihood=likelihood)
     a, b = (without_known(torch.as_tensor(part), known).numpy() for part in (predicted, scaled))
     return _Products((a * b).sum(0), np.array([(a * a).sum(), (b * b).sum()]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 
 from grnrep.core.choose.ridge import Model
@@ -101,10 +102,8 @@ def held_out_score(
             x[:, ~held_out], others, ridge=ridge, prior=prior, max_iter=_ITERATIONS, tol=_TOL
         )
         fit = orient_to_prior(fit, others)
-        signs = np.zeros((test.n_genes, test.n_regulators))
-        signs[test.gene, test.regulator] = test.expected
         predicted = predict_by_signs(
-            fit.activity, signs, x[:, held_out], likelihood=model.likelihood
+            fit.activity, test, x[:, held_out], likelihood=model.likelihood
         )
         a, b = (
             without_known(torch.as_tensor(part), known).numpy()
@@ -122,21 +121,23 @@ def shares_of(products: list[np.ndarray], squares: np.ndarray) -> np.ndarray:
 
 
 def predict_by_signs(
-    activity: np.ndarray, signs: np.ndarray, x: np.ndarray, *, likelihood: str
+    activity: np.ndarray, test: Network, x: np.ndarray, *, likelihood: str
 ) -> np.ndarray:
-    """Predict genes from activities and signs alone, (n_cells, n_genes).
+    """Predict genes from activities and the signs of their edges alone, (n_cells, n_genes).
 
     Under a ReLU each prediction is cut where it leaves as many zeros as the gene
     has in ``x``: what is compared is expression, not what lies below zero.
     """
-    p = activity @ signs.T
+    signs = sp.csr_array(
+        (test.expected, (test.gene, test.regulator)), (test.n_genes, test.n_regulators)
+    )
+    p = signs @ activity.T
     if likelihood == "gaussian":
-        return p
+        return p.T
     zeros = (x == 0).mean(0)
     rank = np.ceil(zeros * (len(x) - 1)).astype(np.int64)
-    by_gene = np.sort(np.ascontiguousarray(p.T), axis=1)
-    cut = np.take_along_axis(by_gene, rank[:, None], axis=1)
-    return np.maximum(p - cut.T, 0)
+    cut = np.take_along_axis(np.sort(p, axis=1), rank[:, None], axis=1)
+    return np.maximum(p - cut, 0).T
 
 
 def of_genes(network: Network, genes: np.ndarray) -> Network:
