@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from grnrep.core.fitted import Fit
+from grnrep.core.linalg import inverse_spd
 from grnrep.core.network import Network, with_known_columns
 
 
@@ -74,20 +75,21 @@ def split_weights(
     }
 
 
-def prior_precision(fit: Fit, network: Network) -> np.ndarray:
-    """Precision of the prior of representations, (m, m), with what is not known of weights.
+def prior_precision(fit: Fit, network: Network) -> Tensor:
+    """Precision of the prior of representations, (m, m) in float64, with what is not known of weights.
 
     C⁻¹ of activities and 1 of free factors; and Σ_i Var w_ij / ψ_i on the diagonal: what a weight may be off by is
     noise of its target, the larger the larger an activity is. Of a fit without a covariance, its ridge.
     """
     m = network.n_regulators
     if fit.covariance is None:
-        return np.diag(np.zeros(m) if fit.ridge is None else fit.ridge)
-    out = np.eye(m + fit.n_factors)
-    out[:m, :m] = np.linalg.inv(fit.covariance)
+        return torch.diag(torch.as_tensor(np.zeros(m) if fit.ridge is None else fit.ridge))
+    out = torch.eye(m + fit.n_factors, dtype=torch.float64)
+    out[:m, :m] = inverse_spd(torch.as_tensor(fit.covariance), torch.float64)
     if fit.weight_sd is not None:
         share = np.square(fit.weight_sd) / fit.noise()[network.gene]
-        out[np.arange(m), np.arange(m)] += np.bincount(network.regulator, share, minlength=m)
+        of_regulator = np.bincount(network.regulator, share, minlength=m)
+        out.diagonal()[:m] += torch.from_numpy(of_regulator)
     return out
 
 

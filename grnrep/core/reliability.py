@@ -8,22 +8,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.special import ndtri
+from torch import Tensor
 
 from grnrep.core.als.assumed import Assumptions
 from grnrep.core.als.learn import fit_evidence
 from grnrep.core.als.project import project
 from grnrep.core.design import full_network, prior_precision
 from grnrep.core.fitted import Fit, Interrupted
+from grnrep.core.linalg import inverse_spd
 from grnrep.core.network import Network
 from grnrep.core.normal_tail import below_and_above
 
 _NODES = 61  # of the Gauss-Hermite rule over predictions: right to 2e-3 where they spread 5 times as much as noise
 _SHARE = 5  # one cell in so many is held out, to be told as new cells are
-_ITERATIONS = (
-    5,
-    15,
-)  # in which a decoder forgets them: first some, then more where they keep less than this share
-_ALL = 0.98
+# in which a decoder forgets them: first some, then more where they keep less than this share
+_ITERATIONS, _ALL = (5, 15), 0.98
 
 
 def information(u: np.ndarray) -> np.ndarray:
@@ -62,7 +61,7 @@ def expected_information(share_zero: np.ndarray, spread: np.ndarray, sd: np.ndar
     mean = -ndtri(share_zero[some]) * np.hypot(spread, sd)[some]
     nodes, mass = np.polynomial.hermite_e.hermegauss(_NODES)
     u = (mean[:, None] + spread[some, None] * nodes) / sd[some, None]
-    out[some] = information(u) @ (mass / mass.sum())
+    out[some] = (information(u) * (mass / mass.sum())).sum(1)
     return out
 
 
@@ -229,29 +228,30 @@ def _informed(fit: Fit, network: Network, share_zero: np.ndarray) -> np.ndarray:
     if fit.likelihood.zeros_are_values:
         return np.ones(network.n_genes)
     w, c = _weights_and_covariance(fit, network)
-    spread = np.sqrt(((w @ c) * w).sum(1))
+    spread = ((w @ c) * w).sum(1).sqrt().numpy()
     return expected_information(share_zero, spread, fit.likelihood.arrays()["noise_sd"])
 
 
 def _told(fit: Fit, network: Network, informed: np.ndarray) -> _Told:
     """N_jj and the regulator's own share, as in :func:`reliability`, with ι of every gene."""
     m, (w, c) = network.n_regulators, _weights_and_covariance(fit, network)
-    gram = (w * (informed / fit.noise())[:, None]).T @ w
-    s = np.linalg.inv(gram + prior_precision(fit, network))
+    gram = (w * torch.as_tensor(informed / fit.noise())[:, None]).mT @ w
+    s = inverse_spd(gram + prior_precision(fit, network), torch.float64)
     a = s @ gram
     # noise scatters by its own variance, whatever fits inflate it to
-    noise, own = (a @ s).diagonal()[:m] / fit.inflation, (a @ c).diagonal()[:m]
-    signal = (a @ c @ a.T).diagonal()[:m]
-    of_all = np.maximum(c.diagonal()[:m] * signal, np.finfo(np.float64).tiny)
+    noise, own = ((a @ b).diagonal()[:m].numpy() for b in (s / fit.inflation, c))
+    signal = (a @ c @ a.mT).diagonal()[:m]
+    of_all = (c.diagonal()[:m] * signal).clamp(min=np.finfo(np.float64).tiny).numpy()
     return _Told(noise, np.clip(own**2 / of_all, 0, 1))
 
 
-def _weights_and_covariance(fit: Fit, network: Network) -> tuple[np.ndarray, np.ndarray]:
-    """W (n_genes, m) and C (m, m) of regulators and free factors."""
+def _weights_and_covariance(fit: Fit, network: Network) -> tuple[Tensor, Tensor]:
+    """W (n_genes, m) and C (m, m) of regulators and free factors, in float64."""
     m, n_free = network.n_regulators, network.n_regulators + fit.n_factors
     full, weight = full_network(network, fit)
     free = full.regulator < n_free
-    w, c = np.zeros((full.n_genes, n_free)), np.eye(n_free)
+    w = np.zeros((full.n_genes, n_free))
     w[full.gene[free], full.regulator[free]] = weight[free]
-    c[:m, :m] = fit.covariance
-    return w, c
+    c = torch.eye(n_free, dtype=torch.float64)
+    c[:m, :m] = torch.as_tensor(fit.covariance)
+    return torch.from_numpy(w), c

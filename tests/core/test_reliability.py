@@ -74,7 +74,7 @@ def one_regulator():
 def test_of_one_regulator_it_is_what_varies_beyond_noise():
     x, network, fit = one_regulator()
     told = np.sum(fit.weight**2 / fit.noise())
-    shrunk = told / (told + prior_precision(fit, network)[0, 0])
+    shrunk = told / (told + prior_precision(fit, network)[0, 0].item())
     noise = shrunk**2 / told
     found = reliability(fit, network, np.zeros(x.shape[1]))[0]
     np.testing.assert_allclose(found, 1 - noise / fit.activity.var(ddof=1), rtol=1e-10)

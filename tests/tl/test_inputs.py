@@ -130,7 +130,7 @@ def _closed_form(adata, d: pd.DataFrame) -> np.ndarray:
     decoder = read_decoder(adata, "grnrep").restrict(d.columns)
     w = decoder.weights().toarray()
     psi = decoder.fit.noise()
-    a = w.T / psi @ w + prior_precision(decoder.fit, decoder.network)
+    a = w.T / psi @ w + prior_precision(decoder.fit, decoder.network).numpy()
     return np.linalg.solve(a, w.T / psi @ d[decoder.genes].to_numpy().T).T
 
 

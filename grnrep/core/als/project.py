@@ -89,9 +89,7 @@ class Projection:
                 cells = solver_of(likelihood, pattern, w.to(like), m, on_device, frozen=True)
             else:
                 n_free = m + fit.n_factors
-                prior = pad(
-                    torch.as_tensor(prior_precision(fit, network)), (0, full.n_regulators - n_free)
-                )
+                prior = pad(prior_precision(fit, network), (0, full.n_regulators - n_free))
                 noise = torch.as_tensor(fit.noise(), device=like.device)
                 censored = not likelihood.zeros_are_values
                 cells = Cells.of(

@@ -157,7 +157,7 @@ class Systems:
         self.weight, self.pattern = torch.as_tensor(weight), Pattern(self.full)
         self.free = torch.as_tensor(self.full.regulator < self.n_regulators)
         self.pairs, self.product = _pairs(self.full, self.weight)
-        self.prior = torch.as_tensor(prior_precision(fit, network), dtype=torch.float64)
+        self.prior = prior_precision(fit, network)
         self.genes = GeneSolver(self.full, shared=False)
 
     def cells(
