@@ -169,6 +169,25 @@ def test_company_does_not_matter_to_the_last_bit(ridge, dtype):
         torch.testing.assert_close(alone[:, 0], together[:, k], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("n_cells", [40, 83, 128])
+def test_lanes_that_are_done_early_take_cells_of_others(n_cells):
+    """Cells that begin at their end lie in the same few lanes of a tile, or in none of its first ones."""
+    pattern, weight, lam, block, start = large(torch.float64, 0.3)
+    some = torch.arange(n_cells) % 40
+    left_out = torch.as_tensor(np.random.default_rng(2).random((len(block.x), n_cells)) < 0.1)
+    block, start = Tobit().block(block.x[:, some], without=left_out), start[:, some]
+    solver = quick_solver(pattern, weight, 300, lam)
+    alone = [
+        project_cells(solver, block.cells(k), start[:, k]) for k in torch.arange(n_cells).split(1)
+    ]
+    end = torch.cat(alone, dim=1)
+    for early in (torch.arange(n_cells) % 8 < 3, torch.arange(n_cells) >= 20):
+        begun = torch.where(early, end, start)
+        found = project_cells(solver, block, begun)
+        torch.testing.assert_close(found[:, ~early], end[:, ~early], rtol=0, atol=0)
+        torch.testing.assert_close(found[:, early], end[:, early], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 2e-5), (torch.float64, 1e-9)])
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("n_known", [0, 2])

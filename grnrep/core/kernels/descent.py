@@ -5,6 +5,8 @@ A cell that is done makes room for the next, in its lane, so that no work is spe
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from grnrep.core.kernels.descent_tile import (
@@ -12,20 +14,26 @@ from grnrep.core.kernels.descent_tile import (
     Sums,
     Tile,
     enter,
-    enter_all,
     keep,
-    keep_all,
     look_ahead,
     move,
     precondition,
     set_change,
     set_direction,
 )
-from grnrep.core.kernels.kept import compiled
+from grnrep.core.kernels.kept import compiled, part
 from grnrep.core.kernels.products import Rows, set_gradient
 from grnrep.core.kernels.vectors import BYTES, tile_of
 
 SHORTER, LONGER = 0.1, 4.0  # what the secant step may make of a step
+
+
+class _Queue(NamedTuple):
+    """Of every lane, its cell, -1 where none waits; the steps that this has taken; and how many cells it has had."""
+
+    cells: np.ndarray
+    ages: np.ndarray
+    n_had: np.ndarray
 
 
 @compiled
@@ -77,17 +85,12 @@ def descend(
     )  # fmt: skip
     gradient, last = tile_of(m, like), tile_of(m, like)
     beta, step = tile_of(1, like), tile_of(1, like)
-    # of every lane, its cell, -1 where none waits, and the steps that this has taken
-    cells, ages = np.zeros(lanes, np.int64), np.zeros(lanes, np.int64)
-    n_left, n_entered = n_cells, 0
+    cells, ages, n_had = np.zeros((3, lanes), np.int64)
+    queue = _Queue(cells, ages, n_had)
+    done, n_left = np.arange(lanes), n_cells  # lanes that make room, the first so many of it
     for lane in range(lanes):
-        cells[lane] = n_entered if n_entered < n_cells else -1
-        n_entered += 1
-    if n_cells >= lanes:
-        enter_all(0, waiting, tile)
-    else:
-        for lane in range(lanes):
-            enter(lane, cells[lane], waiting, tile)
+        cells[lane] = _next_of(lane, n_had, n_cells)
+    enter(done, cells, waiting, tile)
 
     while n_left > 0:
         gradient, last = last, gradient
@@ -95,22 +98,22 @@ def descend(
         precondition(inverse, gradient, last, tile, sums)
 
         # Cells that are done, ‖y‖ ≤ tol ‖z‖, leave; of the others β = max(0, (g - last g)'y / last (g'y))
+        n_done = 0
         for lane in range(lanes):
             beta[lane] = 0
             if cells[lane] < 0:
                 continue
             if sums.yy[lane] <= tol * tol * sums.zz[lane]:
-                keep(lane, cells[lane], tile, out, residual)
-                iterations[cells[lane]] = ages[lane]
-                cells[lane] = n_entered if n_entered < n_cells else -1
-                ages[lane] = -1
-                n_left, n_entered = n_left - 1, n_entered + 1
-                enter(lane, cells[lane], waiting, tile)
-                sums.gy[lane] = np.inf  # the next β is 0: no direction to go on from
-            elif sums.last_gy[lane] > 0:
+                done[n_done] = lane
+                n_done += 1
+                continue
+            if sums.last_gy[lane] > 0:
                 conjugate = (sums.gy[lane] - sums.cross[lane]) / sums.last_gy[lane]
                 beta[lane] = max(number(0), conjugate)
             ages[lane] += 1
+        if n_done > 0:
+            _make_room(done[:n_done], queue, waiting, tile, sums, out, residual, iterations)
+            n_left -= n_done
 
         set_direction(ridge, gradient, beta, tile, sums)
         for lane in range(lanes):
@@ -144,31 +147,52 @@ def descend(
 
         move(step, tile)
 
-        # Cells that have no step left make room here, so that the next is not kept waiting for an iteration: all at
-        # once where they entered so
-        n_old = 0
+        # Cells that have no step left make room here, so that the next is not kept waiting for an iteration
+        n_done = 0
         for lane in range(lanes):
-            n_old += ages[lane] >= max_iter and cells[lane] >= 0
-        if n_old == 0:
-            continue
-        first = cells[0]
-        together = n_old == lanes and first % lanes == 0
-        for lane in range(lanes):
-            together = together and cells[lane] == first + lane
-        if together:
-            keep_all(first, tile, out, residual)
-        replaced = together and n_entered + lanes <= n_cells
-        if replaced:
-            enter_all(n_entered, waiting, tile)
-        for lane in range(lanes):
-            if cells[lane] < 0 or ages[lane] < max_iter:
-                continue
-            if not together:
-                keep(lane, cells[lane], tile, out, residual)
-            iterations[cells[lane]] = ages[lane]
-            cells[lane] = n_entered if n_entered < n_cells else -1
-            ages[lane] = 0
-            n_left, n_entered = n_left - 1, n_entered + 1
-            if not replaced:
-                enter(lane, cells[lane], waiting, tile)
-            sums.last_gy[lane] = np.inf  # as above
+            if cells[lane] >= 0 and ages[lane] >= max_iter:
+                done[n_done] = lane
+                n_done += 1
+        if n_done > 0:
+            _make_room(done[:n_done], queue, waiting, tile, sums, out, residual, iterations)
+            n_left -= n_done
+
+
+@part
+def _make_room(
+    done: np.ndarray,
+    queue: _Queue,
+    waiting: Cells,
+    tile: Tile,
+    sums: Sums,
+    out: np.ndarray,
+    residual: np.ndarray,
+    iterations: np.ndarray,
+) -> None:
+    """Keep what was found of the cells of some lanes, and give these the next ones."""
+    keep(done, queue.cells, tile, out, residual)
+    for lane in done:
+        iterations[queue.cells[lane]] = queue.ages[lane]
+        queue.cells[lane] = _next_of(lane, queue.n_had, len(iterations))
+        queue.ages[lane] = 0
+        # the next β is 0: no direction to go on from
+        sums.gy[lane], sums.last_gy[lane] = np.inf, np.inf
+    enter(done, queue.cells, waiting, tile)
+
+
+@part
+def _next_of(lane: int, n_had: np.ndarray, n_cells: int) -> int:
+    """The next cell of a lane, -1 where none waits: its own in the next tile of cells, as these enter quickest.
+
+    A lane that has had all of its own takes one from the lane that has had the fewest.
+    """
+    lanes = len(n_had)
+    if n_had[lane] * lanes + lane >= n_cells:
+        for other in range(lanes):
+            if n_had[other] * lanes + other < n_had[lane] * lanes + lane:
+                lane = other
+    cell = n_had[lane] * lanes + lane
+    if cell >= n_cells:
+        return -1
+    n_had[lane] += 1
+    return cell

@@ -74,8 +74,30 @@ class Sums(NamedTuple):
 
 
 @part
-def enter(lane: int, cell: int, waiting: Cells, tile: Tile) -> None:
-    """Put a cell into a lane of the tile, or nothing (all entries left out) where it is -1."""
+def enter(some: np.ndarray, cells: np.ndarray, waiting: Cells, tile: Tile) -> None:
+    """Put their cells into some lanes of the tile, or nothing (all entries left out) where that is -1.
+
+    ``cells`` has that of every lane. Those that are in their lane of a whole tile of waiting cells enter by vectors,
+    in a tenth of the time.
+    """
+    lanes, bits = 8 * tile.censored.itemsize, tile.censored.dtype.type
+    for lane in some:
+        first = cells[lane] - lane
+        if cells[lane] < 0 or first % lanes != 0 or first + lanes > waiting.uncensored.shape[1]:
+            _enter_one(lane, cells[lane], waiting, tile)
+            continue
+        which, is_first = 0, True
+        for other in some:
+            if cells[other] - other == first:
+                which |= 1 << other
+                is_first = is_first and other >= lane
+        if is_first:
+            _enter_together(first, bits(which), waiting, tile)
+
+
+@inlined
+def _enter_one(lane: int, cell: int, waiting: Cells, tile: Tile) -> None:
+    """Put a cell into a lane of the tile, or nothing where it is -1."""
     lanes, number, bits = 8 * tile.censored.itemsize, tile.r.dtype.type, tile.censored.dtype.type
     one, others = bits(1), bits(~(1 << lane))
     where_cell, shift = max(cell, 0) // lanes, bits(max(cell, 0) % lanes)
@@ -96,40 +118,46 @@ def enter(lane: int, cell: int, waiting: Cells, tile: Tile) -> None:
         tile.y[k], tile.direction[k] = 0, 0  # so that it stays where it is in this iteration
 
 
-@part
-def enter_all(first: int, waiting: Cells, tile: Tile) -> None:
-    """Put as many cells into the tile as it has lanes, from a whole number of tiles on."""
-    lanes = 8 * tile.censored.itemsize
+@inlined
+def _enter_together(first: int, which: Any, waiting: Cells, tile: Tile) -> None:
+    """Put cells into the lanes whose bit is set: of the waiting ones from ``first`` on, a whole number of tiles."""
+    lanes, others = 8 * tile.censored.itemsize, tile.censored.dtype.type(~which)
     n_cells, k = waiting.uncensored.shape[1], first // lanes
     zero = splat(tile.r.dtype.type(0))
     for g in range(len(waiting.uncensored)):
-        tile.censored[g], tile.left_out[g] = waiting.censored[g, k], waiting.left_out[g, k]
-        uncensored = load_at(waiting.uncensored, g * n_cells + first)
+        tile.censored[g] = (tile.censored[g] & others) | (waiting.censored[g, k] & which)
+        tile.left_out[g] = (tile.left_out[g] & others) | (waiting.left_out[g, k] & which)
+        entering = load_at(waiting.uncensored, g * n_cells + first)
+        uncensored = where(which, entering, load(tile.uncensored, g))
         store(tile.uncensored, g, uncensored)
         store(tile.r, g, _censor(uncensored, tile.censored[g], tile.left_out[g]))
     for j in range(len(waiting.z)):
-        store(tile.z, j, load_at(waiting.z, j * n_cells + first))
-        store(tile.y, j, zero)
-        store(tile.direction, j, zero)
+        store(tile.z, j, where(which, load_at(waiting.z, j * n_cells + first), load(tile.z, j)))
+        # so that they stay where they are in this iteration
+        store(tile.y, j, where(which, zero, load(tile.y, j)))
+        store(tile.direction, j, where(which, zero, load(tile.direction, j)))
 
 
 @part
-def keep(lane: int, cell: int, tile: Tile, out: np.ndarray, residual: np.ndarray) -> None:
-    """Put representation and residuals of a lane where those of its cell are to be."""
-    lanes = 8 * tile.censored.itemsize
-    for j in range(len(out)):
-        out[j, cell] = tile.z[j * lanes + lane]
-    for g in range(len(residual)):
-        residual[g, cell] = tile.r[g * lanes + lane]
-
-
-@part
-def keep_all(first: int, tile: Tile, out: np.ndarray, residual: np.ndarray) -> None:
-    """Put all representations and residuals of a tile where those of its cells are to be."""
-    for j in range(len(out)):
-        store_at(out, j * out.shape[1] + first, load(tile.z, j))
-    for g in range(len(residual)):
-        store_at(residual, g * residual.shape[1] + first, load(tile.r, g))
+def keep(
+    some: np.ndarray, cells: np.ndarray, tile: Tile, out: np.ndarray, residual: np.ndarray
+) -> None:
+    """Put representations and residuals of some lanes where those of their cells are to be."""
+    lanes, first = 8 * tile.censored.itemsize, cells[0]
+    together = len(some) == lanes and first % lanes == 0
+    for lane in some:
+        together = together and cells[lane] == first + lane
+    if together:
+        for j in range(len(out)):
+            store_at(out, j * out.shape[1] + first, load(tile.z, j))
+        for g in range(len(residual)):
+            store_at(residual, g * residual.shape[1] + first, load(tile.r, g))
+        return
+    for lane in some:
+        for j in range(len(out)):
+            out[j, cells[lane]] = tile.z[j * lanes + lane]
+        for g in range(len(residual)):
+            residual[g, cells[lane]] = tile.r[g * lanes + lane]
 
 
 @part
