@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, zeta
 from torch import Tensor
 
 _ALIKE = 1e-8  # variance of logarithms beyond chance, below which variances are the same
@@ -30,7 +30,7 @@ def pooled(variance: Tensor, n: int) -> Tensor:
     if usable.sum() < 2:
         return variance
     log = np.log(values[usable]) - digamma(n / 2) + np.log(n / 2)
-    beyond = float(log.var(ddof=1) - polygamma(1, n / 2))
+    beyond = float(log.var(ddof=1) - zeta(2, n / 2))
     if beyond <= _ALIKE:
         return torch.full_like(variance, float(np.exp(log.mean())))
     d = 2 * inverse_trigamma(beyond)
@@ -39,11 +39,14 @@ def pooled(variance: Tensor, n: int) -> Tensor:
 
 
 def inverse_trigamma(y: float) -> float:
-    """Solve trigamma(x) = y for x, by Newton's method for 1 / trigamma, which is nearly straight (Smyth 2004)."""
+    """Solve trigamma(x) = y for x, by Newton's method for 1 / trigamma, which is nearly straight (Smyth 2004).
+
+    Trigamma is Hurwitz's ζ(2, x), and its slope -2 ζ(3, x).
+    """
     x = 0.5 + 1 / y
     for _ in range(50):
-        at = float(polygamma(1, x))
-        change = at * (1 - at / y) / float(polygamma(2, x))
+        at = float(zeta(2, x))
+        change = at * (1 - at / y) / (-2 * float(zeta(3, x)))
         x += change
         if abs(change) < 1e-10 * x:
             break
