@@ -73,11 +73,7 @@ class Decoder:
 
     def weights(self) -> csr_array:
         """Learned weights (n_genes, n_regulators)."""
-        network = self.network
-        return csr_array(
-            (self.fit.weight, network.regulator, network.indptr),
-            shape=(network.n_genes, network.n_regulators),
-        )
+        return self.network.matrix(self.fit.weight)
 
     def restrict(self, genes: pd.Index) -> Decoder:
         """Keep those genes that are among ``genes``, and their regulators."""

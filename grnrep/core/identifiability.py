@@ -186,8 +186,7 @@ def regulator_load(
 
 def pattern(network: Network) -> sp.csr_array:
     """Set the edges as ones in a sparse matrix (n_genes, n_regulators)."""
-    shape = (network.n_genes, network.n_regulators)
-    return sp.csr_array((np.ones(network.n_edges), network.regulator, network.indptr), shape=shape)
+    return network.matrix(np.ones(network.n_edges))
 
 
 def _targets(network: Network) -> list[list[int]]:

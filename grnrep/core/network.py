@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 
@@ -101,6 +102,11 @@ class Network:
     def transpose_order(self) -> np.ndarray:
         """Permutation that sorts the edges by regulator, then gene."""
         return np.lexsort((self.gene, self.regulator))
+
+    def matrix(self, values: np.ndarray) -> sp.csr_array:
+        """Values of edges, ``(n_edges,)``, as a sparse matrix (n_genes, n_regulators)."""
+        shape = (self.n_genes, self.n_regulators)
+        return sp.csr_array((values, self.regulator, self.indptr), shape=shape)
 
     def targets_per_regulator(self) -> np.ndarray:
         """Number of targets of every regulator, shape ``(n_regulators,)``."""

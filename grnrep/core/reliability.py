@@ -239,7 +239,8 @@ def _told(fit: Fit, network: Network, informed: np.ndarray) -> _Told:
     s = inverse_spd(gram + prior_precision(fit, network), torch.float64)
     a = s @ gram
     # noise scatters by its own variance, whatever fits inflate it to
-    noise, own = ((a @ b).diagonal()[:m].numpy() for b in (s / fit.inflation, c))
+    noise = ((a @ s).diagonal()[:m] / fit.inflation).numpy()
+    own = (a @ c).diagonal()[:m].numpy()
     signal = (a @ c @ a.mT).diagonal()[:m]
     of_all = (c.diagonal()[:m] * signal).clamp(min=np.finfo(np.float64).tiny).numpy()
     return _Told(noise, np.clip(own**2 / of_all, 0, 1))

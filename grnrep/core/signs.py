@@ -179,10 +179,10 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
     of an activator make it look skewed to the left.
     """
     rows = slice(None, None, max(1, -(-len(fit.activity) // _MAX_CELLS)))
-    z, w = fit.activity[rows], _matrix(fit, network)
+    z, w = fit.activity[rows], network.matrix(fit.weight)
     seen = z @ w.T + fit.offset(rows) > 0
     seen |= fit.likelihood.zeros_are_values
-    relative = _matrix(replace(fit, weight=_relative(fit)), network)
+    relative = network.matrix(_relative(fit))
     # Σ w² over a cell's seen targets, (n_cells, n_regulators)
     information = seen @ relative.power(2)
     share = _ratio(information, information.sum(0))
@@ -193,7 +193,7 @@ def _skewness(fit: Fit, network: Network) -> np.ndarray:
 
 def _noise_share(fit: Fit, network: Network) -> np.ndarray:
     """Variance of the error of an activity by its mean square: σ² (W'W + λ)⁻¹ / ⟨z²⟩; 0 if σ² is unknown."""
-    w = _matrix(fit, network)
+    w = network.matrix(fit.weight)
     if fit.covariance is not None:
         white = sp.diags_array(1 / np.sqrt(fit.noise())) @ w
         prior = 1 / np.maximum(fit.covariance.diagonal(), np.finfo(np.float64).tiny)
@@ -214,12 +214,6 @@ def _noise_share(fit: Fit, network: Network) -> np.ndarray:
 def _relative(fit: Fit) -> np.ndarray:
     """Weights, of a fit by evidence by the size that their priors expect, so that units of genes do not matter."""
     return fit.weight if fit.anchor_variance is None else fit.weight / np.sqrt(fit.anchor_variance)
-
-
-def _matrix(fit: Fit, network: Network) -> sp.csr_array:
-    """Weights, ``(n_genes, n_regulators)``."""
-    positions = (network.gene, network.regulator)
-    return sp.csr_array((fit.weight, positions), shape=(network.n_genes, network.n_regulators))
 
 
 def _sum(values: np.ndarray, network: Network) -> np.ndarray:

@@ -282,3 +282,12 @@ def test_entries_left_out_do_not_matter():
         for values in (torch.as_tensor(x.T.copy()), other)
     ]
     torch.testing.assert_close(*found, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_not_above_zero_is_censored(dtype):
+    tiny = torch.finfo(dtype).smallest_normal / 4  # below the least normal number
+    x = torch.tensor([[0.0, -0.0, tiny, 1e-3, 7.0, torch.finfo(dtype).max, -1.0]], dtype=dtype)
+    most = Tobit().block(x).most
+    assert most.dtype == dtype
+    assert most.tolist() == torch.where(x > 0, torch.inf, 0.0).tolist()

@@ -16,6 +16,9 @@ def test_edges_are_sorted_and_counted():
     assert network.indptr.tolist() == [0, 1, 1, 3, 3]
     assert network.regulators_per_gene().tolist() == [1, 0, 2, 0]
     assert network.targets_per_regulator().tolist() == [1, 2, 0]
+    assert network.matrix(np.array([5.0, 7.0, 9.0])).toarray().tolist() == [
+        [0, 5, 0], [0, 0, 0], [7, 9, 0], [0, 0, 0],
+    ]  # fmt: skip
 
 
 def test_transpose_order_sorts_by_regulator():

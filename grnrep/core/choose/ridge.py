@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.sparse as sp
 from tqdm import tqdm
 
 from grnrep.core.als.data import typical_gram
@@ -260,6 +259,4 @@ def _is_clear(x: np.ndarray, network: Network, model: Model) -> bool:
 
 def _pre_activation(fit: Fit, network: Network) -> np.ndarray:
     """W z with intercepts and covariates of all cells, (n_cells, n_genes)."""
-    shape = (network.n_genes, network.n_regulators)
-    weights = sp.csr_array((fit.weight, network.regulator, network.indptr), shape=shape)
-    return (weights @ fit.activity.T).T + fit.offset()
+    return (network.matrix(fit.weight) @ fit.activity.T).T + fit.offset()

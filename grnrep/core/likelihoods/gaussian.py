@@ -106,7 +106,7 @@ class Tobit(SquaredError):
     def block(self, x: Tensor, size: Tensor | None = None, without: Tensor | None = None) -> Block:
         """Censor zeros; leave out the entries ``without``."""
         # x / 0 is infinite where x > 0, and not a number at a zero: in a tenth of the time of a comparison
-        return _bounded(x, (x / 0.0).nan_to_num_(nan=0.0, posinf=torch.inf), without)
+        return _bounded(x, (x / 0.0).nan_to_num_(nan=0.0, posinf=torch.inf, neginf=0.0), without)
 
     def expected(self, p: Tensor) -> Tensor:
         """Mean of max(p + ε, 0): p Φ(p / σ) + σ φ(p / σ); where σ is not known, that without noise."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from tqdm.auto import tqdm
 
@@ -252,9 +251,9 @@ def explained_variance(
         without=held,
     )
     cell, gene = np.nonzero(held)
-    shape = (network.n_genes, network.n_regulators)
-    weight = sp.csr_array((fit.weight, network.regulator, network.indptr), shape=shape)
-    p = (weight @ fit.activity.T).T[cell, gene] + (0.0 if fit.bias is None else fit.bias[gene])
+    p = (network.matrix(fit.weight) @ fit.activity.T).T[cell, gene] + (
+        0.0 if fit.bias is None else fit.bias[gene]
+    )
     truth = x[cell, gene].astype(np.float64)
     spread = np.square(truth - mean[gene]).sum()
     error = np.square(truth - (np.maximum(p, 0) if likelihood == "tobit" else p)).sum()
