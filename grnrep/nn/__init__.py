@@ -19,6 +19,7 @@ from grnrep.nn.likelihoods import Bernoulli, NegativeBinomial, Poisson, SquaredE
 from grnrep.nn.masked_vae import MaskedVAE, fit_masked_vae
 from grnrep.nn.model import Batch, Code, Model
 from grnrep.nn.penalties import KL, MMD, Contractive
+from grnrep.nn.precision import Bfloat16
 from grnrep.nn.recipe import fit_gradient, project_gradient
 from grnrep.nn.representation import Representation
 from grnrep.nn.sparse import SparseLinear
@@ -34,6 +35,7 @@ __all__ = [
     "Adversarial",
     "Batch",
     "Bernoulli",
+    "Bfloat16",
     "Code",
     "Contractive",
     "DomainCodes",

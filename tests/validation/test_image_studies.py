@@ -155,7 +155,19 @@ def test_mnist_goes_on_where_it_was(small_tests, tmp_path, monkeypatch):
         mnist_study(sizes=(8,), seeds=(0,), epochs=3, out=out, progress=False)
 
 
+def test_rows_name_the_precision_of_their_products(small_tests):
+    options = {"sizes": (8,), "seeds": (0,), "epochs": 3, "progress": False}
+    exact, low = (mnist_study(precision=name, **options) for name in ("float32", "bfloat16"))
+    assert set(exact["precision"]) == {"float32"}
+    assert set(low["precision"]) == {"bfloat16"}
+    assert (low["test_error"] != exact["test_error"]).all()
+    assert low["test_error"].to_numpy() == pytest.approx(exact["test_error"].to_numpy(), rel=0.02)
+    assert low["load_decoder"].equals(exact["load_decoder"])
+
+
 def test_mnist_refuses():
+    with pytest.raises(ValueError, match="precision must be"):
+        mnist_study(precision="half")
     with pytest.raises(ValueError, match="models must be among"):
         mnist_study(models=("vae",))
     with pytest.raises(ValueError, match="must name decoder"):

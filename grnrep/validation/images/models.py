@@ -35,6 +35,7 @@ class Design:
     loss: Callable[[], Bernoulli | SquaredError]
     d: int
     trainer: Trainer
+    precision: str = "float32"  # of products in training
 
     def settings(self) -> dict[str, Any]:
         """What rows must have in common to be compared."""
@@ -98,7 +99,8 @@ def train_missing(
             np.savez_compressed(runs.path.with_name(f"{name}.npz"), **kept)  # type: ignore[arg-type]
         size = x[0].numel()
         curve = {} if watch is None else {"curve": [loss / size for loss in watch.losses]}
-        runs.add(row, result | design.loads(len(x), size) | curve)
+        more = design.loads(len(x), size) | curve | {"precision": design.precision}
+        runs.add(row, result | more)
         decoder = model.decoder if kind == "decoder" else decoder
 
 

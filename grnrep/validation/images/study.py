@@ -16,6 +16,7 @@ import pandas as pd
 from grnrep.ds.images import cifar10, mnist
 from grnrep.nn.conv import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
 from grnrep.nn.likelihoods import Bernoulli, SquaredError
+from grnrep.nn.precision import Bfloat16
 from grnrep.nn.trainer import Trainer
 from grnrep.validation.images import models as trained
 from grnrep.validation.images.models import MODELS, Design, draw, draw_balanced, tensor
@@ -58,6 +59,7 @@ def mnist_study(
     models: Sequence[str] = MODELS,
     epochs: int | None = None,
     device: str | None = None,
+    precision: str = "float32",
     rng: int = 0,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
@@ -85,6 +87,8 @@ def mnist_study(
         Passes over the images; by default the paper's 200.
     device
         Where to compute; by default the CPU.
+    precision
+        Of products while gradients are asked: ``"float32"`` or ``"bfloat16"`` (:class:`grnrep.nn.Bfloat16`).
     rng
         Added to every seed.
     out
@@ -97,7 +101,7 @@ def mnist_study(
     Returns
     -------
     DataFrame with a row per size, seed and model: ``train_error`` and ``test_error``, binary
-    cross-entropy per pixel, loads of decoder and encoder, and seconds.
+    cross-entropy per pixel, loads of decoder and encoder, seconds, and ``precision``.
 
     Raises
     ------
@@ -120,10 +124,10 @@ def mnist_study(
         raise ValueError("models must name decoder beside encoder_on_decoder, trained on it")
     sizes = tuple(sizes) if sizes is not None else MNIST_SIZES[:1] if quick else MNIST_SIZES
     seeds = tuple(seeds) if seeds is not None else SEEDS[:1] if quick else SEEDS
+    design = _designed(MNIST, epochs, quick, device, precision)
     images = mnist(data_dir=data_dir)
     if min(sizes) < 1 or max(sizes) > len(images.train):
         raise ValueError(f"sizes must lie between 1 and {len(images.train)}; found {sizes}")
-    design = _timed(MNIST, epochs, quick, device)
     settings = design.settings() | {"n_test": _N_TEST}
     runs = Runs(None if out is None else Path(out), study="mnist", settings=settings)
     test = tensor(images.test[draw(len(images.test), _N_TEST, _TEST_SEED)])
@@ -147,6 +151,7 @@ def cifar10_study(
     kinds: Sequence[str] | None = None,
     epochs: int | None = None,
     device: str | None = None,
+    precision: str = "float32",
     rng: int = 0,
     out: str | os.PathLike[str] | None = None,
     progress: bool = True,
@@ -172,14 +177,14 @@ def cifar10_study(
         ``"1x1"`` (representations of 256 values) and ``"4x4"`` (1,024).
     epochs
         Passes over the images; by default the paper's 100.
-    device, rng, out, progress
+    device, precision, rng, out, progress
         As in :func:`mnist_study`.
 
     Returns
     -------
     DataFrame with a row per size, seed, kind and model: ``train_error`` and ``test_error``, squared
-    error per pixel value, loads of decoder and encoder, seconds, and the test error of every epoch
-    (``curve``, for the first seed).
+    error per pixel value, loads of decoder and encoder, seconds, ``precision``, and the test error of
+    every epoch (``curve``, for the first seed).
 
     Raises
     ------
@@ -197,7 +202,7 @@ def cifar10_study(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown:
         raise ValueError(f"kinds must be among {', '.join(KINDS)}; found {list(kinds)}")
-    designs = {kind: _timed(CIFAR[kind], epochs, quick, device) for kind in kinds}
+    designs = {kind: _designed(CIFAR[kind], epochs, quick, device, precision) for kind in kinds}
     images = cifar10(data_dir=data_dir, allow_subset=True, progress=progress)
     sizes = _available(sizes, images.train_labels)
     settings = designs[kinds[0]].settings() | {"n_test": 10 * _TEST_PER_CLASS}
@@ -218,9 +223,20 @@ def cifar10_study(
     return runs.table()
 
 
-def _timed(design: Design, epochs: int | None, quick: bool, device: str | None) -> Design:
+def _designed(
+    design: Design, epochs: int | None, quick: bool, device: str | None, precision: str
+) -> Design:
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision must be 'float32' or 'bfloat16'; found {precision!r}")
     epochs = (_QUICK_EPOCHS if quick else design.trainer.epochs) if epochs is None else epochs
-    return replace(design, trainer=replace(design.trainer, epochs=epochs, device=device))
+    design = replace(design, trainer=replace(design.trainer, epochs=epochs, device=device))
+    if precision == "float32":
+        return design
+    encoder, decoder = (
+        lambda seed, build=build: Bfloat16(build(seed))
+        for build in (design.encoder, design.decoder)
+    )
+    return replace(design, encoder=encoder, decoder=decoder, precision=precision)
 
 
 def _available(sizes: Sequence[int], labels: np.ndarray) -> tuple[int, ...]:
