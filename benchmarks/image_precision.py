@@ -9,9 +9,10 @@ docs/results/NAME.json.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
-from _pages import DOCS, RESULTS
+from _pages import DOCS
 
 from grnrep.validation import cifar10_study, mnist_study
 from grnrep.validation.runs import Runs
@@ -22,7 +23,7 @@ def main() -> None:
         ("cifar10", cifar10_study, {"sizes": (100,), "kinds": ("4x4",)}),
         ("mnist", mnist_study, {"sizes": (2000,)}),
     ):
-        out = RESULTS / f"image_precision_{name}.json"
+        out = Path(__file__).with_name("results") / f"image_precision_{name}.json"
         options = {"seeds": range(3), "precision": "bfloat16", "progress": False}
         low = study(**setting, **options, out=out)
         path = DOCS / f"{name}.json"
