@@ -63,7 +63,7 @@ def autoencoders_figure(table: pd.DataFrame) -> Figure:
     2
     """
     draw: dict[str, list[Callable[[Axes, pd.DataFrame], None]]] = {
-        "images": [_reconstruction, _classification],
+        "images": [partial(_errors, column=name) for name in ("test_error", "probe_error")],
         "sparse": [_sparse],
         "regulators": [_regulators],
         "image-encoders": [partial(_noise, column="test_error")],
@@ -170,19 +170,18 @@ def _traversals(member: Trained, x: Tensor) -> np.ndarray:
     return z
 
 
-def _reconstruction(ax: Axes, rows: pd.DataFrame) -> None:
-    dots(ax, rows[rows["member"] != "mean"], "test_error")
+def _errors(ax: Axes, rows: pd.DataFrame, column: str) -> None:
+    """Of every member, and of the mean image, which has no code to classify by."""
+    dots(ax, rows[rows["member"] != "mean"], column)
     largest = rows["n"].max()
-    baseline = rows.loc[(rows["member"] == "mean") & (rows["n"] == largest), "test_error"].mean()
+    baseline = rows.loc[(rows["member"] == "mean") & (rows["n"] == largest), column].mean()
     if np.isfinite(baseline):
         ax.axvline(baseline, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
         ax.text(baseline, 0, "mean image ", ha="right", fontsize=8)
-    ax.set(xlabel="test error, mean square per pixel", xlim=(0, None), title="reconstruction")
-
-
-def _classification(ax: Axes, rows: pd.DataFrame) -> None:
-    dots(ax, rows[rows["member"] != "mean"], "probe_error")
-    ax.set(xlabel="test error of logistic regression", xlim=(0, None), title="classification")
+    pixels = column == "test_error"
+    what = ", mean square per pixel" if pixels else " of logistic regression"
+    title = "reconstruction" if pixels else "classification"
+    ax.set(xlabel=f"test error{what}", xlim=(0, None), title=title)
 
 
 def dots(ax: Axes, rows: pd.DataFrame, column: str) -> None:

@@ -113,8 +113,7 @@ _ENCODERS: Final = Trainer(
 
 def load_digits(settings: Settings, data_dir: Any, progress: bool) -> Images:
     """Images that the settings name."""
-    small = settings.data == "digits"
-    return digits() if small else mnist(data_dir=data_dir, progress=progress)
+    return digits() if settings.data == "digits" else mnist(data_dir=data_dir, progress=progress)
 
 
 def flat(images: np.ndarray) -> Tensor:
@@ -214,9 +213,8 @@ def regulator_rows(members: Members, n: int, seed: int, rng: int, row: Row) -> N
             return measure(problem, learn("exact", [problem], RECIPE, [])[0])
         if member.source == "representations":
             return measure(problem, recipe())
-        return measure(
-            problem, train_masked(problem, member, recipe().fit if member.encoder_on else None)
-        )
+        decoder = recipe().fit if member.encoder_on else None
+        return measure(problem, train_masked(problem, member, decoder))
 
     for name in members:
         row(name, partial(result, name))
@@ -270,9 +268,7 @@ def _architecture(problem: Problem) -> Architecture:
 
 def _as_model(problem: Problem, fit: Fit) -> Model:
     """The decoder and the representations that the recipe learned."""
-    table, weight = (
-        torch.as_tensor(part, dtype=torch.float32) for part in (fit.activity, fit.weight)
-    )
+    table, weight = (torch.from_numpy(part).float() for part in (fit.activity, fit.weight))
     decoder = SparseLinear(problem.network, bias=False, weight=weight)
     return Model(Representation(*table.shape, init=table), decoder, loss=SquaredError(link="relu"))
 

@@ -219,9 +219,8 @@ class _Translation:
         whole = torch.cat(columns, 1)
         first, second = (self._seen(whole, side) for side in (0, 1))
         seen = torch.cat([whole[:n_pairs], first[n_pairs:cut], second[cut:]])
-        self.model = self._build(
-            model, len(seen), seed, round(256 * settings.width), alike=n_pairs < n
-        )
+        hidden = round(256 * settings.width)
+        self.model = self._build(model, len(seen), seed, hidden, alike=n_pairs < n)
         if model == "autoencoders":  # sees one side of a pair at a time, and explains both
             shown = torch.cat([first[:n_pairs], second[:n_pairs], seen[n_pairs:]])
             target = torch.cat([whole[:n_pairs], whole[:n_pairs], seen[n_pairs:]])
@@ -262,17 +261,14 @@ class _Translation:
         rows = []
         for side, other in ((0, 1), (1, 0)):
             made, truth = self.translate(side), self.test[other]
+            mean = self.sides[other].mean(0).expand_as(truth)
             neighbours = KNeighborsClassifier(5).fit(self.sides[other].numpy(), self.labels)
             found, known = (neighbours.predict(x.numpy()) for x in (made[other], truth))
             row = {
-                "own_error": _mse(made[side], self.test[side]),
-                "test_error": _mse(made[other], truth),
+                "own_error": float(functional.mse_loss(made[side], self.test[side])),
+                "test_error": float(functional.mse_loss(made[other], truth)),
+                "mean_error": float(functional.mse_loss(mean, truth)),
+                "class_error": float((found != self.test_labels).mean()),
             }
-            row |= {"mean_error": _mse(self.sides[other].mean(0), truth)}
-            row |= {"class_error": float((found != self.test_labels).mean())}
             rows.append(row | {"true_class_error": float((known != self.test_labels).mean())})
         return pd.DataFrame(rows).mean().to_dict()
-
-
-def _mse(x: Tensor, found: Tensor) -> float:
-    return float((x - found).square().mean())

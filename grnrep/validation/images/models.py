@@ -16,6 +16,7 @@ from grnrep.nn.dense import freeze
 from grnrep.nn.infer import errors, infer, reconstruct
 from grnrep.nn.likelihoods import Bernoulli, SquaredError
 from grnrep.nn.model import Code, Model
+from grnrep.nn.precision import Bfloat16
 from grnrep.nn.representation import Representation
 from grnrep.nn.trainer import Trainer
 from grnrep.nn.watch import Watch
@@ -78,11 +79,9 @@ def train_missing(
             train(alone, design, x, test, seed=seed, progress=progress)
             decoder = alone.decoder
         model = new_model(design, len(x), kind=kind, seed=seed, decoder=decoder)
-        watch = (
-            Watch(design.trainer, test, design.d, n_shown=_SHOWN, epochs=watched)
-            if watched
-            else None
-        )
+        watch = None
+        if watched:
+            watch = Watch(design.trainer, test, design.d, n_shown=_SHOWN, epochs=watched)
         name = "-".join(map(str, (runs.study, *row.values())))
         checkpoint = None
         if runs.path is not None and watch is None:  # which starts where the training does
@@ -108,12 +107,13 @@ def new_model(
     design: Design, n: int, *, kind: str, seed: int, decoder: nn.Module | None = None
 ) -> Model:
     """Build one of :data:`MODELS` for ``n`` training images; the last one around a trained ``decoder``."""
-    source = design.encoder(2 * seed + 1)  # not the numbers that the decoder was drawn with
+    low = Bfloat16 if design.precision == "bfloat16" else lambda network: network
+    source = low(design.encoder(2 * seed + 1))  # not the numbers that the decoder was drawn with
     if kind == "decoder":
         generator = torch.Generator().manual_seed(seed)
         start = _START * torch.randn(n, design.d, generator=generator)
         source = Representation(n, design.d, init=start)
-    part = design.decoder(2 * seed)
+    part = low(design.decoder(2 * seed))
     if kind == "encoder_on_decoder":
         if decoder is None:
             raise ValueError("encoder_on_decoder needs a trained decoder")

@@ -16,7 +16,6 @@ import pandas as pd
 from grnrep.ds.images import cifar10, mnist
 from grnrep.nn.conv import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
 from grnrep.nn.likelihoods import Bernoulli, SquaredError
-from grnrep.nn.precision import Bfloat16
 from grnrep.nn.trainer import Trainer
 from grnrep.validation.images import models as trained
 from grnrep.validation.images.models import MODELS, Design, draw, draw_balanced, tensor
@@ -229,14 +228,8 @@ def _designed(
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision must be 'float32' or 'bfloat16'; found {precision!r}")
     epochs = (_QUICK_EPOCHS if quick else design.trainer.epochs) if epochs is None else epochs
-    design = replace(design, trainer=replace(design.trainer, epochs=epochs, device=device))
-    if precision == "float32":
-        return design
-    encoder, decoder = (
-        lambda seed, build=build: Bfloat16(build(seed))
-        for build in (design.encoder, design.decoder)
-    )
-    return replace(design, encoder=encoder, decoder=decoder, precision=precision)
+    trainer = replace(design.trainer, epochs=epochs, device=device)
+    return replace(design, trainer=trainer, precision=precision)
 
 
 def _available(sizes: Sequence[int], labels: np.ndarray) -> tuple[int, ...]:
