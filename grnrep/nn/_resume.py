@@ -70,7 +70,13 @@ def load_state(
             f"checkpoint {str(path)!r} belongs to another training: {', '.join(differ)} differ; "
             "remove it, or choose another file"
         )
-    for name, part in parts.items():
-        part.load_state_dict(state["parts"][name])
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state["parts"][name])
+    except (KeyError, RuntimeError, ValueError) as error:  # what torch raises for other parameters
+        raise ValueError(
+            f"checkpoint {str(path)!r} belongs to another model, or to one of other precision; "
+            "remove it, or choose another file"
+        ) from error
     generator.set_state(state["generator"].cpu())
     return state["rows"], tuple(state["best"])

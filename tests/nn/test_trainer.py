@@ -11,6 +11,7 @@ from torch import nn
 
 from grnrep.nn import (
     KL,
+    Bfloat16,
     GaussianNoise,
     Model,
     Representation,
@@ -136,6 +137,10 @@ def test_checkpoint_of_another_training(tmp_path):
         trainer.fit(autoencoder(), X, on_epoch=stop)
     with pytest.raises(ValueError, match="another training: lr differ"):
         replace(trainer, lr=0.02).fit(autoencoder(), X)
+    other = autoencoder()
+    other.decoder = Bfloat16(other.decoder)
+    with pytest.raises(ValueError, match="another model, or to one of other precision; remove it"):
+        trainer.fit(other, X)
     (tmp_path / "training.pt").write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match="cannot be read"):
         trainer.fit(autoencoder(), X)
