@@ -17,39 +17,48 @@ from _pages import DOCS
 from grnrep.validation import cifar10_study, mnist_study
 from grnrep.validation.runs import Runs
 
+STUDIES = {
+    "cifar10": (cifar10_study, {"sizes": (100,), "kinds": ("4x4",)}),
+    "mnist": (mnist_study, {"sizes": (2000,)}),
+}
+
 
 def main() -> None:
-    for name, study, setting in (
-        ("cifar10", cifar10_study, {"sizes": (100,), "kinds": ("4x4",)}),
-        ("mnist", mnist_study, {"sizes": (2000,)}),
-    ):
-        out = Path(__file__).with_name("results") / f"image_precision_{name}.json"
-        options = {"seeds": range(3), "precision": "bfloat16", "progress": False}
-        low = study(**setting, **options, out=out)
-        path = DOCS / f"{name}.json"
-        exact = Runs(path, study=name, settings=json.loads(path.read_text())["settings"]).table()
-        exact = exact[exact["precision"] == "float32"]
-        key = [column for column in ("n_train", "per_class", "kind", "model") if column in low]
-        both = low.merge(exact, on=[*key, "seed"], suffixes=("_low", "_exact"))
-        rows = both.groupby(key, sort=False).apply(compared, include_groups=False)
-        print(rows.to_string(float_format="{:.5f}".format))
+    for name, (study, setting) in STUDIES.items():
+        study(**setting, seeds=range(3), precision="bfloat16", out=_path(name), progress=False)
+        print(differences(name).to_string(float_format="{:.5f}".format))
 
 
-def compared(part: pd.DataFrame) -> pd.Series:
-    """Mean test errors both ways, the spread over seeds in single precision, and the paired difference."""
-    low, exact = part["test_error_low"], part["test_error_exact"]
-    difference = low - exact
-    return pd.Series(
-        {
-            "seeds": len(part),
-            "float32": exact.mean(),
-            "sd": exact.std(),
-            "bfloat16": low.mean(),
-            "difference": difference.mean(),
-            "sd of differences": difference.std(),
-            "seconds, ratio": part["train_seconds_low"].sum() / part["train_seconds_exact"].sum(),
-        }
+def differences(name: str) -> pd.DataFrame:
+    """Test errors both ways of every size and model: means over seeds, spread, and paired differences."""
+    low, exact = _rows(_path(name)), _rows(DOCS / f"{name}.json")
+    exact = exact[exact["precision"] == "float32"]
+    key = [column for column in ("n_train", "per_class", "kind", "model") if column in low]
+    both = low.merge(exact, on=[*key, "seed"], suffixes=("_low", "_exact"))
+    parts = both.groupby(key, sort=False)
+    return pd.DataFrame(
+        [_compared(dict(zip(key, names, strict=True)), part) for names, part in parts]
     )
+
+
+def _compared(names: dict, part: pd.DataFrame) -> dict:
+    low, exact = part["test_error_low"], part["test_error_exact"]
+    return names | {
+        "seeds": len(part),
+        "float32": exact.mean(),
+        "bfloat16": low.mean(),
+        "difference": (low - exact).mean(),
+        "sd over seeds": exact.std(),
+    }
+
+
+def _path(name: str) -> Path:
+    return Path(__file__).with_name("results") / f"image_precision_{name}.json"
+
+
+def _rows(path: Path) -> pd.DataFrame:
+    content = json.loads(path.read_text())
+    return Runs(path, study=content["study"], settings=content["settings"]).table()
 
 
 if __name__ == "__main__":

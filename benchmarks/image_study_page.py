@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _pages import DOCS, lines, write
+from image_precision import differences
 
 from grnrep import pl, validation
 from grnrep.validation.runs import Runs
@@ -48,6 +49,22 @@ def results(table: pd.DataFrame, by: list[str]) -> str:
             row += [cell(part[part["model"] == model], column) for model in models]
         rows.append(row)
     return lines(rows, head)
+
+
+def precision(name: str, table: pd.DataFrame) -> str:
+    """Say how many rows were trained in bfloat16, and what that does to errors, where both were run."""
+    low = table["precision"] == "bfloat16"
+    head = ["test error", "seeds", "single precision", "bfloat16", "difference", "sd over seeds"]
+    rows = []
+    for row in differences(name).to_dict("records"):
+        size = f"{row[SIZE[name]]:,} images" + (f" a class, {row['kind']}" if "kind" in row else "")
+        figures = [
+            f"{row[column]:.5f}"
+            for column in ("float32", "bfloat16", "difference", "sd over seeds")
+        ]
+        rows.append([f"{size}: {MODELS[row['model']]}", str(row["seeds"]), *figures])
+    said = f"So were {low.sum()} of {len(table)} rows. The same rows, both ways:"
+    return f"{said}\n\n{lines(rows, head)}"
 
 
 def grids(name: str) -> list[str]:
@@ -93,6 +110,7 @@ def main() -> None:
         made=f"{where}; {seconds / 3600:.1f} hours of training and inference, beside other programs",
         settings=", ".join(f"{key} {value}" for key, value in settings.items()),
         table=results(table, by),
+        precision=precision(name, table),
         claims=lines(claims.values.tolist(), ["paper", "holds if", "found", "verdict"]),
         grids="\n\n".join(f"{stem}:\n\n![{stem}]({stem}.png)" for stem in grids(name))
         or "Rows so far are of runs that kept none.",
