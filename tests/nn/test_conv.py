@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from grnrep.nn import cifar_decoder, cifar_encoder, mnist_decoder, mnist_encoder
+from grnrep.nn.conv import ConvTranspose2d
 
 LAYERS = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
@@ -101,3 +102,20 @@ def test_start_values_follow_the_seed(make):
 def test_unknown_kind(make):
     with pytest.raises(ValueError, match="1x1, 4x4; found '2x2'"):
         make("2x2")
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [(4, 2, 1), (4, 2, 0), (1, 1, 0)])
+def test_transposed_convolutions_are_those_of_torch(size, stride, padding):
+    """Results and gradients of images, weights and intercepts."""
+    torch.manual_seed(0)
+    ours = ConvTranspose2d(3, 5, size, stride, padding).double()
+    theirs = nn.ConvTranspose2d(3, 5, size, stride, padding).double()
+    theirs.load_state_dict(ours.state_dict())
+    x, found = torch.rand(2, 3, 6, 6, dtype=torch.float64), []
+    for layer in (ours, theirs):
+        images = x.clone().requires_grad_()
+        made = layer(images)
+        made.square().sum().backward()
+        found.append([made, images.grad, layer.weight.grad, layer.bias.grad])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
