@@ -61,9 +61,11 @@ def error_rates(scores: EdgeScores, prior: np.ndarray, inside: np.ndarray) -> Er
     weight = scores.weight[prior] / size
     false[prior] = p = probability_false(weight, uncertain / size)
     # expected share of false ones among all that are as convincing: the mean of their probabilities
-    order, running = np.lexsort((-np.abs(weight), p)), np.empty(len(p))
-    running[order] = np.cumsum(p[order]) / np.arange(1, len(p) + 1)
-    rate[prior] = running
+    order = np.lexsort((-np.abs(weight), p))
+    running = np.cumsum(p[order]) / np.arange(1, len(p) + 1)
+    # equals, which no data tell apart, share the rate of all of them: whatever the order of genes and regulators
+    _, alike = np.unique(np.stack([p, -np.abs(weight)]), axis=1, return_inverse=True)
+    rate[prior] = running[np.bincount(alike).cumsum() - 1][alike]
 
     others = judged & ~prior
     if others.any():

@@ -32,7 +32,7 @@ class EdgeScores(NamedTuple):
     ----------
     weight
         Of edges of the network the weight that is best for the activities of the fit, of others what one step
-        from 0 would give, (n_genes, n_regulators).
+        from 0 would give, (n_genes, n_regulators); 0 where the regulator was turned off, whatever it was.
     std_err
         Standard errors, same shape; NaN where the gene is constant or has too few values above zero to judge by, and
         where other regulators of the gene have the same activity.
@@ -117,7 +117,9 @@ def edge_scores(x: np.ndarray, fit: Fit, network: Network) -> EdgeScores:
     # a constant gene has no unit, and says nothing; nor does a regulator that was turned off, whose activity is none
     variance[(dof < _FEWEST) | torch.as_tensor(x.max(axis=0) == x.min(axis=0))] = torch.nan
     squares = z[:m].square().sum(1)
-    variance[:, squares <= _TURNED_OFF * squares.max()] = torch.nan
+    off = squares <= _TURNED_OFF * squares.max()
+    variance[:, off] = torch.nan
+    estimate[:, off] = 0.0  # what is best for no activity could be anything
     std_err = variance.sqrt()
     unit = noise_sd[:, None]
     return EdgeScores((estimate * unit).numpy(), (std_err * unit).numpy(), dof.clamp(min=1).numpy())

@@ -94,3 +94,19 @@ def test_additions_are_false_as_often_as_stated(wide):
         found, n_true = found + (added & true).sum(), n_true + true.sum()
     assert 0.01 < false / chosen < 0.06  # missing edges widen the null a little
     assert found / n_true > 0.85
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_edges_that_nothing_tells_apart_have_one_rate_in_any_order(seed):
+    rng = np.random.default_rng(seed)
+    shape, dof = (40, 5), np.full(40, 100.0)
+    weight, std_err = rng.normal(size=shape), np.full(shape, 0.1)
+    weight[rng.random(shape) < 0.3] = 0.05
+    weight[:, 2], std_err[:, 2] = 0.0, np.nan  # a regulator that was turned off
+    prior = rng.random(shape) < 0.7
+    rates = error_rates(EdgeScores(weight, std_err, dof), prior, prior).rate
+    assert len(set(rates[:, 2][prior[:, 2]])) == 1
+    genes, regulators = rng.permutation(40), rng.permutation(5)
+    moved = np.ix_(genes, regulators)
+    again = error_rates(EdgeScores(weight[moved], std_err[moved], dof), prior[moved], prior[moved])
+    np.testing.assert_allclose(again.rate, rates[moved], rtol=1e-9)

@@ -160,3 +160,16 @@ def test_a_fit_goes_on_from_another_one():
     np.testing.assert_allclose(
         again.likelihood.arrays()["noise_sd"], whole.likelihood.arrays()["noise_sd"], rtol=0.05
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_regulators_that_are_turned_off_on_the_way(seed):
+    """Few cells and genes: here some regulators lose all they explain, in some rounds or for good."""
+    x, true, given, _ = problem(
+        seed, missing=0.2, false=0.5, n_cells=60, n_genes=40, m=6, noise=0.4
+    )
+    repaired = repair_network(x.astype(np.float32), network_of(given), rng=seed)
+    assert np.isfinite(repaired.weight).all()
+    assert np.abs(repaired.weight).max() < 100
+    found = dense(repaired.network)
+    assert (found & true).sum() / found.sum() > (given & true).sum() / given.sum()

@@ -235,3 +235,18 @@ def test_a_regulator_that_was_turned_off_says_nothing():
     assert np.isfinite(before.std_err).all()
     assert np.isnan(scores.std_err[:, 2]).all()
     assert np.isfinite(np.delete(scores.std_err, 2, axis=1)).all()
+
+
+def test_a_regulator_without_activity_says_nothing():
+    """Estimates along it could be anything, and grew from round to round of a repair until they overflowed."""
+    x, w, _ = problem()
+    network = network_of(w != 0)
+    fit = fitted(x, network)
+    activity = fit.activity.copy()
+    activity[:, 1] *= 1e-30
+    scores = edge_scores(x, replace(fit, activity=activity), network)
+    assert (scores.weight[:, 1] == 0).all()
+    assert np.isnan(scores.std_err[:, 1]).all()
+    others = np.arange(4) != 1
+    assert np.abs(scores.weight[:, others]).max() < 10
+    assert (scores.t()[:, others] != 0).all()
