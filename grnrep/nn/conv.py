@@ -153,9 +153,10 @@ def cifar_decoder(kind: str = "1x1", *, rng: int = 0) -> nn.Module:
 class ConvTranspose2d(nn.ConvTranspose2d):
     """Torch's layer, whose intercepts are added after it: in it their gradient takes twice as long as all else."""
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Map (n, channels, height, width) to as many images, enlarged; ``output_size`` is not heeded."""
-        window = (self.stride, self.padding)  # never a name, which ordinary convolutions take alone
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Map (n, channels, height, width) to as many images, enlarged."""
+        window = (self.stride, self.padding, self.output_padding, self.groups, self.dilation)
+        # padding is never a name, which ordinary convolutions take alone
         made = functional.conv_transpose2d(x, self.weight, None, *window)  # type: ignore[arg-type]
         return made if self.bias is None else made + self.bias.to(made.dtype)[:, None, None]
 

@@ -104,12 +104,14 @@ def test_unknown_kind(make):
         make("2x2")
 
 
-@pytest.mark.parametrize(("size", "stride", "padding"), [(4, 2, 1), (4, 2, 0), (1, 1, 0)])
-def test_transposed_convolutions_are_those_of_torch(size, stride, padding):
+@pytest.mark.parametrize(
+    "window", [(4, 2, 1), (4, 2, 0), (1, 1, 0), (3, 2, 1, 1), (4, 2, 1, 0, 3, True, 2)], ids=str
+)
+def test_transposed_convolutions_are_those_of_torch(window):
     """Results and gradients of images, weights and intercepts."""
     torch.manual_seed(0)
-    ours = ConvTranspose2d(3, 5, size, stride, padding).double()
-    theirs = nn.ConvTranspose2d(3, 5, size, stride, padding).double()
+    ours = ConvTranspose2d(3, 6, *window).double()
+    theirs = nn.ConvTranspose2d(3, 6, *window).double()
     theirs.load_state_dict(ours.state_dict())
     x, found = torch.rand(2, 3, 6, 6, dtype=torch.float64), []
     for layer in (ours, theirs):
