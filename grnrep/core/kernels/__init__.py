@@ -28,7 +28,7 @@ over lanes, and every lane goes through the same operations. Tests hold it to th
 from grnrep.core.kernels.ahead import calls, compile_all
 from grnrep.core.kernels.blocks import gradients, residuals
 from grnrep.core.kernels.censored import expect_below
-from grnrep.core.kernels.counts import FAR, CountGenes
+from grnrep.core.kernels.counts import FAR, LEAST_EXPONENT, CountGenes
 from grnrep.core.kernels.descent import LONGER, SHORTER, descend
 from grnrep.core.kernels.descent_tile import Cells
 from grnrep.core.kernels.genes import add_doubt, regress_genes
@@ -40,6 +40,7 @@ from grnrep.core.kernels.vectors import n_lanes
 
 __all__ = [
     "FAR",
+    "LEAST_EXPONENT",
     "LONGER",
     "SHORTER",
     "Cells",

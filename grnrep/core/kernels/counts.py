@@ -25,7 +25,8 @@ from grnrep.core.kernels.vectors import (
 )
 
 FAR: Final = 15.0  # p / τ below minus which log f is p / τ, to single precision
-_LEAST_EXPONENT: Final = -80.0  # whose exponential is a normal number in either precision
+# whose exponential is next to nothing, and with its square a normal number, which processors are quick with
+LEAST_EXPONENT: Final = -40.0
 
 
 class CountGenes(NamedTuple):
@@ -40,7 +41,7 @@ def link(p: Any, softness: Any) -> tuple[Any, Any, Any, Any]:
     """The smooth ReLU f / τ = log(1 + exp u) at u = p / τ; u; and σ(u) and 1 - σ(u)."""
     zero = subtract(p, p)
     u = divide(p, softness)
-    e = exp(maximum(minimum(u, subtract(zero, u)), splat_like(p, _LEAST_EXPONENT)))
+    e = exp(maximum(minimum(u, subtract(zero, u)), splat_like(p, LEAST_EXPONENT)))
     one = splat_like(p, 1.0)
     share = divide(one, add(one, e))
     low = multiply(e, share)

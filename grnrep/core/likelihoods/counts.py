@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from grnrep.core.kernels import FAR, CountGenes
+from grnrep.core.kernels import FAR, LEAST_EXPONENT, CountGenes
 from grnrep.core.likelihoods.base import Block, Likelihood
 
 _SOFTNESS = 0.2  # τ as a share of a mean rate; from 0.05 to 0.4 recovery differs by at most 0.005:
@@ -111,7 +111,7 @@ class Counts(Likelihood):
     def loss(self, block: Block, p: Tensor) -> Tensor:
         """Deviance: twice the log-likelihood ratio of a perfect prediction to s f(p)."""
         (c, size, log_c), u = block.counted(), p / self.softness
-        soft = softplus(u)
+        soft = softplus(u.clamp(min=LEAST_EXPONENT))
         # log μ; f is exp far below zero, where softplus rounds to nothing
         log_mu = torch.where(u < -FAR, u, soft.clamp(min=1e-30).log()) + (
             self.softness.log() + size.log()
@@ -126,7 +126,8 @@ class Counts(Likelihood):
     def link(self, block: Block, p: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Ratios f' / f and f'' / f, and the expected count μ, of every entry, (n_genes, n_cells) each."""
         u = p / self.softness
-        soft, up = softplus(u), u.sigmoid()
+        seen = u.clamp(min=LEAST_EXPONENT)
+        soft, up = softplus(seen), seen.sigmoid()
         slope = torch.where(u < -FAR, 1.0, up / soft.clamp(min=1e-30)) / self.softness
         bend = slope * (1 - up) / self.softness
         return slope, bend, soft * self.softness * block.counted()[1]
