@@ -53,11 +53,13 @@ def choose_model(
         identity = link_of(likelihood) == "identity"
         intercept = by_evidence or identity or data.covariates is not None
         if not intercept:
+            # by the cells that intercepts would ask for: where they are needed, the choice goes on with these
+            sample = sample.resized(data.blocks, sample_size(data, config, intercept=True))
             x = cells.part(sample.rows).scaled(sample.x)
             intercept, compared = compare_intercepts(x, data.matched.network, rng=config.rng)
     n_cells = sample_size(data, config, intercept=intercept)
     if n_cells != len(sample.rows):
-        # the choice goes on as if intercepts had been asked for, with cells of this sample
+        # as if the answer had been given, with cells of this sample
         sample, compared = sample.resized(data.blocks, n_cells), None
     return Model(likelihood, intercept, by_evidence), cells, sample.settled(), compared
 

@@ -9,6 +9,7 @@ import pytest
 import grnrep as gr
 from grnrep.core.choose import shrinkage
 from grnrep.core.choose.shrinkage import Shrinkage
+from grnrep.tl import _choose_model
 
 
 def _fit(adata, net, **options):
@@ -165,7 +166,8 @@ def test_signs_that_say_nothing_are_reported(small, caplog, monkeypatch, prior, 
     assert f"no better than chance; weights are {drawn}" in caplog.text
 
 
-def test_penalties_are_compared_on_the_same_cells_whoever_chose_intercepts(monkeypatch):
+@pytest.mark.parametrize("needed", [True, False])
+def test_penalties_are_compared_on_the_same_cells_whoever_chose_intercepts(monkeypatch, needed):
     adata, net = gr.ds.simulate(
         3000, 400, n_regulators=100, zero_fraction=0.9, noise_sd=1.0, rng=0, progress=False
     )
@@ -176,12 +178,20 @@ def test_penalties_are_compared_on_the_same_cells_whoever_chose_intercepts(monke
         return score(x, *args)
 
     monkeypatch.setattr(shrinkage, "held_out_score", noted)
-    # intercepts ask for more cells than there were when they were chosen
+    found = _choose_model.compare_intercepts
+    monkeypatch.setattr(
+        _choose_model,
+        "compare_intercepts",
+        lambda *args, **options: found(*args, **options)._replace(needed=needed),
+    )
+    # intercepts ask for more cells than a decoder without
     chosen = gr.tl.fit(adata, net, progress=False, copy=True).uns["grnrep"]["params"]
     of_auto = seen.copy()
     seen.clear()
     given = gr.tl.fit(adata, net, intercept=chosen["intercept"], progress=False, copy=True)
-    assert of_auto
-    for a, b in zip(of_auto, seen, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert chosen["intercept"] == needed
+    # one pair was scored with that choice, of the same cells where these are those that intercepts ask for
+    assert len(seen) - needed == len(of_auto) > 0
+    for x in (*of_auto, *seen):
+        np.testing.assert_array_equal(x, seen[0])
     assert given.uns["grnrep"]["params"]["ridge"] == chosen["ridge"]
