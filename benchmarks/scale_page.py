@@ -177,14 +177,17 @@ def _line(
 def main() -> None:
     path = Path(__file__).parent / "results" / "scale.json"
     rows, blood = read(path, SETTING), read(path, BLOOD)
+    other = read(path.with_name("scale_zen5.json"), SETTING)
     figure(rows).savefig(DOCS / "scale.png", dpi=110)
     page = Path(__file__).with_suffix(".md").read_text()
     tables = {use: table(rows, use) for use in ("second", "first", "new")}
-    tables |= {f"blood_{use}": table(blood, use) for use in ("second", "first")}
+    for name, part in (("blood", blood), ("other", other)):
+        tables |= {f"{name}_{use}": table(part, use) for use in ("second", "first")}
     note = ""
     if rows["provisional"].any() or blood["provisional"].any():
         note = " Rows with \\* were measured beside other programs, or with an older version."
-    write("scale", page.format(verdict=verdict(rows), note=note, reading=reading(rows), **tables))
+    told = {"verdict": verdict(rows), "verdict_other": verdict(other)}
+    write("scale", page.format(**told, note=note, reading=reading(rows), **tables))
 
 
 if __name__ == "__main__":

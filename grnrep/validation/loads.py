@@ -99,7 +99,6 @@ def loads_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
         left.annotate(what, (n[0], threshold), (0, 2), textcoords="offset points", fontsize=8)
     left.set(xlabel="samples", ylabel="load", ylim=(1e-2, 40), title="constraints per parameter")
     left.set(xscale="log", yscale="log")
-    left.legend(frameon=False, fontsize=8, loc="lower right")
     for ax, name in zip(others, ("decoder", "encoder"), strict=True):
         for label, one in EXPERIMENTS.items():
             if one.study in tables:
@@ -112,7 +111,10 @@ def loads_figure(tables: Mapping[str, pd.DataFrame]) -> Figure:
         ax.set(xscale="log", yscale="log", ylim=(0.7 * _LEAST, 1.5), xlabel=f"load of the {name}")
         ax.set(ylabel="excess error, share of the first", title=f"error, by the load of the {name}")
         ax.plot([], [], "s:", color=GREY, markersize=4, label="encoder on the decoder")
-        ax.legend(frameon=False, fontsize=8, loc="lower left")
+    # one for all panels: the first has every experiment, the last what it lacks
+    of_left, of_last = (ax.get_legend_handles_labels()[0] for ax in (left, others[-1]))
+    handles = [*of_left, of_last[-1]]
+    figure.legend(handles=handles, frameon=False, fontsize=8, loc="outside lower center", ncols=7)
     for ax in figure.axes:
         ax.spines[["top", "right"]].set_visible(False)
     return figure

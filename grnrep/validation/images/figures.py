@@ -17,6 +17,7 @@ _STYLES = {
     "autoencoder": ("autoencoder", VERMILION, "s"),
     "encoder_on_decoder": ("encoder on the decoder", ORANGE, "^"),
 }
+_BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15), "frameon": False}
 
 
 def mnist_figure(table: pd.DataFrame) -> Figure:
@@ -94,8 +95,7 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
                 axis.errorbar(rows.index, rows["mean"], spread, capsize=3, ms=5, **look)
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
-    below: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.15)}
-    axis.legend(frameon=False, fontsize="small", ncols=3, **below)
+    axis.legend(fontsize="small", ncols=3, **_BELOW)
     axis.spines[["top", "right"]].set_visible(False)
 
 
@@ -103,16 +103,16 @@ def _curves(axis: Axes, table: pd.DataFrame) -> None:
     """Test error of every epoch; darker for more images."""
     if "curve" not in table:
         return
-    rows = table[table["curve"].map(lambda curve: isinstance(curve, list))].sort_values("per_class")
+    rows = table[table["curve"].notna()].sort_values(["model", "per_class"], ascending=False)
     sizes = sorted(rows["per_class"].unique())
     for _, row in rows.iterrows():
         label, colour, _ = _STYLES[row["model"]]
         strength = 0.35 + 0.65 * (sizes.index(row["per_class"]) + 1) / len(sizes)
         epochs = np.arange(1, len(row["curve"]) + 1)
-        name = f"{label}, {row['per_class']} a class"
+        name = f"{label}, {row['per_class']:,} a class"
         axis.plot(epochs, row["curve"], color=colour, alpha=strength, label=name)
     if len(rows):
-        axis.legend(frameon=False, fontsize="small")
+        axis.legend(fontsize="small", ncols=2, **_BELOW)
 
 
 def _ticks(axis: Axes, values: Iterable[int]) -> None:
