@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
+from grnrep._importing import uncollected
 from grnrep.tl._old_names import accepts_old_names
 from grnrep.tl._places import holding_places
 
@@ -216,9 +217,10 @@ def fit(
     >>> list(adata.obsm["grnrep"].columns), adata.uns["grnrep"]["params"]["likelihood"]
     (['TF_001', 'TF_002', 'TF_003'], 'tobit')
     """
-    from grnrep._inputs import as_adata, layer_of
-    from grnrep.tl._config import FitConfig, seed_of
-    from grnrep.tl._run import run
+    with uncollected():
+        from grnrep._inputs import as_adata, layer_of
+        from grnrep.tl._config import FitConfig, seed_of
+        from grnrep.tl._run import run
 
     adata, is_table = as_adata(adata)
     config = FitConfig(

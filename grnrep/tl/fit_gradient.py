@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
+from grnrep._importing import uncollected
 from grnrep.tl._places import holding_places
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ def fit_gradient(
     >>> adata.uns["grnrep"]["params"]["solver"], len(adata.uns["grnrep"]["history"]["objective"])
     ('gradient', 5)
     """
-    from grnrep._checks import check_choice
-    from grnrep.tl._config import BY_SIGN, FitConfig, seed_of
-    from grnrep.tl._run import run
+    with uncollected():
+        from grnrep._checks import check_choice
+        from grnrep.tl._config import BY_SIGN, FitConfig, seed_of
+        from grnrep.tl._run import run
 
     if likelihood != BY_SIGN:
         check_choice("likelihood", likelihood, ("auto", "gaussian", "tobit"))

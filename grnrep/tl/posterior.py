@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
+from grnrep._importing import uncollected
 from grnrep.tl._places import holding_places
 
 if TYPE_CHECKING:
@@ -73,13 +74,14 @@ def posterior(
     >>> adata.obsm["grnrep_sd"].shape
     (40, 2)
     """
-    import numpy as np
+    with uncollected():
+        import numpy as np
 
-    from grnrep._checks import check_adata, check_key, record
-    from grnrep._record import is_contrast, read_decoder
-    from grnrep._record_check import assumed_of, penalties_of
-    from grnrep.tl._config import FitConfig
-    from grnrep.tl._run import run
+        from grnrep._checks import check_adata, check_key, record
+        from grnrep._record import is_contrast, read_decoder
+        from grnrep._record_check import assumed_of, penalties_of
+        from grnrep.tl._config import FitConfig
+        from grnrep.tl._run import run
 
     check_adata(adata)
     check_key("key", key)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
+from grnrep._importing import uncollected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -91,12 +92,13 @@ def repair(
     >>> [round(sum(edges) / len(edges), 2) for edges in right]
     [0.83, 0.98]
     """
-    from grnrep._checks import check_table_place, set_table
-    from grnrep.tl._choose import repair_edges
-    from grnrep.tl._choose_model import choose_model
-    from grnrep.tl._config import FitConfig, seed_of
-    from grnrep.tl._data import look, sample
-    from grnrep.tl._repair import edge_table
+    with uncollected():
+        from grnrep._checks import check_table_place, set_table
+        from grnrep.tl._choose import repair_edges
+        from grnrep.tl._choose_model import choose_model
+        from grnrep.tl._config import FitConfig, seed_of
+        from grnrep.tl._data import look, sample
+        from grnrep.tl._repair import edge_table
 
     config = FitConfig(
         likelihood=likelihood,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grnrep import _keys
+from grnrep._importing import uncollected
 from grnrep.tl._places import holding_places
 
 if TYPE_CHECKING:
@@ -120,16 +121,17 @@ def transform(
     >>> changed.obsm["grnrep"].abs().idxmax(axis=1)["treated"]
     'P'
     """
-    import numpy as np
+    with uncollected():
+        import numpy as np
 
-    from grnrep._checks import check_adata, check_place, record, report_names
-    from grnrep._expression import open_expression
-    from grnrep._inputs import as_adata, layer_of
-    from grnrep._record import for_contrasts, read_decoder
-    from grnrep.rows.sink import FREE, open_sink
-    from grnrep.tl._config import check_engine, check_solver
-    from grnrep.tl._infer import Inference, infer_blocks, parts_of
-    from grnrep.tl._results import Results, copy_of, write
+        from grnrep._checks import check_adata, check_place, record, report_names
+        from grnrep._expression import open_expression
+        from grnrep._inputs import as_adata, layer_of
+        from grnrep._record import for_contrasts, read_decoder
+        from grnrep.rows.sink import FREE, open_sink
+        from grnrep.tl._config import check_engine, check_solver
+        from grnrep.tl._infer import Inference, infer_blocks, parts_of
+        from grnrep.tl._results import Results, copy_of, write
 
     new, is_table = as_adata(new, name="new")
     layer = layer_of(new, layer, use_raw=use_raw, name="new")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from grnrep import _keys
+from grnrep._importing import uncollected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,22 +77,23 @@ def unexplained(
     >>> adata.uns["grnrep"]["unexplained"]["n_programmes"]
     0
     """
-    import numpy as np
-    import torch
+    with uncollected():
+        import numpy as np
+        import torch
 
-    from grnrep._checks import check_adata, check_whole, record, some
-    from grnrep._expression import open_expression
-    from grnrep._inputs import has_expression
-    from grnrep._record import decoder_of_rows, is_contrast
-    from grnrep._values import where
-    from grnrep.core.design import full_network
-    from grnrep.core.linalg import Pattern
-    from grnrep.core.unexplained import sufficient_cells
-    from grnrep.core.unexplained import unexplained as find_unexplained
-    from grnrep.tl._config import seed_of
-    from grnrep.tl._infer import Inference, infer_cells
-    from grnrep.tl._results import copy_of
-    from grnrep.tl._unexplained import kept_of, residuals_of
+        from grnrep._checks import check_adata, check_whole, record, some
+        from grnrep._expression import open_expression
+        from grnrep._inputs import has_expression
+        from grnrep._record import decoder_of_rows, is_contrast
+        from grnrep._values import where
+        from grnrep.core.design import full_network
+        from grnrep.core.linalg import Pattern
+        from grnrep.core.unexplained import sufficient_cells
+        from grnrep.core.unexplained import unexplained as find_unexplained
+        from grnrep.tl._config import seed_of
+        from grnrep.tl._infer import Inference, infer_cells
+        from grnrep.tl._results import copy_of
+        from grnrep.tl._unexplained import kept_of, residuals_of
 
     check_adata(adata)
     check_whole("n_genes", n_genes)
