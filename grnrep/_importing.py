@@ -13,7 +13,7 @@ def uncollected() -> Iterator[None]:
     """Import what makes many objects that stay, torch and numba before all.
 
     Whenever objects have become a quarter more, Python's collector looks through all of them for some that nobody
-    needs. While libraries are imported they only become more: of a first fit that took 5 s it had .6.
+    needs. While libraries are imported they only become more: of a first fit that took 5 s it took .6.
     """
     if not gc.isenabled() or gc.get_freeze_count():  # somebody has arranged it otherwise
         yield
