@@ -72,8 +72,11 @@ def rates(job: dict, clock: Clock) -> dict:
 def grnrep(job: dict, clock: Clock) -> dict:
     """Fit and activities of all cells; also its parts, and the iterations of a cell."""
     import grnrep as gr
-    from grnrep.core.als import cells
-    from grnrep.tl import _run
+    from grnrep._importing import uncollected
+
+    with uncollected():  # as the verb does, which would be the first to import them
+        from grnrep.core.als import cells
+        from grnrep.tl import _run
 
     spent: dict[str, float] = {}
     seen = []  # iterations of the cells of every block, and whether with the dense inverse; threads append
