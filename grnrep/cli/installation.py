@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from grnrep._importing import uncollected
 from grnrep.cli.app import FIT, command
 from grnrep.cli.shell import out
 
@@ -10,10 +9,7 @@ from grnrep.cli.shell import out
 @command("compile", rich_help_panel=FIT)
 def compile_kernels() -> None:
     """Compile now what the first fit would, once; it takes seconds, and is kept beside the package."""
-    with (
-        uncollected()
-    ):  # compiling too makes little but what stays: searched through, it takes a sixth more time
-        from grnrep.core.kernels import compile_all
+    from grnrep.core.kernels import compile_all
 
-        compile_all()
+    compile_all()
     out.print("Done: the first fit has nothing left to compile.")

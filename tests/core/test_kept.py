@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import shutil
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from numba.core import event
 
 from grnrep.core import kernels
 from grnrep.core.kernels import kept
@@ -73,6 +75,44 @@ def test_code_is_compiled_once_and_says_so(room, caplog):
     caplog.clear()
     assert _tiny() == (1, 10)
     assert not caplog.records
+
+
+class Collecting(event.Listener):
+    """Whether garbage is looked for, in every step of compiling."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_start(self, event):
+        self.seen.append(gc.isenabled())
+
+    def on_end(self, event):
+        pass
+
+
+def test_no_garbage_is_looked_for_while_compiling(room):
+    with event.install_listener("numba:run_pass", Collecting()) as collecting:
+        assert _tiny() == (0, 10)
+    assert collecting.seen
+    assert not any(collecting.seen)
+    assert gc.isenabled()
+
+
+def test_garbage_is_looked_for_again_after_a_mistake(room):
+    _tiny()
+    tiny = sys.modules[f"{NAME}.tiny"].tiny
+    with pytest.raises(numba.TypingError):
+        tiny(None, None, None, None, None)
+    assert gc.isenabled()
+
+
+def test_where_garbage_is_not_looked_for_compiling_does_not_begin_it(room):
+    gc.disable()
+    try:
+        _tiny()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ numba itself.
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import logging
 from importlib import resources
@@ -41,24 +42,43 @@ def compiled(function: Any) -> Any:
         return numba.njit(nogil=True)(function)
 
 
-class _Notice(event.Listener):
-    """Says so, once in a process, where a function of this room is compiled and not read from disk."""
+class _Compiling(event.Listener):
+    """Says so, once in a process, where a function of this room is compiled and not read from disk.
+
+    While one is, Python does not look for garbage: it would look through all that torch and numba have made, several
+    times, for a sixth of the time. One thread compiles at a time, a function and the parts that it is made of.
+    """
 
     given = False
+    depth = 0
+    collects = False
 
     def on_start(self, event: Any) -> None:
-        ours = str(event.data["dispatcher"].py_func.__module__).startswith(f"{_ROOM}.")
-        if ours and not self.given:
+        if not self._is_ours(event):
+            return
+        if not self.given:
             self.given = True
             logger.info(
                 "compiling, once for this installation, which takes seconds; `grnrep compile` does it ahead"
             )
+        if self.depth == 0:
+            self.collects = gc.isenabled()
+            gc.disable()
+        self.depth += 1
 
     def on_end(self, event: Any) -> None:
-        pass
+        if not self._is_ours(event):
+            return
+        self.depth -= 1
+        if self.depth == 0 and self.collects:
+            gc.enable()
+
+    @staticmethod
+    def _is_ours(event: Any) -> bool:
+        return str(event.data["dispatcher"].py_func.__module__).startswith(f"{_ROOM}.")
 
 
-event.register("numba:compile", _Notice())
+event.register("numba:compile", _Compiling())
 
 
 # Parts of compiled functions: copied into their callers by numba, or, quicker to compile, by LLVM (called, they
