@@ -107,7 +107,8 @@ def main() -> None:
     where = f"{made['gpu'] or made['machine']}, torch {made['torch']}"
     by = [SIZE[name], "kind"] if "kind" in table else [SIZE[name]]
     page = Path(__file__).with_name(f"{name}_page.md").read_text().format(
-        made=f"{where}; {seconds / 3600:.1f} hours of training and inference, beside other programs",
+        made=f"{where}; {seconds / 3600:.1f} hours of training and inference, beside other programs, "
+        "of trainings that went on after a stop only what came after it",
         settings=", ".join(f"{key} {value}" for key, value in settings.items()),
         table=results(table, by),
         precision=precision(name, table),

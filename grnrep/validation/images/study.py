@@ -100,7 +100,7 @@ def mnist_study(
     Returns
     -------
     DataFrame with a row per size, seed and model: ``train_error`` and ``test_error``, binary
-    cross-entropy per pixel, loads of decoder and encoder, seconds, and ``precision``.
+    cross-entropy per pixel, loads of decoder and encoder, seconds since the last start, and ``precision``.
 
     Raises
     ------
@@ -182,8 +182,8 @@ def cifar10_study(
     Returns
     -------
     DataFrame with a row per size, seed, kind and model: ``train_error`` and ``test_error``, squared
-    error per pixel value, loads of decoder and encoder, seconds, ``precision``, and the test error of
-    every epoch (``curve``, for the first seed).
+    error per pixel value, loads of decoder and encoder, seconds since the last start, ``precision``, and the test error
+    of every epoch (``curve``, for the first seed).
 
     Raises
     ------
