@@ -95,7 +95,7 @@ def _errors(axis: Axes, table: pd.DataFrame, size: str) -> None:
                 axis.errorbar(rows.index, rows["mean"], spread, capsize=3, ms=5, **look)
     axis.set_xscale("log")
     _ticks(axis, table[size].unique())
-    axis.legend(fontsize="small", ncols=3, **_BELOW)
+    axis.legend(fontsize="small", ncols=table["model"].nunique(), **_BELOW)  # a column each
     axis.spines[["top", "right"]].set_visible(False)
 
 
