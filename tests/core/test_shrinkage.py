@@ -53,7 +53,7 @@ def test_choice_is_on_the_grid_and_repeatable(monkeypatch):
 
 @given(st.permutations(range(len(RIDGES) * len(PRIORS))))
 def test_search_ends_where_no_pair_beside_is_better_and_scores_nothing_twice(values):
-    table = dict(zip(product(RIDGES, PRIORS), values, strict=True))
+    table = {pair: 100 + value for pair, value in zip(product(RIDGES, PRIORS), values, strict=True)}
     asked = []
 
     def score(ridge, prior):
@@ -65,9 +65,25 @@ def test_search_ends_where_no_pair_beside_is_better_and_scores_nothing_twice(val
     ridge, prior = shrinkage._best(found)
     i, j = RIDGES.index(ridge), PRIORS.index(prior)
     around = product(RIDGES[max(0, i - 1) : i + 2], PRIORS[max(0, j - 1) : j + 2])
-    beside = {(r, p) for r, p in around if (r - ridge) * (p - prior) <= 0}  # not both more, or less
-    assert beside <= set(found)
+    # a ridge or a prior more or less; and more of one with less of the other, where either alone comes near
+    near = 0.98 * table[ridge, prior]
+    for r, p in around:
+        alone = max(table[r, prior], table[ridge, p])
+        if r == ridge or p == prior or ((r - ridge) * (p - prior) < 0 and alone >= near):
+            assert (r, p) in found
     assert table[ridge, prior] == max(table[pair] for pair in found)
+
+
+@pytest.mark.parametrize(("of_others", "tried"), [(0.97, False), (0.99, True)])
+def test_both_steps_together_are_tried_where_one_of_them_comes_near(of_others, tried):
+    start = RIDGES[2], PRIORS[0]
+
+    def score(ridge, prior):
+        return held_out.Score(1.0 if (ridge, prior) == start else of_others, 0.1)
+
+    found = shrinkage._climb(score, RIDGES, PRIORS)
+    assert shrinkage._best(found) == start
+    assert ((RIDGES[1], PRIORS[1]) in found) == tried
 
 
 def test_the_best_prior_and_the_weakest_ridge_that_comes_close_are_taken():

@@ -39,6 +39,8 @@ class State:
 
     def rescaled(self, column: Tensor, scale: Tensor) -> State:
         """Multiply w by ``scale`` and divide z by it; predictions stay."""
+        if bool((scale == 1).all()):  # as where prior signs hold all regulators
+            return self
         return State(self.weight * scale[column], [z / scale.to(z)[:, None] for z in self.z])
 
 

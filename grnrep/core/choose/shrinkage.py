@@ -25,10 +25,12 @@ RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
 PRIORS = (0.03, 0.3, 10.0)  # that are tried, from the weakest one on
 _RIDGE_OF_FEW = 1e-3  # ridge of fits to few genes
 _SLACK = 0.005  # of the highest correlation, as a share, that a ridge loses to chance
-# where a search looks next, in ridges and priors: more or less of one, or more of one and less of the other
-_BESIDE = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, 1), (1, -1))
+# where a search looks next, in ridges and priors: more or less of one, and more of one and less of the other
+_BESIDE, _ACROSS = ((1, 0), (-1, 0), (0, 1), (0, -1)), ((-1, 1), (1, -1))
+_NEAR = 0.02  # of a correlation, as a share, that either step alone may lose, that both together are tried
 
 Pair = tuple[float, float]  # ridge and prior
+Place = tuple[int, int]  # of a pair, among the ridges and priors that are tried
 Scores = dict[Pair, Score]
 
 
@@ -62,10 +64,11 @@ def choose_shrinkage(
     Genes are held out, activities are learned from the others, and the held-out genes are predicted from the
     activities of their regulators with the prior signs as weights, which no gene's own data have touched. The search
     begins at a middle ridge with the weakest prior, and goes to the best of the pairs beside it until none is better:
-    a ridge or a prior more or less, or more of one and less of the other, as they stand in for each other. Where it
-    ends at the weakest prior, and a cell has more constraining values than regulators, free weights are tried too. Of
-    the prior of the best pair the weakest ridge is taken that comes within 0.5 % of its correlation: what is lost
-    within that is lost to chance, and activities bear less of a ridge than predictions.
+    a ridge or a prior more or less, and, as they stand in for each other, more of one and less of the other, where
+    either alone comes within 2 %. Where it ends at the weakest prior, and a cell has more constraining values than
+    regulators, free weights are tried too. Of the prior of the best pair the weakest ridge is taken that comes within
+    0.5 % of its correlation: what is lost within that is lost to chance, and activities bear less of a ridge than
+    predictions.
 
     Where the highest correlation is within two standard errors of 0, the signs predict nothing: weights are then free
     where a cell has more constraining values than regulators, else drawn to the signs as weakly as any prior does, and
@@ -168,25 +171,43 @@ def _climb(
     """Scores of pairs, from the middle ridge and the weakest prior to where none beside is better.
 
     A strong prior and a strong ridge stand in for each other: the best ridge of a weak prior is too strong for a
-    stronger one, so that steps along one of them alone would end too early.
+    stronger one, so that steps along one of them alone would end too early. Where neither step comes near to what is
+    there already, both together, which would take as long as each, are not tried.
     """
     scores, at = Scores(), (len(ridges) // 2, 0)
+
+    def pair(place: Place) -> Pair:
+        return ridges[place[0]], priors[place[1]]
+
+    def beside(steps: tuple[Place, ...]) -> list[Place]:
+        """Places on the grid, so many steps from the last."""
+        places = [(at[0] + i, at[1] + j) for i, j in steps]
+        return [(i, j) for i, j in places if 0 <= i < len(ridges) and 0 <= j < len(priors)]
+
+    def is_near(place: Place) -> bool:
+        """Whether a place is scored, or one of the two steps that lead there comes near alone."""
+        here, *ways = (
+            scores[pair(way)].correlation for way in (at, (place[0], at[1]), (at[0], place[1]))
+        )
+        return pair(place) in scores or max(ways) >= here - _NEAR * abs(here)
+
     while True:
-        steps = ((at[0] + i, at[1] + j) for i, j in ((0, 0), *_BESIDE))
-        places = [(i, j) for i, j in steps if 0 <= i < len(ridges) and 0 <= j < len(priors)]
-        pairs = [(ridges[i], priors[j]) for i, j in places]
-        scores |= _scores(score, [pair for pair in pairs if pair not in scores])
+        places = list[Place]()
+        for some in ([at, *beside(_BESIDE)], filter(is_near, beside(_ACROSS))):
+            new = list(some)
+            scores |= _scores(score, [pair(place) for place in new if pair(place) not in scores])
+            places += new
         # the first of equal ones
-        best = pairs.index(max(pairs, key=lambda pair: scores[pair].correlation))
-        if best == 0:
+        best = max(places, key=lambda place: scores[pair(place)].correlation)
+        if best == at:
             return scores
-        at = places[best]
+        at = best
 
 
 def _scores(score: Callable[[float, float], Score], pairs: list[Pair]) -> Scores:
     """Scores of pairs, side by side; one alone has the threads for itself."""
-    if len(pairs) == 1:
-        return {pairs[0]: score(*pairs[0])}
+    if len(pairs) <= 1:
+        return {pair: score(*pair) for pair in pairs}
     pairs = sorted(pairs)  # fits with weak ridges take longest
     with side_by_side(len(pairs)) as each:
         return dict(zip(pairs, each(lambda pair: score(*pair), pairs), strict=True))
