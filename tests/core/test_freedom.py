@@ -48,8 +48,8 @@ def test_estimate_is_the_dense_trace(monkeypatch, likelihood, intercept, n_cells
     x, network, _ = problem(n_cells, n_cells=n_cells, likelihood=likelihood)
     estimates = []
 
-    def several(problem, solver, z):
-        estimates.extend(residual_freedom(problem, solver, z, seed) for seed in range(12))
+    def several(problem, solver, z, n_seen):
+        estimates.extend(residual_freedom(problem, solver, z, n_seen, seed) for seed in range(12))
         return estimates[0]
 
     monkeypatch.setattr("grnrep.core.als.fit.residual_freedom", several)
@@ -104,10 +104,10 @@ def test_some_of_many_cells_tell_what_all_do(monkeypatch, likelihood, ridge):
     monkeypatch.setattr("grnrep.core.als.data._BLOCK", 48)
     estimates = {}
 
-    def both(problem, solver, z):
+    def both(problem, solver, z, n_seen):
         for n_cells in (10_000, 250):
             monkeypatch.setattr("grnrep.core.posterior.freedom._CELLS", n_cells)
-            found = [residual_freedom(problem, solver, z, seed) for seed in range(4)]
+            found = [residual_freedom(problem, solver, z, n_seen, seed) for seed in range(4)]
             estimates[n_cells] = np.mean(found)
         return estimates[250]
 

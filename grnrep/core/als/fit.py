@@ -230,7 +230,7 @@ def _noise_variance(
     n_parameters = problem.network.n_edges + problem.n_free * sum(part.shape[1] for part in z)
     freedom = float(n_seen - n_parameters)
     if freedom < _COUNTED * n_parameters:
-        freedom = residual_freedom(problem, solver, z)
+        freedom = residual_freedom(problem, solver, z, n_seen)
     return squared_error / freedom if freedom >= 1 else None
 
 

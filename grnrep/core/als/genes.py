@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ _ENTRIES = 2**21  # of the systems that are solved at once
 # products that the calls for a group take as long as, and those that a system's entry costs beside its factorisation
 _CALLS, _PASSES = 3e6, 20
 _GATHERED = 2**22  # values of representations that are laid out gene by gene at once
+_PARTS = 8  # of the genes, solved side by side
 
 
 class _Group(NamedTuple):
@@ -183,10 +185,12 @@ class GeneSolver:
         ridge: Tensor,
         anchor: Tensor,
         precision: torch.dtype = torch.float64,
+        each: Callable[..., Iterable] = map,
     ) -> Tensor:
         """Weights that minimise the majoriser, with the penalty ridge (w - anchor)², ``(n_edges,)`` float64.
 
-        ``stats`` were summed at ``weight``, from representations in ``precision``.
+        ``stats`` were summed at ``weight``, from representations in ``precision``. On the CPU ``each`` maps over parts
+        of the genes.
         """
         weight, lam = weight.double(), ridge.double()
         # every gene: (Σ a z z' + λ) Δw = Σ r z + λ (anchor - w)
@@ -194,13 +198,24 @@ class GeneSolver:
         values = (stats.gram if stats.systems is None else stats.systems).reshape(-1)
         growth = torch.ones_like(stats.loss) if stats.growth is None else stats.growth
         if weight.device.type == "cpu":
-            change = torch.empty_like(weight)
             n_columns = len(stats.gram) if stats.systems is None else 0
-            edges = (self.network.indptr, self.network.regulator, self.first_pair)
-            given = (part.numpy() for part in (growth, lam, rhs))
-            how, out = soundness(precision), change.numpy()
-            solve_genes(*edges, values.numpy(), n_columns, *given, *how, out)
-            return weight + change
+            change = np.empty(len(weight))
+
+            def solve(a: int, b: int) -> None:
+                """Set the changes of the genes from ``a`` up to ``b``."""
+                edges = (
+                    self.network.indptr[a : b + 1],
+                    self.network.regulator,
+                    self.first_pair[a:b],
+                )
+                given = (part.numpy() for part in (growth[a:b], lam, rhs))
+                how = soundness(precision)
+                solve_genes(*edges, values.numpy(), n_columns, *given, *how, change)
+
+            ends = np.linspace(0, self.network.n_genes, _PARTS + 1, dtype=int)
+            for _ in each(solve, ends[:-1], ends[1:]):
+                pass
+            return weight + torch.from_numpy(change)
         rhs, lam, values = append(rhs, 0.0), append(lam, 1.0), append(values, 0.0)
         changes = [weight[:0]]
         for genes, edge, _, entry in self.groups:

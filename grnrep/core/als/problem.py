@@ -155,7 +155,9 @@ class Problem:
         Cells that are in no block are not there to ask; :func:`grnrep.core.als.loop.alternate` sees to it then.
         """
         penalty = self.penalty
-        weight = self.genes.step(stats, at.weight, penalty.w, penalty.anchor, self.precision)
+        weight = self.genes.step(
+            stats, at.weight, penalty.w, penalty.anchor, self.precision, self.map
+        )
         if self.likelihood.constant_curvature or not self.blocks:
             return weight
         gene, change = self.pattern.gene, weight - at.weight

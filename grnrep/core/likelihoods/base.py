@@ -48,7 +48,7 @@ class Block:
     size: Tensor | None = None
     log_x: Tensor | None = None
 
-    def cells(self, which: Tensor) -> Block:
+    def cells(self, which: Tensor | slice) -> Block:
         """Some of the cells."""
         return self._part((slice(None), which), which)
 
@@ -56,7 +56,7 @@ class Block:
         """Some of the genes."""
         return self._part(which, slice(None))
 
-    def _part(self, entries: Tensor | tuple[slice, Tensor], cells: Tensor | slice) -> Block:
+    def _part(self, entries: Tensor | tuple[slice, Tensor | slice], cells: Tensor | slice) -> Block:
         most, least, log_x = (
             None if a is None else a[entries] for a in (self.most, self.least, self.log_x)
         )

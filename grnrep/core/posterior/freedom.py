@@ -21,12 +21,15 @@ _MAX_ITER, _TOL = 30, 0.02
 _CELLS = 125  # whose residuals are looked at, at least, where there are more than twice as many
 
 
-def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed: int = 0) -> float:
+def residual_freedom(
+    problem: Problem, solver: CellSolver, z: list[Tensor], n_seen: int, seed: int = 0
+) -> float:
     """Trace of (I - H)² over entries that are not censored, by ‖(I - H) v‖² for a v of random signs.
 
     By conjugate gradients from zero, each of which costs what an iteration of the fit does. The standard
     error is at most sqrt(2 / result), as a share of the result. ``solver`` has the decoder of the fit, ``z``
-    the representations (m + q, cells) of every block of the problem.
+    the representations (m + q, cells) of every block of the problem, of which so many entries are not censored
+    (:func:`count_seen`).
 
     Of many cells v is zero but for some, spread evenly; as many others, each of them counted so many times, stand for
     what all cells say of the weights.
@@ -40,7 +43,6 @@ def residual_freedom(problem: Problem, solver: CellSolver, z: list[Tensor], seed
     # entries of every gene that are not censored
     seen = _total([part.abs().sum(1, dtype=torch.float64) for part in r])
     n_cells = sum(part.shape[1] for part in r)
-    n_seen = count_seen(problem.blocks)
     if n_seen == 0:
         return 0.0
     of_cells = len(seen) * n_cells / max(1.0, float(seen.sum()))
@@ -105,10 +107,9 @@ def _some(blocks: list[Block], z: list[Tensor]) -> tuple[list[Block], list[Tenso
     step, start = max(3, n_cells // _CELLS), 0
     looked, others = list[tuple[Block, Tensor]](), list[tuple[Block, Tensor]]()
     for block, part in zip(blocks, z, strict=True):
-        place = torch.arange(start, start + part.shape[1], device=part.device) % step
         for chosen, k in ((looked, 0), (others, step // 2)):
-            some = (place == k).nonzero()[:, 0]
-            if len(some):
+            some = slice((k - start) % step, None, step)
+            if some.start < part.shape[1]:
                 chosen.append((block.cells(some), part[:, some]))
         start += part.shape[1]
     # one block of each: a few cells of every block would cost calls alone
