@@ -177,7 +177,7 @@ def _line(
 def main() -> None:
     path = Path(__file__).parent / "results" / "scale.json"
     rows, blood = read(path, SETTING), read(path, BLOOD)
-    other = read(path.with_name("scale_zen5.json"), SETTING)
+    other = read(path.with_name("scale_intel.json"), SETTING)
     figure(rows).savefig(DOCS / "scale.png", dpi=110)
     page = Path(__file__).with_suffix(".md").read_text()
     tables = {use: table(rows, use) for use in ("second", "first", "new")}
