@@ -52,6 +52,19 @@ def test_step_minimises_the_majoriser_of_every_gene(seed, ridge):
         np.testing.assert_allclose(new[edges], expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("n_genes", [3, 60])
+def test_a_step_does_not_depend_on_which_part_of_the_genes_is_solved_first(monkeypatch, n_genes):
+    network, weight, z, x = problem(4, n_genes=n_genes)
+    given = (sums(network, weight, z, x), weight, torch.ones(network.n_edges), weight.sign())
+
+    def from_the_last(function, *arguments):
+        return [function(*of_one) for of_one in reversed(list(zip(*arguments, strict=True)))]
+
+    parts = GeneSolver(network).step(*given, each=from_the_last)
+    monkeypatch.setattr("grnrep.core.als.genes._PARTS", 1)
+    assert torch.equal(parts, GeneSolver(network).step(*given))
+
+
 @pytest.mark.parametrize("cuts", [(1,), (10, 20, 49), (25, 25)])
 def test_sums_add_over_blocks_of_cells(cuts):
     network, weight, z, x = problem(3)
