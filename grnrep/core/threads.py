@@ -74,6 +74,11 @@ def side_by_side(n_tasks: int) -> Iterator[Callable[..., Iterator]]:
                 yield partial(_in_order, pool, n_threads + 1)
 
 
+def have_threads(n_tasks: int) -> bool:
+    """Whether so many tasks side by side have a thread each."""
+    return n_tasks <= min(_n_threads(), _MAX_THREADS)
+
+
 def _in_order(
     pool: ThreadPoolExecutor, n_begun: int, function: Callable, *arguments: Iterable
 ) -> Iterator:

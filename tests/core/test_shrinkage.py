@@ -60,7 +60,14 @@ def test_search_ends_where_no_pair_beside_is_better_and_scores_nothing_twice(val
         asked.append((ridge, prior))
         return held_out.Score(float(table[ridge, prior]), 1.0)
 
-    found = shrinkage._climb(score, RIDGES, PRIORS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shrinkage, "have_threads", lambda _: True)
+        with_many_threads = shrinkage._climb(score, RIDGES, PRIORS)
+        assert len(set(asked)) == len(asked)
+        asked.clear()
+        patch.setattr(shrinkage, "have_threads", lambda _: False)
+        found = shrinkage._climb(score, RIDGES, PRIORS)
+    assert with_many_threads == found
     assert sorted(found) == sorted(asked)
     ridge, prior = shrinkage._best(found)
     i, j = RIDGES.index(ridge), PRIORS.index(prior)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from grnrep.core.als.fit import fit_decoder
 from grnrep.core.network import Network
-from grnrep.core.threads import side_by_side, threads_for
+from grnrep.core.threads import have_threads, side_by_side, threads_for
 
 
 def test_threads_are_limited_by_work_and_restored():
@@ -31,6 +31,7 @@ def test_tasks_side_by_side_keep_their_order_and_threads_are_restored(n_threads)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(n_threads)
+        assert [have_threads(n) for n in (1, 3, 9)] == [True, n_threads == 3, False]
         with side_by_side(5) as each:
             found = list(each(lambda a, b: (a * b, torch.get_num_threads()), range(5), range(1, 6)))
         assert found == [(a * (a + 1), 1) for a in range(5)]

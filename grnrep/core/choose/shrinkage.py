@@ -19,7 +19,7 @@ from grnrep.core.choose.ridge import FEW_GENES_PRIORS, Model, choose_prior, choo
 from grnrep.core.load import constraints_of
 from grnrep.core.network import Network
 from grnrep.core.progress import progress_bar
-from grnrep.core.threads import side_by_side
+from grnrep.core.threads import have_threads, side_by_side
 
 RIDGES = (1e-4, 0.03, 0.3, 3.0, 30.0)  # that are tried, from the middle one on
 PRIORS = (0.03, 0.3, 10.0)  # that are tried, from the weakest one on
@@ -172,9 +172,9 @@ def _climb(
 
     A strong prior and a strong ridge stand in for each other: the best ridge of a weak prior is too strong for a
     stronger one, so that steps along one of them alone would end too early. Where neither step comes near to what is
-    there already, both together, which would take as long as each, are not tried.
+    there already, both together are not tried; or, where there is a thread for it, are not counted.
     """
-    scores, at = Scores(), (len(ridges) // 2, 0)
+    scores, known, at = Scores(), Scores(), (len(ridges) // 2, 0)
 
     def pair(place: Place) -> Pair:
         return ridges[place[0]], priors[place[1]]
@@ -184,19 +184,26 @@ def _climb(
         places = [(at[0] + i, at[1] + j) for i, j in steps]
         return [(i, j) for i, j in places if 0 <= i < len(ridges) and 0 <= j < len(priors)]
 
+    def look(places: list[Place]) -> None:
+        """Score those that are not known."""
+        pairs = map(pair, places)
+        known.update(_scores(score, [one for one in pairs if one not in known]))
+
     def is_near(place: Place) -> bool:
-        """Whether a place is scored, or one of the two steps that lead there comes near alone."""
+        """Whether a place is counted, or one of the two steps that lead there comes near alone."""
         here, *ways = (
-            scores[pair(way)].correlation for way in (at, (place[0], at[1]), (at[0], place[1]))
+            known[pair(way)].correlation for way in (at, (place[0], at[1]), (at[0], place[1]))
         )
         return pair(place) in scores or max(ways) >= here - _NEAR * abs(here)
 
     while True:
-        places = list[Place]()
-        for some in ([at, *beside(_BESIDE)], filter(is_near, beside(_ACROSS))):
-            new = list(some)
-            scores |= _scores(score, [pair(place) for place in new if pair(place) not in scores])
-            places += new
+        around, across = [at, *beside(_BESIDE)], beside(_ACROSS)
+        new = [place for place in around + across if pair(place) not in known]
+        look(new if have_threads(len(new)) else around)  # one wait instead of two
+        near = list(filter(is_near, across))
+        look(near)
+        places = around + near
+        scores |= {pair(place): known[pair(place)] for place in places}
         # the first of equal ones
         best = max(places, key=lambda place: scores[pair(place)].correlation)
         if best == at:
