@@ -62,7 +62,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     logging.getLogger("grnrep").setLevel(logging.CRITICAL)
-    runs = Runs(args.out, study="search", settings={})
+    runs = Runs(args.out, study="search", settings={**DRAWN, "flipped": FLIPPED})
     for seed in range(args.seeds):
         if runs.find({"seed": seed}) is None:
             scores = table_of(seed)

@@ -198,21 +198,16 @@ class GeneSolver:
         values = (stats.gram if stats.systems is None else stats.systems).reshape(-1)
         growth = torch.ones_like(stats.loss) if stats.growth is None else stats.growth
         if weight.device.type == "cpu":
-            n_columns = len(stats.gram) if stats.systems is None else 0
-            change = np.empty(len(weight))
+            network, n_columns = self.network, len(stats.gram) if stats.systems is None else 0
+            systems, of_genes = values.numpy(), growth.numpy()
+            given, change = (lam.numpy(), rhs.numpy(), *soundness(precision)), np.empty(len(weight))
 
             def solve(a: int, b: int) -> None:
                 """Set the changes of the genes from ``a`` up to ``b``."""
-                edges = (
-                    self.network.indptr[a : b + 1],
-                    self.network.regulator,
-                    self.first_pair[a:b],
-                )
-                given = (part.numpy() for part in (growth[a:b], lam, rhs))
-                how = soundness(precision)
-                solve_genes(*edges, values.numpy(), n_columns, *given, *how, change)
+                edges = (network.indptr[a : b + 1], network.regulator, self.first_pair[a:b])
+                solve_genes(*edges, systems, n_columns, of_genes[a:b], *given, change)
 
-            ends = np.linspace(0, self.network.n_genes, _PARTS + 1, dtype=int)
+            ends = np.linspace(0, network.n_genes, _PARTS + 1, dtype=int)
             for _ in each(solve, ends[:-1], ends[1:]):
                 pass
             return weight + torch.from_numpy(change)

@@ -190,11 +190,11 @@ def _climb(
         known.update(_scores(score, [one for one in pairs if one not in known]))
 
     def is_near(place: Place) -> bool:
-        """Whether a place is counted, or one of the two steps that lead there comes near alone."""
+        """Whether one of the two steps that lead to a place comes near alone."""
         here, *ways = (
             known[pair(way)].correlation for way in (at, (place[0], at[1]), (at[0], place[1]))
         )
-        return pair(place) in scores or max(ways) >= here - _NEAR * abs(here)
+        return max(ways) >= here - _NEAR * abs(here)
 
     while True:
         around, across = [at, *beside(_BESIDE)], beside(_ACROSS)
